@@ -1,0 +1,1 @@
+"""Turn fitted models into self-contained ONNX files, and measure those files."""

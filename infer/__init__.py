@@ -1,0 +1,1 @@
+"""Score folders of medical scans with an exported anomaly model: no torch, no network."""

@@ -1,0 +1,1 @@
+"""Ways of spreading scans over workers."""

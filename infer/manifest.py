@@ -1,0 +1,126 @@
+"""All that `infer` may know of a model; versioned JSON inside the ONNX file's metadata."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from infer.errors import BadModelError
+from infer.intensity import Intensity
+from infer.masking import Postprocessing
+from infer.scoring import Aggregation
+from infer.slicing import Plane
+
+METADATA_KEY = "uad.manifest"
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """A number and the reason for it, e.g. "best F1 (0.91) on 100 validation scans"."""
+
+    value: float
+    chosen_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normals:
+    """Validation normals: what a new scan is compared with."""
+
+    scores: tuple[float, ...]  # ascending scan scores
+    intensity_mean: tuple[float, ...]  # per scan, of the images the network saw
+    intensity_std: tuple[float, ...]
+    sizes: tuple[tuple[int, ...], ...]  # distinct `(*spatial)` sizes of the scans, voxels
+    spacings_mm: tuple[tuple[float, ...], ...]  # distinct voxel sizes; empty for pictures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfTest:
+    """What this model gave for the built-in phantom (`infer.self_test`) when it was exported."""
+
+    score: float
+    peak_value: float
+    tolerance: float  # relative, covers other processors and providers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """Largest difference between torch and this file through ONNX Runtime.
+
+    Absolute for reconstructions, relative to max(1, largest |value|) for maps and scores.
+    """
+
+    reconstruction: float | None
+    anomaly_map: float
+    score: float
+    images: int
+    measured_on: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where a model comes from."""
+
+    mlflow_run_id: str
+    git_commit: str
+    git_dirty: bool
+    data_hash: str  # of the prepared data
+    seed: int
+    versions: dict[str, str]  # library → version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The contract's other half: what to do before and after the graph."""
+
+    schema: int
+    study: str
+    method: str
+    modality: str
+    channels: int
+    image_size: tuple[int, ...]  # (height, width) of the graph's input
+    plane: Plane
+    intensity: Intensity
+    score_recipe: str  # in words: it is in the graph already
+    aggregation: Aggregation
+    anomalous_by: Literal["score", "mask"]
+    score_threshold: Threshold
+    map_threshold: Threshold
+    postprocessing: Postprocessing
+    normals: Normals
+    self_test: SelfTest
+    parity: Parity
+    provenance: Provenance
+
+
+def to_json(manifest: Manifest) -> str:
+    """The text to store under `METADATA_KEY`."""
+    return msgspec.json.encode(manifest).decode()
+
+
+def from_json(text: str, *, where: str) -> Manifest:
+    """Read a manifest back.
+
+    Raises:
+        BadModelError: it is not a manifest of ours, or of a newer schema.
+    """
+    try:
+        schema = msgspec.json.decode(text, type=dict[str, object]).get("schema")
+    except msgspec.DecodeError as error:
+        raise BadModelError(f"{where}: the manifest is not readable JSON ({error})") from error
+    if not isinstance(schema, int) or schema < 1:
+        raise BadModelError(
+            f"{where}: the manifest does not say its schema version", hint="export it again"
+        )
+    if schema > SCHEMA:
+        raise BadModelError(
+            f"{where} was written by a newer uad (manifest schema {schema}, this one reads "
+            f"up to {SCHEMA})",
+            hint="install a newer uad",
+        )
+    try:
+        return msgspec.json.decode(text, type=Manifest)
+    except msgspec.ValidationError as error:
+        raise BadModelError(
+            f"{where}: the manifest is not valid: {error}", hint="export it again"
+        ) from error

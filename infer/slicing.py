@@ -1,0 +1,48 @@
+"""Cut a volume into slices along an anatomical plane, and stack maps back."""
+
+from typing import Literal
+
+import numpy as np
+
+Plane = Literal["axial", "coronal", "sagittal"]
+
+# A volume's axes run towards S, P, L. Each plane: which axis is stepped through, which become
+# the rows and columns of a slice, and whether rows are turned so that the head is up
+# (radiological convention: the patient's left is on the right).
+_AXES: dict[Plane, tuple[int, int, int]] = {
+    "axial": (0, 1, 2),
+    "coronal": (1, 0, 2),
+    "sagittal": (2, 0, 1),
+}
+
+
+def to_slices(voxels: np.ndarray, plane: Plane) -> np.ndarray:
+    """Slices `(slice, channel, height, width)` of voxels `(channel, *spatial)`.
+
+    A picture `(channel, height, width)` is one slice, whatever the plane.
+    """
+    if voxels.ndim == 3:
+        return voxels[np.newaxis]
+    step, row, column = (axis + 1 for axis in _AXES[plane])
+    slices = voxels.transpose(step, 0, row, column)
+    return slices if plane == "axial" else slices[:, :, ::-1]
+
+
+def from_slices(maps: np.ndarray, plane: Plane, *, spatial: tuple[int, ...]) -> np.ndarray:
+    """Inverse of `to_slices` for one channel: maps `(slice, height, width)` → `(*spatial)`."""
+    if len(spatial) == 2:
+        return maps[0]
+    turned = maps if plane == "axial" else maps[:, ::-1]
+    return turned.transpose(np.argsort(_AXES[plane]))
+
+
+def index_in_volume(
+    index: tuple[int, int, int], plane: Plane, *, spatial: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Where (slice, row, column) lies in `(*spatial)`."""
+    if len(spatial) == 2:
+        return index[1:]
+    at = list(index)
+    if plane != "axial":
+        at[1] = spatial[_AXES[plane][1]] - 1 - at[1]
+    return tuple(at[position] for position in np.argsort(_AXES[plane]))

@@ -1,0 +1,56 @@
+"""Voxels with their geometry: what every reader returns and every writer needs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from infer.shapes import Voxels
+
+# "modality": values of the scanner (HU in CT). "display": an exported picture, windowed by
+# whoever exported it; 0 is black, 1 the white of the file's integer type.
+Unit = Literal["modality", "display"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """The file's own voxel grid, and how to return to it.
+
+    A volume's axes here run towards S, P and L (depth, height, width: axial slices as
+    radiology shows them); a file may store them in any order and direction.
+    """
+
+    shape: tuple[int, ...]  # as stored in the file, without channels
+    axes: tuple[int, ...]  # axes[a] is the file's axis that became our axis a
+    flipped: tuple[bool, ...]  # flipped[a]: our axis a runs against the file's
+    header: Any = None  # the reader's own header, for the writer of the same format
+
+    def to_file(self, array: np.ndarray) -> np.ndarray:
+        """Bring an array `(*spatial)` in our order into the order of the file."""
+        turned = array[tuple(slice(None, None, -1 if flip else 1) for flip in self.flipped)]
+        return turned.transpose(np.argsort(self.axes))
+
+    def from_file(self, array: np.ndarray) -> np.ndarray:
+        """Bring an array in the order of the file into ours `(*spatial)`."""
+        turned = array.transpose(self.axes)
+        return turned[tuple(slice(None, None, -1 if flip else 1) for flip in self.flipped)]
+
+    def index_in_file(self, index: Sequence[int]) -> tuple[int, ...]:
+        """Where the voxel at `index` (our order) lies in the file."""
+        position = [0] * len(self.shape)
+        for axis, flip, at in zip(self.axes, self.flipped, index, strict=True):
+            position[axis] = self.shape[axis] - 1 - int(at) if flip else int(at)
+        return tuple(position)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """One scan in memory: a picture `(channel, height, width)` or a volume
+    `(channel, depth, height, width)` whose axes run towards S, P and L."""
+
+    voxels: Voxels
+    unit: Unit
+    spacing_mm: tuple[float, ...] | None  # along each spatial axis; None: unknown (pictures)
+    grid: Grid
+    warnings: tuple[str, ...] = field(default=())

@@ -1,0 +1,1 @@
+"""Masks and pictures → files, written whole or not at all."""

@@ -1,0 +1,1 @@
+"""Where scans come from: a dataset is a function returning cases."""

@@ -1,0 +1,1 @@
+"""Ways of fitting: each a generator that yields after every epoch."""

@@ -1,0 +1,1 @@
+"""Ways of finding anomalies: one file each, met only in `train.recipes`."""

@@ -1,0 +1,1 @@
+"""Blocks and architectures that methods share."""

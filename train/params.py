@@ -1,0 +1,138 @@
+"""params.yaml → frozen dataclasses: every key known, none missing, no default applied.
+
+The only module that reads YAML. `ruamel.yaml` and not PyYAML, which takes `1e-4` for a string.
+"""
+
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from infer.errors import UadError
+
+Config = TypeVar("Config")
+
+BLOCKS = (
+    "study",
+    "root",
+    "params_file",
+    "methods",
+    "data",
+    "split",
+    "augment",
+    "fit",
+    "scores",
+    "export",
+    "evaluate",
+    "compare",
+)
+
+
+class BadParamsError(UadError):
+    """A number in params.yaml that is missing, misspelt or out of range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """One study's params file, top-level keys checked; blocks are built on request."""
+
+    path: str
+    values: Mapping[str, Any]
+
+    @property
+    def study(self) -> str:
+        return str(self.values["study"])
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        return tuple(self.values["methods"])
+
+    def block(self, config: type[Config], *keys: str) -> Config:
+        """The block at `keys` as a `config`: `block(CaeConfig, "fit", "cae")`."""
+        return build(config, self._at(keys), where=f"{self.path}: {'.'.join(keys)}")
+
+    def blocks(self, config: type[Config], *keys: str) -> dict[str, Config]:
+        """A block of named sub-blocks, all of one kind, in the order of the file."""
+        return {name: self.block(config, *keys, name) for name in self._at(keys)}
+
+    def names(self, *keys: str) -> tuple[str, ...]:
+        """The names of the sub-blocks at `keys`, in the order of the file."""
+        return tuple(self._at(keys))
+
+    def _at(self, keys: tuple[str, ...]) -> Mapping[str, Any]:
+        values: Any = self.values
+        for depth, key in enumerate(keys):
+            if not isinstance(values, Mapping) or key not in values:
+                place = ".".join(keys[: depth + 1])
+                known = list(values) if isinstance(values, Mapping) else []
+                raise BadParamsError(f"{self.path} lacks {place}", hint=_suggest(key, known))
+            values = values[key]
+        if not isinstance(values, Mapping):
+            raise BadParamsError(f"{self.path}: {'.'.join(keys)} must be a block of numbers")
+        return values
+
+
+def load(path: str | Path) -> Params:
+    """Read a params file.
+
+    Raises:
+        BadParamsError: it is missing, not YAML, or has a top-level key we do not know.
+    """
+    try:
+        values = YAML(typ="safe", pure=True).load(Path(path).read_text())
+    except OSError as error:
+        raise BadParamsError(f"cannot read {path}: {error.strerror}") from error
+    except YAMLError as error:
+        raise BadParamsError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise BadParamsError(f"{path} holds no blocks", hint="start from the repository's own")
+    _refuse_unknown(values, BLOCKS, where=str(path))
+    if missing := [name for name in BLOCKS if name not in values]:
+        raise BadParamsError(f"{path} lacks {', '.join(missing)}")
+    if not values["methods"]:
+        raise BadParamsError(f"{path}: methods is empty", hint="name at least one, e.g. cae")
+    return Params(str(path), values)
+
+
+def build(config: type[Config], values: Mapping[str, Any], *, where: str) -> Config:
+    """Fill a config: every field given, none unknown, types as declared, no default applied."""
+    _check_keys(config, values, where=where)
+    try:
+        return msgspec.convert(values, type=config)
+    except msgspec.ValidationError as error:
+        raise BadParamsError(f"{where}: {_in_words(error)}") from error
+
+
+def _check_keys(config: Any, values: Mapping[str, Any], *, where: str) -> None:
+    known = [field.name for field in fields(config)]
+    _refuse_unknown(values, known, where=where)
+    if missing := [name for name in known if name not in values]:
+        raise BadParamsError(f"{where} lacks {', '.join(missing)}")
+    types = typing.get_type_hints(config)
+    for name, value in values.items():
+        for inner in (types[name], *typing.get_args(types[name])):
+            if is_dataclass(inner) and isinstance(value, Mapping):
+                _check_keys(inner, value, where=f"{where}.{name}")
+
+
+def _refuse_unknown(values: Mapping[str, Any], known: typing.Sequence[str], *, where: str) -> None:
+    for name in values:
+        if name not in known:
+            raise BadParamsError(f"{where}.{name} is unknown", hint=_suggest(str(name), known))
+
+
+def _suggest(name: str, known: typing.Sequence[str]) -> str:
+    """What the writer may have meant."""
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(known))}"
+
+
+def _in_words(error: msgspec.ValidationError) -> str:
+    """msgspec's sentence without its path syntax: "`$.width`" becomes "width"."""
+    return str(error).replace("`$.", "`")

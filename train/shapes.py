@@ -1,0 +1,13 @@
+"""Tensor types: axes are words, `*spatial` is (height, width) or (depth, height, width)."""
+
+from typing import TypeAlias
+
+from jaxtyping import Float
+from torch import Tensor
+
+Images: TypeAlias = Float[Tensor, "batch channel *spatial"]
+Evidence: TypeAlias = Float[Tensor, "batch channel *spatial"]
+Maps: TypeAlias = Float[Tensor, "batch 1 *spatial"]
+Scores: TypeAlias = Float[Tensor, " batch"]
+Latents: TypeAlias = Float[Tensor, "batch latent"]
+Loss: TypeAlias = Float[Tensor, ""]
