@@ -1,0 +1,168 @@
+"""An ONNX Runtime session behind one method, opened only on files that keep our contract."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from infer.errors import BadModelError, UnknownChoiceError
+from infer.finding import EngineOutputs
+from infer.manifest import METADATA_KEY, Manifest, from_json
+from infer.providers import CUDA_PROVIDER, INSTALL_HINT, Device, choose_device
+from infer.shapes import Images
+
+SCORE_PREFIX = "score_"
+EXPORT_HINT = "make model files with this project's export stage"
+
+
+class OnnxEngine:
+    """Runs an exported graph. Threads may share it: each `run` works in its caller's thread."""
+
+    def __init__(self, session: Any, manifest: Manifest, device: Device, sha256: str) -> None:
+        self.manifest = manifest
+        self.device = device
+        self.sha256 = sha256  # of the model file
+        self._session = session
+        self._outputs = [output.name for output in session.get_outputs()]
+
+    @property
+    def provider(self) -> str:
+        """The ONNX Runtime provider that the graph runs on."""
+        return str(self._session.get_providers()[0])
+
+    def run(self, images: Images) -> EngineOutputs:
+        """What the graph says of a batch of images."""
+        arrays = self._session.run(self._outputs, {"image": images})
+        outputs = dict(zip(self._outputs, arrays, strict=True))
+        return EngineOutputs(
+            anomaly_map=outputs["anomaly_map"],
+            score=outputs["score"],
+            reconstruction=outputs.get("reconstruction"),
+            score_parts={
+                name.removeprefix(SCORE_PREFIX): scores
+                for name, scores in outputs.items()
+                if name.startswith(SCORE_PREFIX)
+            },
+        )
+
+
+def open_engine(path: Path, *, device: str, threads: int) -> OnnxEngine:
+    """Open a model file on a device; `threads` is what one batch may use of a CPU.
+
+    Raises:
+        BadModelError: the file is no model of ours.
+        UnknownChoiceError: the device is unknown or cannot be had.
+    """
+    graph = _read(path)
+    chosen = choose_device(device)
+    session, chosen = _open_on(graph, chosen, threads=threads, where=path.name)
+    metadata = session.get_modelmeta().custom_metadata_map
+    manifest = _manifest_in(metadata, where=path.name)
+    check_contract(session.get_inputs(), session.get_outputs(), manifest, where=path.name)
+    return OnnxEngine(session, manifest, chosen, hashlib.sha256(graph).hexdigest())
+
+
+def read_manifest(path: Path) -> Manifest:
+    """What a model file says of itself.
+
+    Raises:
+        BadModelError: the file is no model of ours.
+    """
+    return open_engine(path, device="cpu", threads=1).manifest
+
+
+def check_contract(
+    inputs: Sequence[Any], outputs: Sequence[Any], manifest: Manifest, *, where: str
+) -> None:
+    """Compare a graph's inputs and outputs with the contract every exported graph keeps.
+
+    Raises:
+        BadModelError: they differ.
+    """
+    if [value.name for value in inputs] != ["image"]:
+        found = ", ".join(value.name for value in inputs) or "none"
+        raise BadModelError(
+            f"{where}: the graph's only input must be 'image', found {found}", hint=EXPORT_HINT
+        )
+    expected = (manifest.channels, *manifest.image_size)
+    shape = tuple(inputs[0].shape)
+    if inputs[0].type != "tensor(float)" or len(shape) != len(expected) + 1:
+        raise BadModelError(
+            f"{where}: the graph's input must be float32 (batch, channel, height, width), "
+            f"found {inputs[0].type} of shape {shape}",
+            hint=EXPORT_HINT,
+        )
+    fixed = zip(shape[1:], expected, strict=True)
+    if isinstance(shape[0], int) or any(isinstance(s, int) and s != e for s, e in fixed):
+        raise BadModelError(
+            f"{where}: the graph takes {shape}, its manifest says (any batch, "
+            f"{', '.join(map(str, expected))})",
+            hint=EXPORT_HINT,
+        )
+    known = {"anomaly_map", "score"}
+    if missing := known - {value.name for value in outputs}:
+        raise BadModelError(
+            f"{where}: the graph has no output {' or '.join(sorted(missing))}", hint=EXPORT_HINT
+        )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadModelError(
+            f"{path} cannot be read: {error.strerror}", hint="--model wants an .onnx file"
+        ) from error
+
+
+def _open_on(graph: bytes, device: Device, *, threads: int, where: str) -> tuple[Any, Device]:
+    """A session on the device, or on the CPU where `auto` allows it, and what it runs on."""
+    session = _session(graph, device, threads=threads, where=where)
+    if device.got == "cpu" or session.get_providers()[0] == CUDA_PROVIDER:
+        return session, device
+    if device.asked == "cuda":
+        raise UnknownChoiceError(
+            "device cuda cannot be used: there is a GPU, but ONNX Runtime could not load its "
+            f"CUDA libraries and offers {session.get_providers()[0]}",
+            hint=INSTALL_HINT,
+        )
+    reason = "there is a GPU, but ONNX Runtime could not load its CUDA libraries"
+    fallback = Device(asked=device.asked, got="cpu", reason=reason)
+    return _session(graph, fallback, threads=threads, where=where), fallback
+
+
+def _session(graph: bytes, device: Device, *, threads: int, where: str) -> Any:
+    import onnxruntime  # 0.1 s: not for `--help`
+
+    # Level 4 (fatal): we check ourselves and say it in words, C++ lines help no user.
+    onnxruntime.set_default_logger_severity(4)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # From bytes, so that what was hashed is what runs; and without a folder beside it, weights
+    # in a second file (external data) cannot be picked up silently.
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=device.providers)
+    except Exception as error:  # pybind11 classes of its own, one per status code
+        raise BadModelError(f"{where}: {_why(str(error))}", hint=EXPORT_HINT) from error
+
+
+def _why(message: str) -> str:
+    """ONNX Runtime's reason in words a user can act on."""
+    lowered = message.lower()
+    if "external" in lowered:
+        return "its weights are in a second file (external data), they must be inside the model"
+    if "protobuf" in lowered:
+        return "this is not an ONNX file, or it is damaged"
+    return f"ONNX Runtime cannot open it ({' '.join(message.split())[:300]})"
+
+
+def _manifest_in(metadata: dict[str, str], *, where: str) -> Manifest:
+    if METADATA_KEY not in metadata:
+        raise BadModelError(
+            f"{where} is an ONNX file without our manifest: nothing says how to prepare scans "
+            "for it",
+            hint=EXPORT_HINT,
+        )
+    return from_json(metadata[METADATA_KEY], where=where)

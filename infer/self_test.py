@@ -1,0 +1,92 @@
+"""A built-in phantom, and whether a model still says of it what it said when it was exported."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from infer.finding import Engine, find_all
+from infer.manifest import Manifest, SelfTest
+from infer.shapes import Voxels
+from infer.slicing import from_slices
+from infer.volume import Grid, Volume
+
+SLICES = 3
+# Away from every network's size, so that resizing is part of what is tested.
+SIZE_RATIO = 1.25
+BATCH = 2  # smaller than SLICES: the padding of the last batch is tested too
+NEAR_ZERO = 1e-3  # a share of the tolerance that counts as agreement with zero
+
+
+class Measured(NamedTuple):
+    """What an engine gives for the phantom."""
+
+    score: float
+    peak_value: float
+
+
+def measure(engine: Engine, manifest: Manifest) -> Measured:
+    """Score the built-in phantom; thresholds and the recorded self-test play no part."""
+    finding = find_all([phantom(manifest)], manifest, engine, batch_size=BATCH)[0]
+    return Measured(score=finding.score, peak_value=finding.peak_value)
+
+
+def agrees(measured: Measured, expected: SelfTest) -> bool:
+    """Are score and peak within the recorded tolerance?"""
+    return all(
+        math.isclose(
+            found, wanted, rel_tol=expected.tolerance, abs_tol=expected.tolerance * NEAR_ZERO
+        )
+        for found, wanted in (
+            (measured.score, expected.score),
+            (measured.peak_value, expected.peak_value),
+        )
+    )
+
+
+def phantom(manifest: Manifest) -> Volume:
+    """A volume of three slices, the middle one with a bright lesion, in the model's own terms.
+
+    Its numbers never change: models keep what they said of it. It is drawn by formula, without
+    random numbers or any library's drawing, which may change from version to version.
+    """
+    height, width = (round(size * SIZE_RATIO) for size in manifest.image_size)
+    slices = np.stack([_slice(height, width, lesion=at == 1) for at in range(SLICES)])
+    spatial = from_slices(slices, manifest.plane, spatial=_spatial(manifest, height, width))
+    low, high = _range(manifest)
+    # Each channel a little darker, so that an exchange of channels would be noticed.
+    gains = 1 - 0.2 * np.arange(manifest.channels) / manifest.channels
+    return Volume(
+        voxels=_channels(low + (high - low) * spatial, gains, low=low),
+        unit="modality",
+        spacing_mm=(1.0, 1.0, 1.0),
+        grid=Grid(shape=spatial.shape, axes=(0, 1, 2), flipped=(False, False, False)),
+    )
+
+
+def _channels(voxels: np.ndarray, gains: np.ndarray, *, low: float) -> Voxels:
+    stacked = low + gains[:, None, None, None] * (voxels - low)
+    return np.ascontiguousarray(stacked, dtype=np.float32)
+
+
+def _range(manifest: Manifest) -> tuple[float, float]:
+    """Values that use the whole range of the model's window; percentiles take any."""
+    window = manifest.intensity.recipe == "window"
+    return (manifest.intensity.low, manifest.intensity.high) if window else (0.0, 100.0)
+
+
+def _spatial(manifest: Manifest, height: int, width: int) -> tuple[int, ...]:
+    """The volume's shape whose slices along the model's plane are height × width."""
+    step = {"axial": 0, "coronal": 1, "sagittal": 2}[manifest.plane]
+    return (*(height, width)[:step], SLICES, *(height, width)[step:])
+
+
+def _slice(height: int, width: int, *, lesion: bool) -> np.ndarray:
+    """A skull around textured tissue, values 0 to 1."""
+    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    radius = np.hypot(y / 0.9, x / 0.75)
+    tissue = 0.4 + 0.08 * np.sin(7 * x + 2 * y) * np.cos(5 * y - x)
+    tissue = np.where(np.hypot(y / 0.3, (np.abs(x) - 0.15) / 0.08) < 1, 0.1, tissue)  # ventricles
+    if lesion:
+        tissue = tissue + 0.5 * np.exp(-((y + 0.3) ** 2 + (x - 0.35) ** 2) / 0.02)
+    return np.where(radius < 0.85, tissue, np.where(radius < 1, 0.95, 0.0))
