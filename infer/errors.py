@@ -10,7 +10,7 @@ UadError                 2
 
 
 class UadError(Exception):
-    """A mistake the user can mend: a message that says what happened, a hint that says what to do."""
+    """A mistake the user can mend: a message says what happened, a hint what to do."""
 
     exit_code = 2
 

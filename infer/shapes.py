@@ -1,4 +1,8 @@
-"""Array types: axes are words, `*spatial` is (height, width) or (depth, height, width)."""
+"""Array types: axes are words; `*spatial` is a scan's own grid, `*pixels` that of the network.
+
+Both are (height, width) or (depth, height, width). Two names, so that one function or record
+can hold a scan's map and the images it was made from.
+"""
 
 from typing import TypeAlias
 
@@ -10,7 +14,11 @@ Foreground: TypeAlias = Bool[np.ndarray, "*spatial"]
 AnomalyMap: TypeAlias = Float32[np.ndarray, "*spatial"]
 Mask: TypeAlias = Bool[np.ndarray, "*spatial"]
 
+# Slices at the scan's own size.
+Slices: TypeAlias = Float32[np.ndarray, "image channel height width"]
+SliceMaps: TypeAlias = Float32[np.ndarray, "image height width"]
+
 # What a network sees: slices (or patches) at its own size and intensity range.
-Images: TypeAlias = Float32[np.ndarray, "image channel *spatial"]
-Maps: TypeAlias = Float32[np.ndarray, "image 1 *spatial"]
+Images: TypeAlias = Float32[np.ndarray, "image channel *pixels"]
+Maps: TypeAlias = Float32[np.ndarray, "image 1 *pixels"]
 Scores: TypeAlias = Float32[np.ndarray, " image"]

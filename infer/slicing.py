@@ -33,7 +33,7 @@ def from_slices(maps: np.ndarray, plane: Plane, *, spatial: tuple[int, ...]) -> 
     if len(spatial) == 2:
         return maps[0]
     turned = maps if plane == "axial" else maps[:, ::-1]
-    return turned.transpose(np.argsort(_AXES[plane]))
+    return np.transpose(turned, np.argsort(_AXES[plane]).tolist())
 
 
 def index_in_volume(

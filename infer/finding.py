@@ -1,0 +1,220 @@
+"""What a model finds in scans: volumes → images → engine → map, mask and score. Pure arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from infer.errors import UnreadableScanError
+from infer.intensity import Intensity, rescale
+from infer.manifest import Manifest
+from infer.masking import count_lesions, mask_above, peak
+from infer.resizing import to_image_size, to_slice_size
+from infer.scoring import scan_score
+from infer.shapes import AnomalyMap, Images, Maps, Mask, Scores, Voxels
+from infer.slicing import Plane, from_slices, to_slices
+from infer.volume import Volume
+
+# Luminance of red, green and blue (ITU-R BT.601): a grey picture stored in colour is unchanged.
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOutputs:
+    """What a graph says of a batch of images; larger is more anomalous."""
+
+    anomaly_map: Maps
+    score: Scores
+    reconstruction: Images | None  # None where the method has none
+    score_parts: dict[str, Scores]  # further scores by name, passed through to reports
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Runs a graph."""
+
+    def run(self, images: Images) -> EngineOutputs:
+        """The outputs for a batch; each image's are independent of its neighbours."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """All that is said of one scan; arrays `(*spatial)` are on the volume's own grid."""
+
+    score: float
+    anomaly_map: AnomalyMap
+    mask: Mask
+    slice_scores: Scores
+    score_parts: dict[str, Scores]  # per slice
+    images: Images  # what the network saw, one per slice
+    reconstruction: Images | None
+    peak: tuple[int, ...]  # of the map, in the volume's axes
+    peak_value: float
+    lesions: int
+
+
+def images_of(
+    volume: Volume,
+    *,
+    channels: int,
+    intensity: Intensity,
+    plane: Plane,
+    image_size: tuple[int, ...],
+) -> Images:
+    """What a network sees of a volume: its slices at the network's size and intensity range.
+
+    Raises:
+        UnreadableScanError: the volume's channels or its shape do not fit the model.
+    """
+    voxels = rescale(with_channels(volume.voxels, channels), volume.unit, intensity)
+    slices = to_slices(voxels, plane)
+    height, width = slices.shape[-2:]
+    if min(height, width) < 2:
+        raise UnreadableScanError(
+            f"its {plane} slices would be {height} × {width} voxels, too thin to look at",
+            hint=f"the model looks at {plane} slices: is this scan cut in another plane?",
+        )
+    return to_image_size(slices, image_size)
+
+
+def with_channels(voxels: Voxels, channels: int) -> np.ndarray:
+    """Voxels with as many channels as the model has: grey ↔ colour, nothing else.
+
+    Raises:
+        UnreadableScanError: neither equal, nor 3 → 1 (luminance), nor 1 → 3 (repeated).
+    """
+    found = len(voxels)
+    if found == channels:
+        return voxels
+    if (found, channels) == (3, 1):
+        return np.tensordot(LUMINANCE, voxels, axes=1)[np.newaxis]
+    if (found, channels) == (1, 3):
+        return np.repeat(voxels, 3, axis=0)
+    raise UnreadableScanError(
+        f"it has {found} channels, the model takes {channels}",
+        hint="score it with a model made for such scans",
+    )
+
+
+def find_all(
+    volumes: Sequence[Volume], manifest: Manifest, engine: Engine, *, batch_size: int
+) -> list[Finding]:
+    """One finding per volume; the same for a volume whatever the others are."""
+    images = [
+        images_of(
+            volume,
+            channels=manifest.channels,
+            intensity=manifest.intensity,
+            plane=manifest.plane,
+            image_size=manifest.image_size,
+        )
+        for volume in volumes
+    ]
+    outputs = run_batches(images, engine, batch_size=batch_size)
+    return [
+        finding_of(volume, seen, output, manifest)
+        for volume, seen, output in zip(volumes, images, outputs, strict=True)
+    ]
+
+
+def run_batches(
+    images: Sequence[Images], engine: Engine, *, batch_size: int
+) -> list[EngineOutputs]:
+    """Run groups of images through the engine, and return one output per group.
+
+    Batches hold exactly `batch_size` images and cross the groups' borders; the last is filled
+    with zeros that are cut off again. Kernels differ by batch size in their last digits: with
+    one size a result depends neither on neighbours nor on how the work was divided.
+    """
+    if not images:
+        return []
+    together = images[0] if len(images) == 1 else np.concatenate(images)
+    batches = [
+        engine.run(_filled(together[start : start + batch_size], batch_size))
+        for start in range(0, len(together), batch_size)
+    ]
+    ends = np.cumsum([len(group) for group in images])
+    joined = _joined(batches)
+    return [
+        _cut(joined, int(end) - len(group), int(end))
+        for group, end in zip(images, ends, strict=True)
+    ]
+
+
+def finding_of(
+    volume: Volume, images: Images, outputs: EngineOutputs, manifest: Manifest
+) -> Finding:
+    """Bring what the engine said of a volume's images back to the volume.
+
+    Raises:
+        UnreadableScanError: the model gave no finite number for it.
+    """
+    if not np.isfinite(outputs.score).all():
+        raise UnreadableScanError("the model gave no finite score for it")
+    spatial = volume.voxels.shape[1:]
+    slice_size = to_slices(volume.voxels[:1], manifest.plane).shape[-2:]
+    maps = to_slice_size(outputs.anomaly_map[:, 0], slice_size)
+    anomaly_map = from_slices(maps, manifest.plane, spatial=spatial)
+    highest, peak_value = peak(anomaly_map)
+    if not np.isfinite(peak_value):
+        raise UnreadableScanError("the model gave an anomaly map that is not finite for it")
+    mask = mask_above(
+        anomaly_map, manifest.map_threshold.value, manifest.postprocessing, manifest.plane
+    )
+    return Finding(
+        score=scan_score(outputs.score, manifest.aggregation),
+        anomaly_map=anomaly_map,
+        mask=mask,
+        slice_scores=outputs.score,
+        score_parts=outputs.score_parts,
+        images=images,
+        reconstruction=outputs.reconstruction,
+        peak=highest,
+        peak_value=peak_value,
+        lesions=count_lesions(mask),
+    )
+
+
+def _filled(images: Images, size: int) -> np.ndarray:
+    if len(images) == size:
+        return np.ascontiguousarray(images)
+    filled = np.zeros((size, *images.shape[1:]), np.float32)
+    filled[: len(images)] = images
+    return filled
+
+
+def _joined(batches: Sequence[EngineOutputs]) -> EngineOutputs:
+    first = batches[0]
+    if len(batches) == 1:
+        return first
+    return EngineOutputs(
+        anomaly_map=np.concatenate([batch.anomaly_map for batch in batches]),
+        score=np.concatenate([batch.score for batch in batches]),
+        reconstruction=None
+        if first.reconstruction is None
+        else np.concatenate([_given(batch.reconstruction) for batch in batches]),
+        score_parts={
+            name: np.concatenate([batch.score_parts[name] for batch in batches])
+            for name in first.score_parts
+        },
+    )
+
+
+def _given(reconstruction: Images | None) -> np.ndarray:
+    if reconstruction is None:
+        raise RuntimeError("the engine reconstructed some batches and not others")
+    return reconstruction
+
+
+def _cut(outputs: EngineOutputs, start: int, end: int) -> EngineOutputs:
+    """The outputs of the images `start` to `end`, without that of the filling zeros."""
+    return EngineOutputs(
+        anomaly_map=outputs.anomaly_map[start:end],
+        score=outputs.score[start:end],
+        reconstruction=None
+        if outputs.reconstruction is None
+        else outputs.reconstruction[start:end],
+        score_parts={name: scores[start:end] for name, scores in outputs.score_parts.items()},
+    )
