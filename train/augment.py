@@ -1,0 +1,64 @@
+"""Vary images as heads vary in a scanner: mirror, pose, shape, brightness, contrast, colour."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import kornia.augmentation as kornia
+from torch import Tensor, nn
+
+from train.shapes import Images
+
+COLOUR_CHANNELS = 3  # what saturation and hue are defined for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentConfig:
+    """How far each image is changed; every range is drawn from evenly."""
+
+    flip_probability: float  # left to right
+    rotation_degrees: float  # to either side
+    translation: float  # share of the image, along each axis
+    scale: tuple[float, float]
+    shear_degrees: float  # to either side
+    brightness: float  # added, as a share of the whole range
+    contrast: float  # factor beyond 1
+    saturation: float  # factor beyond 1; colour images only
+    hue: float  # share of the colour circle, up to 0.5; colour images only
+
+
+class Augmentation(nn.Module):
+    """Random changes of images in [0, 1], each image by its own draw, on the images' device.
+
+    What comes into view from beyond the image is 0, the darkest value; results stay in [0, 1].
+    """
+
+    def __init__(self, config: AugmentConfig, channels: int) -> None:
+        super().__init__()
+        steps: list[Any] = [
+            kornia.RandomHorizontalFlip(p=config.flip_probability),
+            kornia.RandomAffine(
+                degrees=config.rotation_degrees,
+                translate=(config.translation, config.translation),
+                scale=config.scale,
+                shear=config.shear_degrees,
+                padding_mode="zeros",
+                p=1.0,
+            ),
+            kornia.RandomBrightness(_around_one(config.brightness), p=1.0),
+            kornia.RandomContrast(_around_one(config.contrast), p=1.0),
+        ]
+        if channels == COLOUR_CHANNELS:
+            steps += [
+                kornia.RandomSaturation(_around_one(config.saturation), p=1.0),
+                kornia.RandomHue((-config.hue, config.hue), p=1.0),
+            ]
+        self.steps = kornia.AugmentationSequential(*steps, data_keys=["input"])
+
+    def forward(self, images: Images) -> Images:
+        """The same images, each changed in its own way."""
+        changed: Tensor = self.steps(images)
+        return changed.clamp(0.0, 1.0)
+
+
+def _around_one(spread: float) -> tuple[float, float]:
+    return (1.0 - spread, 1.0 + spread)

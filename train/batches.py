@@ -1,0 +1,52 @@
+"""Endless batches of training images: shuffled, augmented, in the method's intensity range."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from train.shapes import Images
+
+
+def to_range(images: Images, intensity_range: tuple[float, float]) -> Images:
+    """Prepared images, in [0, 1], in the range a method works in."""
+    low, high = intensity_range
+    return images * (high - low) + low
+
+
+class Batches(Iterator[Images]):
+    """Batches without end and of one size; every image comes up equally often.
+
+    Small sets do not fill whole batches: a batch may span two passes, so that none is partial.
+    Its state is `waiting` and torch's global generator.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        batch_size: int,
+        *,
+        change: Callable[[Images], Images],
+        intensity_range: tuple[float, float],
+        device: torch.device,
+    ) -> None:
+        self.images = torch.from_numpy(np.ascontiguousarray(images))
+        self.batch_size = batch_size
+        self.change = change
+        self.intensity_range = intensity_range
+        self.device = device
+        self.waiting = torch.empty(0, dtype=torch.int64)  # rows of the passes begun, not yet shown
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches that show every image about once."""
+        return math.ceil(len(self.images) / self.batch_size)
+
+    def __next__(self) -> Tensor:
+        while len(self.waiting) < self.batch_size:
+            self.waiting = torch.cat([self.waiting, torch.randperm(len(self.images))])
+        rows, self.waiting = self.waiting[: self.batch_size], self.waiting[self.batch_size :]
+        images = self.images[rows].to(self.device, non_blocking=True)
+        return to_range(self.change(images), self.intensity_range)

@@ -1,0 +1,81 @@
+"""Does a generator still make different images, and images of its own? Figures and grids."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from train.shapes import Images
+
+GENERATED = 64  # images of each kind that are compared
+
+
+class Watched(NamedTuple):
+    """What was seen of a model while it trains."""
+
+    metrics: dict[str, float]
+    grids: dict[str, np.ndarray]  # name → images (image, channel, height, width)
+
+
+class Diversity(NamedTuple):
+    """Distances are root mean squares over an image's values."""
+
+    generated: float  # mean distance between two generated images
+    real: float  # mean distance between two real images
+    nearest: float  # mean distance of a generated image to its nearest real one
+
+    @property
+    def ratio(self) -> float:
+        """About 1: as diverse as reality. Near 0: the generator has collapsed."""
+        return self.generated / self.real
+
+
+def diversity(generated: Images, real: Images) -> Diversity:
+    """Compare generated with real images."""
+    return Diversity(
+        generated=_mean_pairwise(generated),
+        real=_mean_pairwise(real),
+        nearest=float(_distances(generated, real).min(dim=1).values.mean()),
+    )
+
+
+@torch.no_grad()
+def watch_generator(model: Any, images: Images) -> Watched:
+    """Diversity of what the model generates from fixed latents, and how it redraws `images`."""
+    model.eval()
+    generated = model.generate(model.fixed_latents(GENERATED))
+    seen = diversity(generated, images)
+    metrics = {
+        "collapse_ratio": seen.ratio,
+        "generated_distance": seen.generated,
+        "real_distance": seen.real,
+        "nearest_training_distance": seen.nearest,
+    }
+    redrawn = torch.stack([images[:8], model.findings(images[:8]).reconstruction], dim=1)
+    return Watched(
+        metrics, {"generated": _array(generated), "redrawn": _array(redrawn.flatten(0, 1))}
+    )
+
+
+def watch_nothing(model: Any, images: Images) -> Watched:
+    """For methods that generate nothing."""
+    return Watched({}, {})
+
+
+def _mean_pairwise(images: Images) -> float:
+    distances = _distances(images, images)
+    count = len(images)
+    return float(distances.sum() / (count * (count - 1)))  # the diagonal is 0
+
+
+def _distances(some: Images, others: Images) -> Tensor:
+    some, others = some.flatten(1).float(), others.flatten(1).float()
+    # By differences: distances from products lose the small ones to rounding.
+    exact = "donot_use_mm_for_euclid_dist"
+    distances: Tensor = torch.cdist(some, others, compute_mode=exact)
+    return distances / some.shape[1] ** 0.5
+
+
+def _array(images: Tensor) -> np.ndarray:
+    return images.float().cpu().numpy()

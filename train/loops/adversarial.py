@@ -1,0 +1,69 @@
+"""Fit generator against critic, then an encoder to the frozen pair."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.optim import Optimizer
+
+from train.batches import Batches
+from train.loops.gradient import descend, gradient_step, mean
+from train.loops.record import Record
+
+
+def fit_adversarially(
+    fabric: Fabric,
+    model: Any,
+    optimizers: Mapping[str, Optimizer],
+    batches: Batches,
+    records: Iterable[int],
+) -> Iterator[Record]:
+    """Yield after each `steps_per_record` steps of the generator, later of the encoder."""
+    for record in records:
+        model.train()
+        if record < model.config.gan_records:
+            yield Record(_play(fabric, model, optimizers, batches), candidate=False)
+        else:
+            model.freeze_gan()
+            yield Record(_encode(fabric, model, optimizers, batches), candidate=True)
+
+
+def _play(
+    fabric: Fabric, model: Any, optimizers: Mapping[str, Optimizer], batches: Batches
+) -> dict[str, float]:
+    """A stretch of the game: some critic steps, then one of the generator, and so on."""
+    terms: dict[str, list[Tensor]] = {
+        name: [] for name in ("critic_loss", "wasserstein", "penalty", "generator_loss")
+    }
+    for _ in range(model.config.steps_per_record):
+        for _ in range(model.config.critic_steps):
+            with fabric.autocast():
+                loss = model.critic_loss(next(batches))
+            descend(fabric, optimizers["critic"], loss.total)
+            terms["critic_loss"].append(loss.total.detach())
+            terms["wasserstein"].append(loss.wasserstein.detach())
+            terms["penalty"].append(loss.penalty.detach())
+        terms["generator_loss"].append(_deceive(fabric, model, optimizers, next(batches)))
+    return {name: mean(values) for name, values in terms.items()}
+
+
+def _deceive(
+    fabric: Fabric, model: Any, optimizers: Mapping[str, Optimizer], images: Tensor
+) -> Tensor:
+    model.critic.requires_grad_(False)  # its gradients would be computed for nothing
+    with fabric.autocast():
+        loss: Tensor = model.generator_loss(images)
+    descend(fabric, optimizers["generator"], loss)
+    model.critic.requires_grad_(True)
+    return loss.detach()
+
+
+def _encode(
+    fabric: Fabric, model: Any, optimizers: Mapping[str, Optimizer], batches: Batches
+) -> dict[str, float]:
+    losses = [
+        gradient_step(fabric, model, optimizers["encoder"], next(batches))
+        for _ in range(model.config.steps_per_record)
+    ]
+    return {"encoder_loss": mean(losses)}

@@ -1,0 +1,84 @@
+"""Convolutional autoencoder: what it cannot redraw is anomalous.
+
+A narrow bottleneck, fitted on healthy images only, knows no way to write down a lesion: the image
+minus its reconstruction shows it. Blocks are those of the head-CT study (Conv, BatchNorm,
+LeakyReLU, Dropout), which reports an image AUROC of 0.78 ± 0.09.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from train.methods.method import Findings
+from train.networks.autoencoder import Decoder, Encoder, Shape
+from train.shapes import Images, Loss
+
+LOSSES = {"mse": functional.mse_loss, "l1": functional.l1_loss}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaeConfig:
+    """The numbers of one autoencoder and its fit."""
+
+    seed: int
+    device: str  # auto, cpu, cuda
+    devices: int  # data-parallel processes
+    precision: Literal["32-true", "bf16-mixed"]
+    intensity_range: tuple[float, float]  # of the images, black and white
+    width: int  # channels after the first halving
+    latent: int
+    dropout: float
+    loss: Literal["mse", "l1"]
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    epochs: int
+    validate_every: int  # epochs
+
+    @property
+    def records(self) -> int:
+        return self.epochs
+
+
+class Cae(nn.Module):
+    """Encoder, bottleneck, decoder; evidence is image minus reconstruction."""
+
+    def __init__(self, config: CaeConfig, channels: int, image_size: tuple[int, ...]) -> None:
+        super().__init__()
+        self.config = config
+        shape = Shape(
+            channels=channels,
+            image_size=image_size,
+            width=config.width,
+            latent=config.latent,
+            dropout=config.dropout,
+        )
+        self.encoder = Encoder(shape)
+        self.decoder = Decoder(shape)
+
+    def training_loss(self, images: Images) -> Loss:
+        """Mean difference between images and their reconstructions."""
+        return LOSSES[self.config.loss](self._reconstruct(images).float(), images)
+
+    def findings(self, images: Images) -> Findings:
+        """Image minus reconstruction; no further parts."""
+        reconstruction = self._reconstruct(images)
+        return Findings(images - reconstruction, reconstruction, {})
+
+    def optimizers(self) -> dict[str, Optimizer]:
+        """Adam on everything."""
+        return {
+            "model": torch.optim.AdamW(
+                self.parameters(),
+                lr=self.config.learning_rate,
+                weight_decay=self.config.weight_decay,
+            )
+        }
+
+    def _reconstruct(self, images: Images) -> Images:
+        reconstruction: Tensor = self.decoder(self.encoder(images))
+        return reconstruction

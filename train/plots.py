@@ -1,0 +1,110 @@
+"""Pictures of a fit: what the model redraws, how losses fell, how scores part normal from not."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from infer.shapes import Images, Maps, Scores
+
+COLUMNS = 8  # images side by side
+TILE_INCHES = 1.2
+BINS = 30
+
+
+def grid(images: Images, intensity_range: tuple[float, float]) -> Figure:
+    """Images in rows, black and white at the ends of their range."""
+    rows = -(-len(images) // COLUMNS)
+    figure = Figure(figsize=(COLUMNS * TILE_INCHES, rows * TILE_INCHES), layout="constrained")
+    for place, image in enumerate(images):
+        axes = figure.add_subplot(rows, COLUMNS, place + 1)
+        axes.imshow(picture(image, intensity_range), cmap="gray", vmin=0, vmax=1)
+        axes.set_axis_off()
+    return figure
+
+
+def reconstructions(
+    images: Images, redrawn: Images, maps: Maps, intensity_range: tuple[float, float]
+) -> Figure:
+    """Rows of image, reconstruction, image minus reconstruction, and anomaly map."""
+    low, high = intensity_range
+    figure = Figure(figsize=(len(images) * TILE_INCHES, 4 * TILE_INCHES), layout="constrained")
+    brightest = float(maps.max()) or 1.0
+    for column in range(len(images)):
+        residual = (images[column] - redrawn[column]).mean(axis=0) / (high - low)
+        tiles = (
+            (picture(images[column], intensity_range), "gray", 0.0, 1.0),
+            (picture(redrawn[column], intensity_range), "gray", 0.0, 1.0),
+            (residual, "RdBu_r", -0.5, 0.5),
+            (maps[column, 0], "magma", 0.0, brightest),
+        )
+        for row, (tile, colours, darkest, lightest) in enumerate(tiles):
+            axes = figure.add_subplot(4, len(images), row * len(images) + column + 1)
+            axes.imshow(tile, cmap=colours, vmin=darkest, vmax=lightest)
+            axes.set_axis_off()
+    return figure
+
+
+def curves(history: Sequence[Mapping[str, float]], names: Sequence[str], title: str) -> Figure:
+    """Metrics over the records that have them."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for name in names:
+        points = [(step, record[name]) for step, record in enumerate(history) if name in record]
+        if points:
+            axes.plot(*zip(*points, strict=True), label=name, linewidth=1)
+    axes.set(title=title, xlabel="record")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    return figure
+
+
+def histogram(scores: Scores, abnormal: np.ndarray) -> Figure:
+    """Scores of normal and of abnormal images."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    edges = np.histogram_bin_edges(scores, BINS).tolist()
+    axes.hist(scores[~abnormal], edges, alpha=0.6, label="normal")
+    axes.hist(scores[abnormal], edges, alpha=0.6, label="abnormal")
+    axes.set(title="validation scores", xlabel="score", ylabel="images")
+    axes.legend()
+    return figure
+
+
+def roc(scores: Scores, abnormal: np.ndarray, auroc: float) -> Figure:
+    """Sensitivity against false alarms."""
+    false_positive, true_positive, _ = roc_curve(abnormal, scores)
+    figure = Figure(figsize=(4.5, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(false_positive, true_positive)
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+    axes.set(
+        title=f"validation AUROC {auroc:.3f}",
+        xlabel="false positive rate",
+        ylabel="true positive rate",
+        aspect="equal",
+    )
+    return figure
+
+
+def f1_over_threshold(scores: Scores, abnormal: np.ndarray) -> Figure:
+    """F1 for every threshold the scores allow."""
+    precision, recall, thresholds = precision_recall_curve(abnormal, scores)
+    total = np.maximum(precision + recall, np.finfo(float).tiny)
+    f1 = (2 * precision * recall / total)[: len(thresholds)]
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(thresholds, f1)
+    axes.set(title=f"best validation F1 {f1.max():.3f}", xlabel="threshold", ylabel="F1")
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def picture(image: np.ndarray, intensity_range: tuple[float, float]) -> np.ndarray:
+    """An image `(channel, height, width)` as matplotlib shows it: grey, or colour in [0, 1]."""
+    low, high = intensity_range
+    shown = np.clip((image - low) / (high - low), 0, 1)
+    if len(shown) == 3:
+        return np.moveaxis(shown, 0, -1)
+    return np.asarray(shown.mean(axis=0))

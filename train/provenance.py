@@ -1,0 +1,49 @@
+"""Where numbers come from: the commit, whether the tree was clean, and the libraries used."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+LIBRARIES = ("torch", "lightning-fabric", "kornia", "numpy", "scikit-learn", "mlflow", "dvc")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitState:
+    """The code that ran: its commit, and whether it was changed since."""
+
+    commit: str  # empty outside a repository
+    dirty: bool
+
+
+def git_state() -> GitState:
+    """The state of the repository around the working directory."""
+    commit = _git("rev-parse", "HEAD")
+    return GitState(commit=commit, dirty=bool(_git("status", "--porcelain")))
+
+
+def library_versions() -> dict[str, str]:
+    """Library → version, of those that can change a result."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def repository_root() -> Path:
+    """The main working tree: DVC runs experiments in copies, and names the origin in DVC_ROOT."""
+    named = os.environ.get("DVC_ROOT") or _git("rev-parse", "--show-toplevel")
+    return Path(named or Path.cwd()).absolute()
+
+
+def _git(*arguments: str) -> str:
+    """What git prints; nothing where git or a repository is missing."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,103 @@
+"""What a fit is: everything that determines its weights, and what it says of itself afterwards."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from train.augment import AugmentConfig
+from train.provenance import git_state, library_versions
+from train.scores import ScoreRecipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """All that determines the weights of a fit."""
+
+    study: str
+    method: str
+    config: Any  # the method's
+    augment: AugmentConfig
+    scores: dict[str, ScoreRecipe]
+    channels: int
+    image_size: tuple[int, int]
+    data_hash: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for fits that arrive at the same weights."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    """The images a fit may see."""
+
+    train: np.ndarray
+    validation: torch.Tensor  # in the method's range, on its device
+    abnormal: np.ndarray  # which of the validation images
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {
+            "train_images": len(self.train),
+            "validation_normal": int((~self.abnormal).sum()),
+            "validation_abnormal": int(self.abnormal.sum()),
+        }
+
+
+def params_of(task: Task) -> dict[str, Any]:
+    """The numbers of a task by dotted names, as a tracker lists them."""
+    return _flat({"fit": asdict(task.config), "augment": asdict(task.augment)})
+
+
+def tags_of(task: Task) -> dict[str, str]:
+    """What identifies a run beyond its numbers: data, code and libraries."""
+    git = git_state()
+    versions = {f"version.{name}": number for name, number in library_versions().items()}
+    return {
+        "study": task.study,
+        "method": task.method,
+        "seed": str(task.config.seed),
+        "data_hash": task.data_hash,
+        "git_commit": git.commit,
+        "git_dirty": str(git.dirty).lower(),
+        **versions,
+    }
+
+
+def metadata_of(
+    task: Task, *, run_id: str, score: str, validation: Mapping[str, Any]
+) -> dict[str, str]:
+    """What travels with the weights: enough to rebuild, export and trace the model."""
+    git = git_state()
+    return {
+        "study": task.study,
+        "method": task.method,
+        "run_id": run_id,
+        "score": score,
+        "score_recipe": json.dumps(asdict(task.scores[score])),
+        "config": json.dumps(asdict(task.config)),
+        "channels": str(task.channels),
+        "image_size": json.dumps(task.image_size),
+        "data_hash": task.data_hash,
+        "seed": str(task.config.seed),
+        "validation": json.dumps(validation),
+        "git_commit": git.commit,
+        "git_dirty": str(git.dirty).lower(),
+        "versions": json.dumps(library_versions()),
+    }
+
+
+def _flat(blocks: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in blocks.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{before}{name}.")
+        else:
+            flat[f"{before}{name}"] = value
+    return flat

@@ -1,0 +1,179 @@
+"""Every fit is an MLflow run: what went in, what it learned epoch by epoch, what it looks like.
+
+The store is one SQLite file under mlruns/ of the main working tree, by absolute address, so that
+fits reach it from any directory, an experiment's temporary copy included.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+# Before mlflow is imported: it reads these once.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_DISABLE_AGENT_HINTS", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+
+import mlflow
+from filelock import FileLock
+from matplotlib.figure import Figure
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+from train.provenance import repository_root
+
+FLUSH_SECONDS = 5.0  # metrics wait this long: one transaction for many epochs
+METRICS_AT_ONCE = 1000  # MLflow's limit for one request
+SYSTEM_SECONDS = 5.0  # between looks at processor and memory
+LONGEST_PARAM = 6000  # characters, MLflow's limit
+
+
+class Run(Protocol):
+    """What a fit tells about itself."""
+
+    @property
+    def id(self) -> str: ...
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Metrics of one epoch."""
+        ...
+
+    def picture(self, figure: Figure, name: str) -> None:
+        """A figure, as pictures/`name`.png."""
+        ...
+
+    def finish(self, status: str = "FINISHED") -> None:
+        """Say that nothing follows."""
+        ...
+
+
+class SilentRun:
+    """For all but the first of several processes: one of them tells, the others keep quiet."""
+
+    id = ""
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Nothing."""
+
+    def picture(self, figure: Figure, name: str) -> None:
+        """Nothing."""
+
+    def finish(self, status: str = "FINISHED") -> None:
+        """Nothing."""
+
+
+class MlflowRun:
+    """A run in the store; metrics are sent in bulk."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self.client = client
+        self.id = run_id
+        self.waiting: list[Metric] = []
+        self.flushed = time.monotonic()
+        self.monitor = SystemMetricsMonitor(
+            run_id,
+            sampling_interval=SYSTEM_SECONDS,
+            samples_before_logging=1,
+            resume_logging=True,
+            tracking_uri=store_address(),
+        )
+        self.monitor.start()
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Metrics of one epoch, sent later."""
+        now = int(time.time() * 1000)
+        self.waiting += [Metric(name, float(value), now, step) for name, value in metrics.items()]
+        enough = len(self.waiting) >= METRICS_AT_ONCE
+        if enough or time.monotonic() - self.flushed > FLUSH_SECONDS:
+            self._flush()
+
+    def picture(self, figure: Figure, name: str) -> None:
+        """A figure, as pictures/`name`.png."""
+        self.client.log_figure(self.id, figure, f"pictures/{name}.png")
+
+    def finish(self, status: str = "FINISHED") -> None:
+        """Send what waits and end the run."""
+        self.monitor.finish()
+        self._flush()
+        self.client.set_terminated(self.id, status)
+
+    def _flush(self) -> None:
+        for start in range(0, len(self.waiting), METRICS_AT_ONCE):
+            batch = self.waiting[start : start + METRICS_AT_ONCE]
+            self.client.log_batch(self.id, metrics=batch, synchronous=True)
+        self.waiting = []
+        self.flushed = time.monotonic()
+
+
+def store_folder() -> Path:
+    """Where the store lies."""
+    return repository_root() / "mlruns"
+
+
+def store_address() -> str:
+    """The store's absolute address, for MLflow."""
+    return f"sqlite:///{(store_folder() / 'mlflow.db').as_posix()}"
+
+
+def open_client() -> MlflowClient:
+    """A client of the store, which is made if need be, by one process at a time.
+
+    Two processes that create MLflow's tables at once break each other.
+    """
+    store_folder().mkdir(parents=True, exist_ok=True)
+    with FileLock(store_folder() / "mlflow.db.lock"):
+        mlflow.set_tracking_uri(store_address())
+        client = MlflowClient(store_address())
+        client.search_experiments(max_results=1)  # creates or migrates the tables
+    return client
+
+
+def start(
+    study: str,
+    method: str,
+    *,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+    resume: str = "",
+) -> MlflowRun:
+    """Begin a run in the study's experiment, or go on with the run `resume`."""
+    client = open_client()
+    if resume and _exists(client, resume):
+        client.update_run(resume, status="RUNNING")
+        return MlflowRun(client, resume)
+    run = client.create_run(_experiment(client, study), run_name=method)
+    run_id = str(run.info.run_id)
+    client.log_batch(
+        run_id,
+        params=[Param(name, str(value)[:LONGEST_PARAM]) for name, value in params.items()],
+        tags=[RunTag(name, value) for name, value in (dict(tags) | _dvc_tags()).items()],
+        synchronous=True,
+    )
+    return MlflowRun(client, run_id)
+
+
+def _experiment(client: MlflowClient, study: str) -> str:
+    """One experiment per study."""
+    with FileLock(store_folder() / "mlflow.db.lock"):
+        if found := client.get_experiment_by_name(study):
+            return str(found.experiment_id)
+        artifacts = (store_folder() / "artifacts" / study).as_uri()
+        return str(client.create_experiment(study, artifact_location=artifacts))
+
+
+def _exists(client: MlflowClient, run_id: str) -> bool:
+    try:
+        client.get_run(run_id)
+    except MlflowException:
+        return False
+    return True
+
+
+def _dvc_tags() -> dict[str, str]:
+    """Which DVC experiment and stage this process belongs to, if any."""
+    return {
+        name: value for name in ("DVC_EXP_NAME", "DVC_STAGE") if (value := os.environ.get(name))
+    }
