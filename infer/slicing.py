@@ -24,7 +24,7 @@ def to_slices(voxels: np.ndarray, plane: Plane) -> np.ndarray:
     if voxels.ndim == 3:
         return voxels[np.newaxis]
     step, row, column = (axis + 1 for axis in _AXES[plane])
-    slices = voxels.transpose(step, 0, row, column)
+    slices: np.ndarray = voxels.transpose(step, 0, row, column)
     return slices if plane == "axial" else slices[:, :, ::-1]
 
 
@@ -46,3 +46,8 @@ def index_in_volume(
     if plane != "axial":
         at[1] = spatial[_AXES[plane][1]] - 1 - at[1]
     return tuple(at[position] for position in np.argsort(_AXES[plane]))
+
+
+def step_axis(plane: Plane) -> int:
+    """Which of a volume's axes is stepped through from slice to slice."""
+    return _AXES[plane][0]

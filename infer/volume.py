@@ -12,6 +12,10 @@ from infer.shapes import Voxels
 # whoever exported it; 0 is black, 1 the white of the file's integer type.
 Unit = Literal["modality", "display"]
 
+# Readers refuse more before they allocate, times channels. The largest clinical volumes are CT of
+# 512 × 512 × 2,000; in float32 this many are 2 GiB, and scoring holds a few such arrays at once.
+MAX_VOXELS = 2**29
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:

@@ -1,0 +1,67 @@
+"""Pictures (PNG, JPEG, TIFF, BMP) → Volume: unit "display", one plane, colours as R, G, B."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from infer.errors import UnreadableScanError
+from infer.readers.picture_file import CUT_OFF, check
+from infer.shapes import Voxels
+from infer.volume import Grid, Volume
+
+# A decoder's words about a damaged file belong into our row, not between a user's lines.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+# White of each integer type, and each of its values in [0, 1].
+_SCALES = {
+    np.dtype(np.uint8): np.linspace(0, 1, 2**8, dtype=np.float32),
+    np.dtype(np.uint16): np.linspace(0, 1, 2**16, dtype=np.float32),
+}
+
+
+def read(path: Path) -> Volume:
+    """The picture as it is stored, pixel for pixel: a rotation in its EXIF data is not applied.
+
+    Transparency is dropped; a grey picture stored in colour has one channel.
+
+    Raises:
+        UnreadableScanError: it is damaged, not a picture, or of a kind that has no white.
+    """
+    content = path.read_bytes()
+    warnings = check(content, name=path.name)
+    pixels = _decode(content, path.name)
+    return Volume(
+        voxels=_voxels(pixels, path.name),
+        unit="display",
+        spacing_mm=None,
+        grid=Grid(shape=pixels.shape[:2], axes=(0, 1), flipped=(False, False)),
+        warnings=warnings,
+    )
+
+
+def _decode(content: bytes, name: str) -> np.ndarray:
+    try:
+        # UNCHANGED keeps depth and orientation: a mask must lie on the file's own grid.
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise UnreadableScanError(f"{name} cannot be decoded", hint=CUT_OFF) from error
+    if pixels is None or pixels.size == 0:
+        raise UnreadableScanError(f"{name} cannot be decoded: its data is damaged", hint=CUT_OFF)
+    return np.asarray(pixels)
+
+
+def _voxels(pixels: np.ndarray, name: str) -> Voxels:
+    if pixels.dtype not in _SCALES:
+        raise UnreadableScanError(
+            f"{name} holds {pixels.dtype} values, for which no white is defined",
+            hint="save it with 8 or 16 bits a channel, or as NIfTI",
+        )
+    scale = _SCALES[pixels.dtype]
+    if pixels.ndim == 2:
+        return np.take(scale, pixels)[np.newaxis]
+    blue, *others = cv2.split(pixels)
+    if len(others) < 2 or all(np.array_equal(blue, other) for other in others[:2]):
+        return np.take(scale, blue)[np.newaxis]
+    green, red = others[:2]
+    return np.stack([np.take(scale, colour) for colour in (red, green, blue)])

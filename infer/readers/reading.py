@@ -1,0 +1,90 @@
+"""Find scans in a folder, and read each with the reader of its format."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from infer.errors import UnreadableScanError
+from infer.volume import Volume
+
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+VOLUMES = (".nii", ".nii.gz")
+
+# The first columns of our report: a folder that holds one is an output, not a scan.
+_REPORT_BEGINS = b"scan,status,anomalous,score"
+
+
+def read(path: Path) -> Volume:
+    """One scan in memory.
+
+    Raises:
+        UnreadableScanError: it is not the image it claims to be, or not one we can take.
+    """
+    try:
+        return _reader(path)(path)
+    except OSError as error:
+        raise UnreadableScanError(
+            f"{path.name} could not be opened: {error.strerror or error}"
+        ) from error
+
+
+def is_scan(name: str) -> bool:
+    """Whether a file of this name is one we read."""
+    return not name.startswith(".") and name.lower().endswith(PICTURES + VOLUMES)
+
+
+def find_scans(folder: Path) -> list[Path]:
+    """Every scan under `folder`, sorted by path; `[folder]` where it is a file itself.
+
+    Hidden files and folders are left out, and folders that an earlier run of ours wrote. Linked
+    folders are followed, each folder once.
+    """
+    if not folder.is_dir():
+        return [folder]
+    return sorted(_walk(folder, root=folder.resolve(), seen=set()))
+
+
+def _reader(path: Path) -> Callable[[Path], Volume]:
+    name = path.name.lower()
+    if name.endswith(PICTURES):
+        from infer.readers import image
+
+        return image.read
+    if name.endswith(VOLUMES):
+        from infer.readers import nifti
+
+        return nifti.read
+    raise UnreadableScanError(
+        f"{path.name} has an ending that is not known here",
+        hint=f"scans end in {', '.join(PICTURES + VOLUMES)}",
+    )
+
+
+def _walk(folder: Path, *, root: Path, seen: set[Path]) -> Iterator[Path]:
+    seen.add(folder.resolve())
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    if any(entry.name == "report.csv" and _is_our_report(Path(entry)) for entry in entries):
+        return
+    for entry in entries:
+        if entry.is_dir():
+            if not entry.name.startswith(".") and _is_to_be_entered(entry, root, seen):
+                yield from _walk(Path(entry), root=root, seen=seen)
+        # A broken link is a scan that cannot be read; a pipe or device would block the reader.
+        elif is_scan(entry.name) and (entry.is_file() or entry.is_symlink()):
+            yield Path(entry)
+
+
+def _is_to_be_entered(entry: os.DirEntry[str], root: Path, seen: set[Path]) -> bool:
+    target = Path(entry).resolve()
+    if entry.is_symlink() and (target.is_relative_to(root) or root.is_relative_to(target)):
+        return False  # met on its own way, or a loop that would also lead to our neighbours
+    return target not in seen
+
+
+def _is_our_report(path: Path) -> bool:
+    try:
+        with path.open("rb") as report:
+            return report.read(len(_REPORT_BEGINS)) == _REPORT_BEGINS
+    except OSError:
+        return False

@@ -1,0 +1,23 @@
+"""Pictures → PNG files."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from infer.shapes import Mask
+from infer.volume import Volume
+from infer.writers.atomic import write_bytes
+
+# Long runs of two values: run-length coding is as small as a search here, and faster.
+_MASK_ENCODING = (
+    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+)
+
+
+def write_mask(path: Path, mask: Mask, volume: Volume) -> None:
+    """An 8-bit PNG of the picture's own size: 255 where anomalous, 0 elsewhere."""
+    stored = np.ascontiguousarray(volume.grid.to_file(mask)).view(np.uint8)
+    encoded = cv2.imencode(".png", stored * np.uint8(255), _MASK_ENCODING)[1]
+    write_bytes(path, encoded.tobytes())
