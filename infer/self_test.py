@@ -1,14 +1,17 @@
 """A built-in phantom, and whether a model still says of it what it said when it was exported."""
 
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from infer.engine import open_engine
+from infer.errors import BadModelError
 from infer.finding import Engine, find_all
 from infer.manifest import Manifest, SelfTest
 from infer.shapes import Voxels
-from infer.slicing import from_slices
+from infer.slicing import from_slices, step_axis
 from infer.volume import Grid, Volume
 
 SLICES = 3
@@ -44,6 +47,27 @@ def agrees(measured: Measured, expected: SelfTest) -> bool:
     )
 
 
+def check_model(model: Path, *, device: str) -> str:
+    """Compare what a model file says here with what it said when it was exported, in words.
+
+    Raises:
+        BadModelError: they do not agree.
+    """
+    engine = open_engine(model, device=device, threads=1)
+    measured, expected = measure(engine, engine.manifest), engine.manifest.self_test
+    compared = (
+        f"score {measured.score:.6g} (expected {expected.score:.6g}), "
+        f"peak {measured.peak_value:.6g} (expected {expected.peak_value:.6g}), "
+        f"tolerance {expected.tolerance:g} on {engine.device.got}"
+    )
+    if not agrees(measured, expected):
+        raise BadModelError(
+            f"{model.name} does not give here what it gave when it was exported: {compared}",
+            hint="do not trust its results on this machine; try --device cpu",
+        )
+    return f"{model.name} agrees with its export: {compared}"
+
+
 def phantom(manifest: Manifest) -> Volume:
     """A volume of three slices, the middle one with a bright lesion, in the model's own terms.
 
@@ -77,7 +101,7 @@ def _range(manifest: Manifest) -> tuple[float, float]:
 
 def _spatial(manifest: Manifest, height: int, width: int) -> tuple[int, ...]:
     """The volume's shape whose slices along the model's plane are height × width."""
-    step = {"axial": 0, "coronal": 1, "sagittal": 2}[manifest.plane]
+    step = step_axis(manifest.plane)
     return (*(height, width)[:step], SLICES, *(height, width)[step:])
 
 

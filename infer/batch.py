@@ -1,0 +1,294 @@
+"""Score a folder of scans: plan, spread, record; resumable at any moment."""
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from infer import journal, output_folder
+from infer.engine import OnnxEngine, open_engine
+from infer.errors import UnknownChoiceError, UnreadableScanError
+from infer.executors.executor import Executor
+from infer.executors.local import LocalExecutor
+from infer.interruption import Interruption
+from infer.journal import Entry
+from infer.manifest import Manifest, Threshold
+from infer.output_names import is_volume, mask_names, overlay_names
+from infer.progress import Progress
+from infer.providers import Device
+from infer.readers import find_scans
+from infer.readers.reading import PICTURES, VOLUMES
+from infer.record import Counts, Record
+from infer.report_csv import Row
+from infer.run_json import uad_version, write_run
+from infer.worker import LOGGER, Overlays, Task, Worker, task_for
+
+OVERLAYS = ("anomalous", "all", "none")
+BATCH_SIZES = {"cpu": 16, "cuda": 64}
+# Pictures are read a batch at a time; large ones fewer at a time, to bound memory.
+CHUNK_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a user may choose; None: as the model or the machine suggests."""
+
+    device: str
+    batch_size: int | None
+    workers: int | None
+    threshold: float | None  # of the score
+    map_threshold: float | None
+    overlays: Overlays
+    overwrite: bool
+
+    def __post_init__(self) -> None:
+        if self.overlays not in OVERLAYS:
+            raise UnknownChoiceError(
+                f"unknown overlays {self.overlays!r}", hint=f"choose one of {', '.join(OVERLAYS)}"
+            )
+        for name in ("batch_size", "workers"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UnknownChoiceError(f"{name.replace('_', '-')} must be at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """How a run went."""
+
+    counts: Counts
+    seconds: float
+    device: Device
+
+    def in_words(self, out: Path) -> str:
+        """The closing lines."""
+        counts = self.counts
+        scored = counts.scans - counts.resumed - counts.unfinished
+        lines = [
+            f"{counts.scans} scans: {counts.ok} ok ({counts.anomalous} anomalous), "
+            f"{counts.failed} failed; {scored} scored now in {self.seconds:.1f} s "
+            f"({scored / self.seconds:.3g} scans/s) on {self.device.got} "
+            f"({self.device.asked}: {self.device.reason})"
+        ]
+        if counts.resumed:
+            lines.append(f"{counts.resumed} were done by an earlier run with the same settings")
+        if counts.forgotten:
+            lines.append(
+                f"{counts.forgotten} earlier results are of scans that are no longer there: "
+                "their files stay, the report leaves them out"
+            )
+        if counts.unfinished:
+            lines.append(f"interrupted with {counts.unfinished} to do: the same command goes on")
+        places = (output_folder.REPORT, output_folder.MASKS, output_folder.OVERLAYS)
+        lines += [f"  {out / name}" for name in places if (out / name).exists()]
+        return "\n".join(lines)
+
+
+def score_folder(
+    folder: Path,
+    model: Path,
+    out: Path,
+    options: Options,
+    *,
+    progress: Progress,
+    interruption: Interruption,
+) -> Summary:
+    """Write a mask per scan, a row per scan and a record of the run under `out`.
+
+    Raises:
+        BadModelError, UnknownChoiceError, BadOutputError: nothing was scored.
+    """
+    start = time.perf_counter()
+    output_folder.refuse_harmful(out, folder)
+    scans = _scans_in(folder, out)
+    workers = min(options.workers or cores(), len(scans))
+    # A few scans leave cores idle: then a batch may use several. Counted on all scans, not on
+    # those still to do, so that a resumed run computes as an uninterrupted one does.
+    engine = open_engine(model, device=options.device, threads=max(1, cores() // workers))
+    worker = Worker(
+        engine=engine,
+        manifest=with_thresholds(engine.manifest, options),
+        out=out,
+        key=_key(engine, options),
+        overlays=options.overlays,
+        batch_size=options.batch_size or BATCH_SIZES[engine.device.got],
+    )
+    with output_folder.claimed(out), logging_to(out / output_folder.LOG):
+        if options.overwrite:
+            output_folder.start_afresh(out)
+        tasks = _tasks(scans, out)
+        record = Record.open(out, tasks, key=worker.key, overlays=options.overlays, workers=workers)
+        _score(record, worker, workers, len(tasks), progress, interruption)
+        seconds = time.perf_counter() - start
+        summary = Summary(counts=record.counts(), seconds=seconds, device=engine.device)
+        _write_run(out, folder, model, worker, workers, options, summary)
+    return summary
+
+
+def _score(
+    record: Record,
+    worker: Worker,
+    workers: int,
+    total: int,
+    progress: Progress,
+    interruption: Interruption,
+) -> None:
+    """Score what is pending; write every result down as it comes."""
+    progress.begin(total=total, done=total - len(record.pending))
+    chunks = _until(interruption, in_chunks(record.pending, size=worker.batch_size))
+    try:
+        for finished in open_executor(workers).map(partial(_ready, worker), chunks):
+            progress.advance(record.add(finished))
+    finally:
+        progress.end()
+        record.close()
+
+
+def _write_run(
+    out: Path,
+    folder: Path,
+    model: Path,
+    worker: Worker,
+    workers: int,
+    options: Options,
+    summary: Summary,
+) -> None:
+    scored = summary.counts.scans - summary.counts.resumed - summary.counts.unfinished
+    write_run(
+        out / output_folder.RUN,
+        model=model,
+        engine=worker.engine,
+        manifest=worker.manifest,
+        options={
+            "folder": str(folder),
+            "out": str(out),
+            **asdict(options),
+            "batch_size": worker.batch_size,
+            "workers": workers,
+        },
+        counts=summary.counts._asdict(),
+        timing={
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(summary.seconds, 3),
+            "scans_per_second": round(scored / summary.seconds, 3),
+        },
+        outcome="interrupted" if summary.counts.unfinished else "finished",
+    )
+
+
+def open_executor(workers: int) -> Executor:
+    """What spreads the work; a cluster would be a further branch here."""
+    return LocalExecutor(workers)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def with_thresholds(manifest: Manifest, options: Options) -> Manifest:
+    """The manifest with the user's own thresholds in place of its own."""
+    score, of_map = manifest.score_threshold, manifest.map_threshold
+    if options.threshold is not None:
+        score = Threshold(value=options.threshold, chosen_by="given as --threshold")
+    if options.map_threshold is not None:
+        of_map = Threshold(value=options.map_threshold, chosen_by="given as --map-threshold")
+    return replace(manifest, score_threshold=score, map_threshold=of_map)
+
+
+def in_chunks(tasks: Sequence[Task], *, size: int) -> Iterator[list[Task]]:
+    """One volume, or consecutive pictures up to a batch, fewer if their files are large."""
+    chunk: list[Task] = []
+    weight = 0
+    for task in tasks:
+        if is_volume(task.scan):
+            yield [task]
+            continue
+        chunk.append(task)
+        weight += _bytes(task.path)
+        if len(chunk) == size or weight >= CHUNK_BYTES:
+            yield chunk
+            chunk, weight = [], 0
+    if chunk:
+        yield chunk
+
+
+@contextlib.contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """Tracebacks of unexpected exceptions go to this file, which exists only if there are any."""
+    handler = logging.FileHandler(path, delay=True, encoding="utf-8", errors="replace")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    LOGGER.addHandler(handler)
+    LOGGER.propagate = False
+    try:
+        yield
+    finally:
+        LOGGER.propagate = True
+        LOGGER.removeHandler(handler)
+        handler.close()
+
+
+def _scans_in(folder: Path, out: Path) -> dict[str, Path]:
+    """The folder's scans by relative name; results of an earlier run inside it are none.
+
+    Raises:
+        UnreadableScanError: there are none.
+    """
+    if not folder.exists():
+        raise UnreadableScanError(f"{folder} does not exist", hint="FOLDER is where the scans are")
+    root, results = folder if folder.is_dir() else folder.parent, out.absolute()
+    found = [path for path in find_scans(folder) if not path.absolute().is_relative_to(results)]
+    if not found:
+        raise UnreadableScanError(
+            f"{folder} holds no scans", hint=f"scans end in {', '.join(PICTURES + VOLUMES)}"
+        )
+    return {path.relative_to(root).as_posix(): path for path in found}
+
+
+def _tasks(scans: Mapping[str, Path], out: Path) -> list[Task]:
+    case_matters = output_folder.case_matters(out)
+    masks = mask_names(list(scans), case_matters=case_matters)
+    overlays = overlay_names(list(scans), case_matters=case_matters)
+    return [
+        task_for(scan, path, mask=masks[scan], overlay=overlays[scan])
+        for scan, path in scans.items()
+    ]
+
+
+def _key(engine: OnnxEngine, options: Options) -> str:
+    """Of what shapes a result. Batch size and device only touch the last digits: not in it."""
+    return journal.key_of(
+        model=engine.sha256,
+        threshold=options.threshold,
+        map_threshold=options.map_threshold,
+        uad=uad_version(),
+    )
+
+
+def _until(interruption: Interruption, chunks: Iterable[list[Task]]) -> Iterator[list[Task]]:
+    for chunk in chunks:
+        if interruption.requested:
+            return
+        yield chunk
+
+
+def _ready(worker: Worker) -> Callable[[Sequence[Task]], list[Row | Entry]]:
+    """The worker, in a process where OpenCV adds no threads to ours."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    return worker
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

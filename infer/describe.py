@@ -1,0 +1,63 @@
+"""What a model file is, in words: for people who were handed one."""
+
+from pathlib import Path
+
+from infer.engine import read_manifest
+from infer.manifest import Manifest, Parity
+
+
+def describe_model(path: Path) -> str:
+    """Everything the manifest says that a user of the model should know."""
+    manifest = read_manifest(path)
+    lines = {"file": f"{path} ({path.stat().st_size / 2**20:.1f} MiB)", **_facts(manifest)}
+    width = max(map(len, lines))
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in lines.items())
+
+
+def _facts(manifest: Manifest) -> dict[str, str]:
+    intensity, normals, origin = manifest.intensity, manifest.normals, manifest.provenance
+    unit = "of the values" if intensity.recipe == "window" else "% of each scan's values"
+    post = manifest.postprocessing
+    decided = "score is above" if manifest.anomalous_by == "score" else "mask is not empty; score:"
+    return {
+        "method": f"{manifest.method}, fitted in study {manifest.study}",
+        "takes": (
+            f"{manifest.modality}, {manifest.channels} channel(s), {manifest.plane} slices "
+            f"at {' × '.join(map(str, manifest.image_size))}"
+        ),
+        "intensity": (
+            f"{intensity.recipe} {intensity.low:g} to {intensity.high:g} {unit} "
+            f"→ {intensity.output_low:g} to {intensity.output_high:g}"
+        ),
+        "slice score": manifest.score_recipe,
+        "scan score": f"mean of the highest {manifest.aggregation.top_share:.2%} of its slices",
+        "anomalous if": f"{decided} {manifest.score_threshold.value:.6g}",
+        "chosen by": manifest.score_threshold.chosen_by,
+        "mask if": f"map is above {manifest.map_threshold.value:.6g}",
+        "chosen by ": manifest.map_threshold.chosen_by,
+        "mask cleaning": (
+            f"closing radius {post.closing_radius_px} px, "
+            f"lesions of at least {post.smallest_lesion_px} px"
+        ),
+        "normal scans": _scores(normals.scores),
+        "parity": _parity(manifest.parity),
+        "made by": f"MLflow run {origin.mlflow_run_id}, seed {origin.seed}",
+        "code": origin.git_commit + (" with uncommitted changes" if origin.git_dirty else ""),
+        "data": origin.data_hash,
+        "versions": ", ".join(f"{name} {version}" for name, version in origin.versions.items()),
+        "schema": str(manifest.schema),
+    }
+
+
+def _scores(scores: tuple[float, ...]) -> str:
+    if not scores:
+        return "none recorded"
+    middle = scores[len(scores) // 2]
+    return f"{len(scores)}: score {scores[0]:.6g} to {scores[-1]:.6g}, median {middle:.6g}"
+
+
+def _parity(parity: Parity) -> str:
+    return (
+        f"map {parity.anomaly_map:.1e}, score {parity.score:.1e} from torch "
+        f"on {parity.images} images ({parity.measured_on})"
+    )

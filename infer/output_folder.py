@@ -1,0 +1,120 @@
+"""The folder a run writes to: claimed by one run at a time; nothing lost that is not ours."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+from infer.errors import BadOutputError
+from infer.journal import Entry, read_entries
+
+REPORT = "report.csv"
+RUN = "run.json"
+LOG = "uad-infer.log"
+MASKS = "masks"
+OVERLAYS = "overlays"
+JOURNAL = ".uad-journal.jsonl"  # also what tells our folder from anybody else's
+LOCK = ".uad-lock"
+
+
+def refuse_harmful(out: Path, folder: Path) -> None:
+    """See that writing to `out` cannot touch the scans.
+
+    Raises:
+        BadOutputError: it could, or what is there was not made by us.
+    """
+    target, source = out.resolve(), folder.resolve()
+    ours = [target / MASKS, target / OVERLAYS]
+    if target == source or any(source.is_relative_to(place) for place in ours):
+        raise BadOutputError(
+            f"{out} cannot take the results: the scans themselves are there",
+            hint="choose another --out",
+        )
+    if out.exists() and not out.is_dir():
+        raise BadOutputError(f"{out} is a file, not a folder", hint="choose another --out")
+    foreign = [name for name in (REPORT, RUN, LOG, MASKS, OVERLAYS) if (out / name).exists()]
+    if foreign and not (out / JOURNAL).exists():
+        raise BadOutputError(
+            f"{out} holds a {foreign[0]} that uad-infer did not make", hint="choose another --out"
+        )
+
+
+@contextlib.contextmanager
+def claimed(out: Path) -> Iterator[None]:
+    """Hold the folder for this run; the system lets go of it however the run ends.
+
+    Raises:
+        BadOutputError: another run holds it, or it cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / LOCK).open("a")
+    except OSError as error:
+        raise BadOutputError(
+            f"{out} cannot be written: {error.strerror}", hint="choose another --out"
+        ) from error
+    with lock:
+        try:
+            _lock(lock)
+        except OSError as error:
+            raise BadOutputError(
+                f"another uad-infer is writing to {out}",
+                hint="wait for it to end, or choose another --out",
+            ) from error
+        (out / JOURNAL).touch()
+        _remove_partial(out)
+        yield
+
+
+def case_matters(out: Path) -> bool:
+    """Does this file system tell `A` from `a`? (The folder must be claimed.)"""
+    return not (out / JOURNAL.upper()).exists()
+
+
+def start_afresh(out: Path) -> None:
+    """Remove what earlier runs made here, and nothing else."""
+    for entry in read_entries(out / JOURNAL).values():
+        remove_outputs(out, entry)
+    for name in (REPORT, RUN, LOG, JOURNAL):
+        (out / name).unlink(missing_ok=True)
+    for place in (out / MASKS, out / OVERLAYS):
+        remove_empty(place)
+    (out / JOURNAL).touch()
+
+
+def remove_outputs(out: Path, entry: Entry, *, keep: Mapping[str, str] | None = None) -> None:
+    """Remove a scan's mask and overlay, except those in `keep`."""
+    root = out.resolve()
+    for name in entry.outputs.keys() - (keep or {}).keys():
+        path = out / name
+        # A journal is a file like any other: it must not lead us outside.
+        if path.parent.resolve().is_relative_to(root):
+            path.unlink(missing_ok=True)
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a tree of empty folders; folders that hold anything stay."""
+    if folder.is_dir() and not folder.is_symlink():
+        for child in folder.iterdir():
+            remove_empty(child)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _remove_partial(out: Path) -> None:
+    """Remove what a killed run was writing."""
+    for place in (MASKS, OVERLAYS):
+        for path in (out / place).rglob(".*.part"):
+            path.unlink(missing_ok=True)
+
+
+def _lock(file: IO[str]) -> None:
+    """Lock a file without waiting; released when the process ends, even when it is killed."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

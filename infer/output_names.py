@@ -1,0 +1,54 @@
+"""Which file each scan's mask and overlay goes to: the input's tree, no two scans sharing."""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+VOLUME_ENDINGS = (".nii", ".nii.gz")
+VOLUME_MASK = ".nii.gz"
+PICTURE = ".png"
+
+
+def mask_names(scans: Sequence[str], *, case_matters: bool) -> dict[str, str]:
+    """Scan → mask, both relative: a PNG or .nii.gz keeps its name, others get the ending appended.
+
+    A name that another scan keeps (`a.jpg` beside `a.jpg.png`) gets the ending once more.
+    `case_matters`: whether the output's file system tells `A.png` from `a.png`.
+
+    >>> mask_names(["a.jpg", "b.png", "c.nii"], case_matters=True)
+    {'b.png': 'b.png', 'a.jpg': 'a.jpg.png', 'c.nii': 'c.nii.nii.gz'}
+    """
+    endings = {scan: VOLUME_MASK if is_volume(scan) else PICTURE for scan in scans}
+    return _assign(endings, case_matters=case_matters)
+
+
+def overlay_names(scans: Sequence[str], *, case_matters: bool) -> dict[str, str]:
+    """Scan → overlay, both relative: a PNG keeps its name, others get `.png` appended."""
+    return _assign(dict.fromkeys(scans, PICTURE), case_matters=case_matters)
+
+
+def is_volume(scan: str) -> bool:
+    """Does the name say that this is a volume?"""
+    return scan.lower().endswith(VOLUME_ENDINGS)
+
+
+def _assign(endings: dict[str, str], *, case_matters: bool) -> dict[str, str]:
+    """Give names to the scans that keep theirs first, then to the others, in order."""
+    # A folder's name is taken too: `a.jpg` beside the folder `a.jpg.png/`.
+    taken = {
+        _folded(str(folder), case_matters)
+        for scan in endings
+        for folder in PurePosixPath(scan).parents
+    }
+    names = {}
+    keeps = {scan: scan.lower().endswith(ending) for scan, ending in endings.items()}
+    for scan in sorted(endings, key=lambda scan: (not keeps[scan], scan)):
+        name = scan if keeps[scan] else scan + endings[scan]
+        while _folded(name, case_matters) in taken:
+            name += endings[scan]
+        taken.add(_folded(name, case_matters))
+        names[scan] = name
+    return names
+
+
+def _folded(name: str, case_matters: bool) -> str:
+    return name if case_matters else name.casefold()

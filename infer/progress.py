@@ -1,0 +1,84 @@
+"""How far a run has come: a bar on a terminal, nothing elsewhere."""
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from infer.report_csv import Row
+
+
+class Progress(Protocol):
+    """Is told how a run goes."""
+
+    def begin(self, *, total: int, done: int) -> None:
+        """A run starts on `total` scans, of which `done` were done before."""
+        ...
+
+    def advance(self, rows: Sequence[Row]) -> None:
+        """These scans are finished."""
+        ...
+
+    def end(self) -> None:
+        """No more will come."""
+        ...
+
+
+class Silence:
+    """Tells nobody."""
+
+    def begin(self, *, total: int, done: int) -> None:
+        """Say nothing."""
+
+    def advance(self, rows: Sequence[Row]) -> None:
+        """Say nothing."""
+
+    def end(self) -> None:
+        """Say nothing."""
+
+
+class Bar:
+    """A bar with throughput and the number of failed scans, on standard error."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeRemainingColumn as Remaining
+
+        self._bar = Progress(
+            TextColumn("scoring"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]}"),
+            Remaining(),
+            TextColumn("[red]{task.fields[failures]}"),
+            console=Console(stderr=True),
+        )
+        self._task: Any = None
+        self._scored = self._failed = 0
+        self._start = time.perf_counter()
+
+    def begin(self, *, total: int, done: int) -> None:
+        """Show the bar."""
+        self._start = time.perf_counter()
+        self._task = self._bar.add_task("", total=total, completed=done, speed="", failures="")
+        self._bar.start()
+
+    def advance(self, rows: Sequence[Row]) -> None:
+        """Move the bar."""
+        self._scored += len(rows)
+        self._failed += sum(row.status == "failed" for row in rows)
+        speed = self._scored / max(time.perf_counter() - self._start, 1e-9)
+        failures = f"{self._failed} failed" if self._failed else ""
+        self._bar.update(
+            self._task, advance=len(rows), speed=f"{speed:.3g} scans/s", failures=failures
+        )
+
+    def end(self) -> None:
+        """Leave the bar as it stands."""
+        self._bar.stop()
+
+
+def open_progress(*, quiet: bool) -> Progress:
+    """A bar if somebody is there to see it."""
+    return Silence() if quiet or not sys.stderr.isatty() else Bar()

@@ -1,0 +1,113 @@
+"""What a run has done so far: the journal it can go on from, the report people read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from infer import journal, output_folder
+from infer.journal import Entry
+from infer.report_csv import Row, append_rows, write_report
+from infer.worker import Overlays, Task
+
+
+class Counts(NamedTuple):
+    """How a run went."""
+
+    scans: int
+    ok: int
+    failed: int
+    anomalous: int
+    resumed: int  # of those ok, done by an earlier run
+    forgotten: int  # results of scans that are no longer in the folder; their files stay
+    unfinished: int  # not scored: interrupted
+
+
+class Record:
+    """The journal and the report of a run, and what of it is done."""
+
+    def __init__(
+        self, out: Path, done: Sequence[Row], pending: Sequence[Task], *, forgotten: int
+    ) -> None:
+        self.pending = pending
+        self._rows = list(done)
+        self._resumed = len(done)
+        self._forgotten = forgotten
+        self._scans = len(done) + len(pending)
+        self._report = out / output_folder.REPORT
+        self._journal = out / output_folder.JOURNAL
+
+    @classmethod
+    def open(
+        cls, out: Path, tasks: Sequence[Task], *, key: str, overlays: Overlays, workers: int
+    ) -> "Record":
+        """Find what earlier runs did of these tasks, and start the report with it."""
+        entries = journal.read_entries(out / output_folder.JOURNAL)
+        done = _done(tasks, entries, key, out, overlays, workers=workers)
+        kept = {name: scan for scan in done for name in entries[scan].outputs}
+        current = {task.scan for task in tasks}
+        for scan in current & entries.keys() - done:
+            output_folder.remove_outputs(out, entries.pop(scan), keep=kept)
+        journal.write_entries(out / output_folder.JOURNAL, entries.values())
+        rows = [entries[scan].row for scan in done]
+        write_report(out / output_folder.REPORT, rows)
+        pending = [task for task in tasks if task.scan not in done]
+        return cls(out, rows, pending, forgotten=len(entries.keys() - current))
+
+    def add(self, finished: Sequence[Row | Entry]) -> list[Row]:
+        """Write down what a worker brought: the journal first, a row without it is done again."""
+        entries = [result for result in finished if isinstance(result, Entry)]
+        rows = [result.row if isinstance(result, Entry) else result for result in finished]
+        journal.append_entries(self._journal, entries)
+        append_rows(self._report, rows)
+        self._rows += rows
+        return rows
+
+    def close(self) -> None:
+        """Sort the report."""
+        write_report(self._report, self._rows)
+
+    def counts(self) -> Counts:
+        """How it went so far."""
+        failed = sum(row.status == "failed" for row in self._rows)
+        return Counts(
+            scans=self._scans,
+            ok=len(self._rows) - failed,
+            failed=failed,
+            anomalous=sum(bool(row.anomalous) for row in self._rows),
+            resumed=self._resumed,
+            forgotten=self._forgotten,
+            unfinished=self._scans - len(self._rows),
+        )
+
+
+def _done(
+    tasks: Sequence[Task],
+    entries: dict[str, Entry],
+    key: str,
+    out: Path,
+    overlays: Overlays,
+    *,
+    workers: int,
+) -> set[str]:
+    """The scans that need not be scored again."""
+
+    def is_done(task: Task) -> bool:
+        entry = entries[task.scan]
+        wants_overlay = overlays == "all" or (overlays == "anomalous" and entry.row.anomalous)
+        wanted = {task.mask, task.overlay} if wants_overlay else {task.mask}
+        return (
+            entry.key == key
+            and wanted <= entry.outputs.keys()
+            and journal.is_whole(entry, out)
+            and entry.content == journal.digest_of(task.path)
+        )
+
+    known = [task for task in tasks if task.scan in entries]
+    if not known:
+        return set()
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(workers) as pool:
+        return {
+            task.scan for task, done in zip(known, pool.map(is_done, known), strict=True) if done
+        }

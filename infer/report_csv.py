@@ -1,0 +1,88 @@
+"""report.csv: one row per scan, appended while a run goes on, sorted when it ends."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from infer.writers.atomic import write_bytes
+
+
+class Row(NamedTuple):
+    """One scan; the fields are the columns. None and "" are empty cells: does not apply."""
+
+    scan: str  # path relative to the folder, with "/", ending kept
+    status: str  # ok or failed
+    anomalous: bool | None = None  # by score or by mask, as the manifest says
+    score: float | None = None  # larger is more anomalous
+    threshold: float | None = None  # of the score
+    normal_percentile: float | None = None  # share of validation normals below the score, 0-100
+    # Where the map is highest: voxel of the file, from 0 (NIfTI: i, j, k; pictures: column, row)
+    peak_x: int | None = None
+    peak_y: int | None = None
+    peak_z: int | None = None
+    peak_value: float | None = None
+    lesions: int | None = None
+    anomaly_volume_ml: float | None = None  # volumes
+    anomaly_area_px: int | None = None  # pictures
+    slices: int | None = None
+    worst_slice: int | None = None  # highest slice score: its index, from 0, on the file's own axis
+    mask: str = ""  # path relative to the output folder
+    seconds: float | None = None
+    warning: str = ""
+    error: str = ""
+
+
+def cells(row: Row) -> list[str]:
+    """A row as text.
+
+    Names of files stay as they are, also those a spreadsheet would take for a formula (=, +, @).
+    """
+    texts = {name: _text(value) for name, value in row._asdict().items()}
+    if row.seconds is not None:
+        texts["seconds"] = f"{row.seconds:.3f}"
+    return list(texts.values())
+
+
+def row_from(values: Mapping[str, Any]) -> Row:
+    """A row from the journal's values.
+
+    Raises:
+        TypeError: they are not those of a row.
+    """
+    return Row(**values)
+
+
+def to_text(rows: Iterable[Row], *, header: bool) -> str:
+    """Rows as CSV; texts with commas, quotes or line breaks are quoted."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if header:
+        writer.writerow(Row._fields)
+    writer.writerows(cells(row) for row in rows)
+    return text.getvalue()
+
+
+def write_report(path: Path, rows: Iterable[Row]) -> None:
+    """Replace the report by these rows, sorted by scan."""
+    ordered = sorted(rows, key=lambda row: row.scan)
+    write_bytes(path, to_text(ordered, header=True).encode(errors="surrogateescape"))
+
+
+def append_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Add rows at the report's end."""
+    with path.open("ab") as report:
+        report.write(to_text(rows, header=False).encode(errors="surrogateescape"))
+
+
+def _text(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return f"{value:.6g}"
+        case _:
+            return str(value)

@@ -1,0 +1,88 @@
+"""run.json: what was run, with what, on what, and how it went; for machines and for the file."""
+
+import json
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from infer.engine import OnnxEngine
+from infer.manifest import Manifest, Threshold
+from infer.writers.atomic import write_bytes
+
+LIBRARIES = ("numpy", "opencv-python-headless", "onnxruntime-gpu", "onnxruntime", "nibabel")
+
+
+def write_run(
+    path: Path,
+    *,
+    model: Path,
+    engine: OnnxEngine,
+    manifest: Manifest,
+    options: Mapping[str, Any],
+    counts: Mapping[str, int],
+    timing: Mapping[str, float | str],
+    outcome: str,
+) -> None:
+    """Write the record of a run."""
+    record = {
+        "outcome": outcome,
+        "model": {"file": model.name, "sha256": engine.sha256, **manifest_summary(manifest)},
+        "device": {
+            "asked": engine.device.asked,
+            "got": engine.device.got,
+            "provider": engine.provider,
+            "reason": engine.device.reason,
+        },
+        "versions": versions(),
+        "options": dict(options),
+        "counts": dict(counts),
+        "timing": dict(timing),
+    }
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    write_bytes(path, text.encode(errors="surrogateescape"))
+
+
+def manifest_summary(manifest: Manifest) -> dict[str, Any]:
+    """What of a model matters to the reader of its results."""
+    return {
+        "schema": manifest.schema,
+        "study": manifest.study,
+        "method": manifest.method,
+        "modality": manifest.modality,
+        "image_size": list(manifest.image_size),
+        "plane": manifest.plane,
+        "anomalous_by": manifest.anomalous_by,
+        "score_recipe": manifest.score_recipe,
+        "score_threshold": _threshold(manifest.score_threshold),
+        "map_threshold": _threshold(manifest.map_threshold),
+        "normals": len(manifest.normals.scores),
+        "mlflow_run_id": manifest.provenance.mlflow_run_id,
+        "git_commit": manifest.provenance.git_commit,
+        "git_dirty": manifest.provenance.git_dirty,
+        "data_hash": manifest.provenance.data_hash,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what produced the results."""
+    found = {"uad": uad_version(), "python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def uad_version() -> str:
+    """The installed version; "unknown" in a source tree that was never installed."""
+    try:
+        return metadata.version("uad")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _threshold(threshold: Threshold) -> dict[str, Any]:
+    return {"value": threshold.value, "chosen_by": threshold.chosen_by}

@@ -1,0 +1,222 @@
+"""Score a chunk of scans: read, find, write; one bad scan is one failed row."""
+
+import contextlib
+import errno
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from infer.engine import OnnxEngine
+from infer.errors import BadOutputError, UadError
+from infer.finding import Finding, find_all
+from infer.journal import Entry, digest, digest_of
+from infer.manifest import Manifest
+from infer.output_folder import MASKS, OVERLAYS
+from infer.output_names import is_volume
+from infer.readers import read
+from infer.report_csv import Row
+from infer.scoring import normal_percentile
+from infer.slicing import step_axis
+from infer.volume import Volume
+from infer.writers.atomic import write_bytes
+
+Overlays = Literal["anomalous", "all", "none"]
+LOGGER = logging.getLogger("uad-infer")
+# The disk's condition, not the scan's: the next scan would fail too, so the run stops.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+
+
+class Task(NamedTuple):
+    """One scan and where its outputs go; names are relative to the output folder."""
+
+    scan: str
+    path: Path
+    mask: str
+    overlay: str
+
+
+@dataclass(slots=True)
+class Attempt:
+    """How far one scan has come."""
+
+    task: Task
+    content: str = ""
+    volume: Volume | None = None
+    finding: Finding | None = None
+    entry: Entry | None = None
+    error: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """Scores chunks of scans; one per thread."""
+
+    engine: OnnxEngine
+    manifest: Manifest
+    out: Path
+    key: str
+    overlays: Overlays
+    batch_size: int
+
+    def __call__(self, chunk: Sequence[Task]) -> list[Row | Entry]:
+        """An entry for each scan that was scored, a row for each that failed."""
+        attempts = [Attempt(task) for task in chunk]
+        for attempt in attempts:
+            with trying(attempt):
+                attempt.content, attempt.volume = _read(attempt.task.path)
+        self._find([attempt for attempt in attempts if attempt.volume is not None])
+        for attempt in attempts:
+            if attempt.finding is not None:
+                with trying(attempt):
+                    attempt.entry = self._finish(attempt)
+        return [attempt.entry or failed_row(attempt) for attempt in attempts]
+
+    def _find(self, attempts: Sequence[Attempt]) -> None:
+        """All together, which fills the batches; one by one if that fails, to know which."""
+        start = time.perf_counter()
+        volumes = [attempt.volume for attempt in attempts if attempt.volume is not None]
+        try:
+            findings = self._findings(volumes)
+        except Exception:
+            for attempt, volume in zip(attempts, volumes, strict=True):
+                with trying(attempt):
+                    attempt.finding = self._findings([volume])[0]
+            return
+        elapsed = time.perf_counter() - start
+        slices = sum(len(finding.slice_scores) for finding in findings)
+        for attempt, finding in zip(attempts, findings, strict=True):
+            attempt.finding = finding
+            attempt.seconds += elapsed * len(finding.slice_scores) / slices
+
+    def _findings(self, volumes: Sequence[Volume]) -> list[Finding]:
+        return find_all(volumes, self.manifest, self.engine, batch_size=self.batch_size)
+
+    def _finish(self, attempt: Attempt) -> Entry:
+        """Write a scan's outputs, and say what was found."""
+        start = time.perf_counter()
+        task, volume, finding = attempt.task, attempt.volume, attempt.finding
+        if volume is None or finding is None:
+            raise RuntimeError(f"{task.scan} was not scored")
+        row = row_of(task, volume, finding, self.manifest)
+        _write_mask(self.out / task.mask, finding, volume)
+        outputs = {task.mask: digest_of(self.out / task.mask)}
+        if self.overlays == "all" or (self.overlays == "anomalous" and row.anomalous):
+            outputs[task.overlay] = self._write_overlay(task, volume, finding, row)
+        seconds = round(attempt.seconds + time.perf_counter() - start, 3)
+        return Entry(self.key, attempt.content, outputs, row._replace(seconds=seconds))
+
+    def _write_overlay(self, task: Task, volume: Volume, finding: Finding, row: Row) -> str:
+        from infer.writers.overlay import draw_overlay
+
+        picture = draw_overlay(volume, finding, self.manifest, scan=task.scan, row=row)
+        write_bytes(self.out / task.overlay, picture)
+        return digest(picture)
+
+
+@contextlib.contextmanager
+def trying(attempt: Attempt) -> Iterator[None]:
+    """Time a step of an attempt; what goes wrong is written into it, not raised."""
+    start = time.perf_counter()
+    try:
+        yield
+    except UadError as error:
+        if isinstance(error, BadOutputError) and _is_of_the_disk(error):
+            raise
+        attempt.error = f"{error} ({error.hint})" if error.hint else str(error)
+    except MemoryError:
+        attempt.error = "there is not enough memory for it"
+    except Exception as bug:  # the night's work goes on; the log has the traceback
+        LOGGER.exception("%s", attempt.task.scan)
+        attempt.error = f"unexpected {type(bug).__name__}: {bug}"
+    finally:
+        attempt.seconds += time.perf_counter() - start
+
+
+def failed_row(attempt: Attempt) -> Row:
+    """What the report says of a scan that could not be scored."""
+    warnings = attempt.volume.warnings if attempt.volume else ()
+    return Row(
+        scan=attempt.task.scan,
+        status="failed",
+        seconds=round(attempt.seconds, 3),
+        warning="; ".join(warnings),
+        error=attempt.error,
+    )
+
+
+def row_of(task: Task, volume: Volume, finding: Finding, manifest: Manifest) -> Row:
+    """What the report says of a scan that was scored."""
+    threshold = manifest.score_threshold.value
+    voxels = int(finding.mask.sum())
+    peak = volume.grid.index_in_file(finding.peak)
+    is_picture = len(volume.grid.shape) == 2
+    # Pictures are spoken of as column and row, volumes in the order of the file's axes.
+    peak_x, peak_y, peak_z = (*peak[::-1], None) if is_picture else peak
+    percentile = normal_percentile(finding.score, manifest.normals.scores)
+    by_mask = manifest.anomalous_by == "mask"
+    return Row(
+        scan=task.scan,
+        status="ok",
+        anomalous=voxels > 0 if by_mask else finding.score > threshold,
+        score=finding.score,
+        threshold=threshold,
+        normal_percentile=None if math.isnan(percentile) else percentile,
+        peak_x=peak_x,
+        peak_y=peak_y,
+        peak_z=peak_z,
+        peak_value=finding.peak_value,
+        lesions=finding.lesions,
+        anomaly_volume_ml=_volume_ml(voxels, volume),
+        anomaly_area_px=voxels if is_picture else None,
+        slices=len(finding.slice_scores),
+        worst_slice=worst_slice(finding, volume, manifest),
+        mask=task.mask,
+        warning="; ".join(volume.warnings),
+    )
+
+
+def worst_slice(finding: Finding, volume: Volume, manifest: Manifest) -> int:
+    """Index, on the file's own axis, of the slice with the highest score; 0 for a picture."""
+    worst = int(finding.slice_scores.argmax())
+    if len(volume.grid.shape) == 2:
+        return worst
+    at = [0, 0, 0]
+    axis = step_axis(manifest.plane)
+    at[axis] = worst
+    return volume.grid.index_in_file(at)[volume.grid.axes[axis]]
+
+
+def _volume_ml(voxels: int, volume: Volume) -> float | None:
+    if volume.spacing_mm is None or len(volume.grid.shape) == 2:
+        return None
+    return voxels * math.prod(volume.spacing_mm) / 1000
+
+
+def _read(path: Path) -> tuple[str, Volume]:
+    return digest_of(path), read(path)
+
+
+def _write_mask(path: Path, finding: Finding, volume: Volume) -> None:
+    """In the format that goes with the scan's own."""
+    if is_volume(path.name):
+        from infer.writers import nifti
+
+        nifti.write_mask(path, finding.mask, volume)
+    else:
+        from infer.writers import image
+
+        image.write_mask(path, finding.mask, volume)
+
+
+def _is_of_the_disk(error: BadOutputError) -> bool:
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_ERRORS
+
+
+def task_for(scan: str, path: Path, *, mask: str, overlay: str) -> Task:
+    """A task whose outputs lie in our own folders."""
+    return Task(scan, path, f"{MASKS}/{mask}", f"{OVERLAYS}/{overlay}")
