@@ -37,7 +37,7 @@ def mask_above(
 
 def count_lesions(mask: Mask) -> int:
     """Number of components (8 neighbours in a picture, 26 in a volume)."""
-    return len(_components(mask)[1]) - 1 if mask.any() else 0
+    return _components(mask)[1] if mask.any() else 0
 
 
 def peak(anomaly_map: AnomalyMap) -> tuple[tuple[int, ...], float]:
@@ -60,20 +60,35 @@ def _close(mask: Mask, radius: int, plane: Plane) -> Mask:
 
 
 def _drop_small(mask: Mask, *, at_least: int) -> Mask:
-    labels, sizes = _components(mask)
-    kept = sizes >= at_least
+    if mask.ndim == 2:
+        return _drop_small_in_picture(mask, at_least)
+    labels, _ = _components(mask)
+    kept = np.bincount(labels.ravel()) >= at_least
     kept[0] = False  # the background
     return np.asarray(kept[labels])
 
 
-def _components(mask: Mask) -> tuple[np.ndarray, np.ndarray]:
-    """Component number of each voxel (0: background), and the size of each component."""
-    if mask.ndim == 2:
-        labels = cv2.connectedComponents(
-            np.ascontiguousarray(mask).view(np.uint8), connectivity=8, ltype=cv2.CV_32S
-        )[1]
-    else:
-        from scipy import ndimage  # pictures need none of it: a quarter of a second at start-up
+def _drop_small_in_picture(mask: Mask, at_least: int) -> Mask:
+    # Touches the boxes of the small components only: several times faster than a look-up.
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(_as_picture(mask), connectivity=8)
+    mask = mask.copy()
+    for component, (left, top, width, height, size) in enumerate(boxes.tolist()):
+        if component > 0 and size < at_least:
+            box = slice(top, top + height), slice(left, left + width)
+            mask[box] &= labels[box] != component
+    return mask
 
-        labels, _ = ndimage.label(mask, structure=np.ones((3,) * mask.ndim))
-    return labels, np.bincount(labels.ravel())
+
+def _components(mask: Mask) -> tuple[np.ndarray, int]:
+    """Component number of each voxel (0: background), and the number of components."""
+    if mask.ndim == 2:
+        count, labels = cv2.connectedComponents(_as_picture(mask), connectivity=8)
+        return labels, count - 1
+    from scipy import ndimage  # pictures need none of it: a quarter of a second at start-up
+
+    labels, count = ndimage.label(mask, structure=np.ones((3,) * mask.ndim))
+    return labels, count
+
+
+def _as_picture(mask: Mask) -> np.ndarray:
+    return np.ascontiguousarray(mask).view(np.uint8)

@@ -25,7 +25,9 @@ def to_slices(voxels: np.ndarray, plane: Plane) -> np.ndarray:
         return voxels[np.newaxis]
     step, row, column = (axis + 1 for axis in _AXES[plane])
     slices: np.ndarray = voxels.transpose(step, 0, row, column)
-    return slices if plane == "axial" else slices[:, :, ::-1]
+    if plane != "axial":
+        slices = slices[:, :, ::-1]
+    return slices
 
 
 def from_slices(maps: np.ndarray, plane: Plane, *, spatial: tuple[int, ...]) -> np.ndarray:
@@ -33,7 +35,13 @@ def from_slices(maps: np.ndarray, plane: Plane, *, spatial: tuple[int, ...]) -> 
     if len(spatial) == 2:
         return maps[0]
     turned = maps if plane == "axial" else maps[:, ::-1]
-    return np.transpose(turned, np.argsort(_AXES[plane]).tolist())
+    stacked: np.ndarray = np.transpose(turned, np.argsort(_AXES[plane]).tolist())
+    return stacked
+
+
+def step_axis(plane: Plane) -> int:
+    """Which axis of a volume `(depth, height, width)` its slices are counted along."""
+    return _AXES[plane][0]
 
 
 def index_in_volume(

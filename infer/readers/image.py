@@ -13,11 +13,8 @@ from infer.volume import Grid, Volume
 # A decoder's words about a damaged file belong into our row, not between a user's lines.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-# White of each integer type, and each of its values in [0, 1].
-_SCALES = {
-    np.dtype(np.uint8): np.linspace(0, 1, 2**8, dtype=np.float32),
-    np.dtype(np.uint16): np.linspace(0, 1, 2**16, dtype=np.float32),
-}
+_WHITES = {np.dtype(np.uint8): 2**8 - 1, np.dtype(np.uint16): 2**16 - 1}
+_UINT8 = np.linspace(0, 1, 2**8, dtype=np.float32)
 
 
 def read(path: Path) -> Volume:
@@ -52,16 +49,23 @@ def _decode(content: bytes, name: str) -> np.ndarray:
 
 
 def _voxels(pixels: np.ndarray, name: str) -> Voxels:
-    if pixels.dtype not in _SCALES:
+    if pixels.dtype not in _WHITES:
         raise UnreadableScanError(
             f"{name} holds {pixels.dtype} values, for which no white is defined",
             hint="save it with 8 or 16 bits a channel, or as NIfTI",
         )
-    scale = _SCALES[pixels.dtype]
     if pixels.ndim == 2:
-        return np.take(scale, pixels)[np.newaxis]
-    blue, *others = cv2.split(pixels)
-    if len(others) < 2 or all(np.array_equal(blue, other) for other in others[:2]):
-        return np.take(scale, blue)[np.newaxis]
-    green, red = others[:2]
-    return np.stack([np.take(scale, colour) for colour in (red, green, blue)])
+        return _scaled(pixels)[np.newaxis]
+    colours = [np.asarray(plane) for plane in cv2.split(pixels)]  # blue, green, red, transparency
+    grey = all(cv2.norm(colours[0], other, cv2.NORM_INF) == 0 for other in colours[1:3])
+    if grey or len(colours) < 3:
+        return _scaled(colours[0])[np.newaxis]
+    return np.stack([_scaled(colour) for colour in colours[2::-1]])
+
+
+def _scaled(pixels: np.ndarray) -> np.ndarray:
+    """Black to white as 0 to 1, in one pass."""
+    if pixels.dtype == np.uint8:
+        return np.asarray(cv2.LUT(pixels, _UINT8))
+    scaled: np.ndarray = np.divide(pixels, np.float32(_WHITES[pixels.dtype]), dtype=np.float32)
+    return scaled

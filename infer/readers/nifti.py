@@ -6,7 +6,7 @@ import logging
 import math
 import zlib
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from infer.errors import UnreadableScanError
 from infer.volume import MAX_VOXELS, Grid, Volume
 
 CUT_OFF = "it was probably cut off or damaged while copying: copy it again"
+Stream: TypeAlias = io.BufferedIOBase
 _GZIP = b"\x1f\x8b"
 _MM = {"unknown": 1.0, "mm": 1.0, "meter": 1e3, "micron": 1e-3}
 # Our axes in nibabel's words, e.g. "from I to S"; see `Volume`.
@@ -32,7 +33,7 @@ def read(path: Path) -> Volume:
     with path.open("rb") as file:
         packed = file.read(2) == _GZIP
         file.seek(0)
-        stream: IO[bytes] = gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[assignment]
+        stream = gzip.GzipFile(fileobj=file) if packed else file
         try:
             image = _open(stream, name)
             shape = _checked_shape(image, name)
@@ -48,7 +49,7 @@ def read(path: Path) -> Volume:
     return _volume(image, _scaled(first, image.dataobj), name, warnings)
 
 
-def _open(stream: IO[bytes], name: str) -> Any:
+def _open(stream: Stream, name: str) -> Any:
     """The image, of which only the header has been read."""
     import nibabel
     from nibabel.filebasedimages import ImageFileError
@@ -94,15 +95,15 @@ def _checked_shape(image: Any, name: str) -> tuple[int, ...]:
     return (*shape[:3], 1, 1)[:3]
 
 
-def _stored(image: Any, stream: IO[bytes], name: str) -> np.ndarray:
+def _stored(image: Any, stream: Stream, name: str) -> np.ndarray:
     """All values as stored, straight into one array."""
     proxy = image.dataobj
     stored = np.empty(math.prod(image.shape), proxy.dtype)
-    target = memoryview(stored.view(np.uint8))
+    target = memoryview(stored.view(np.uint8).data)
     stream.seek(proxy.offset)
     filled = 0
     while filled < len(target):
-        count = stream.readinto(target[filled:])  # type: ignore[attr-defined]
+        count = stream.readinto(target[filled:])
         if not count:
             raise UnreadableScanError(
                 f"{name} ends in the middle of its voxels ({filled:,} of {len(target):,} bytes)",
@@ -159,7 +160,7 @@ def _orientation(affine: np.ndarray, name: str) -> tuple[tuple[int, ...], tuple[
     from nibabel.orientations import aff2axcodes
 
     try:
-        codes = aff2axcodes(affine)
+        codes = aff2axcodes(affine)  # type: ignore[no-untyped-call]
     except (np.linalg.LinAlgError, ValueError) as error:
         raise _unusable_affine(name) from error
     if None in codes:

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from infer.errors import UnreadableScanError
+from infer.output_folder import JOURNAL, MASKS, OVERLAYS
 from infer.volume import Volume
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 VOLUMES = (".nii", ".nii.gz")
 
-# The first columns of our report: a folder that holds one is an output, not a scan.
-_REPORT_BEGINS = b"scan,status,anomalous,score"
+_OUTPUTS = (MASKS, OVERLAYS)
 
 
 def read(path: Path) -> Volume:
@@ -36,7 +36,7 @@ def is_scan(name: str) -> bool:
 def find_scans(folder: Path) -> list[Path]:
     """Every scan under `folder`, sorted by path; `[folder]` where it is a file itself.
 
-    Hidden files and folders are left out, and folders that an earlier run of ours wrote. Linked
+    Hidden files and folders are left out, and the masks and overlays of earlier runs. Linked
     folders are followed, each folder once.
     """
     if not folder.is_dir():
@@ -64,11 +64,10 @@ def _walk(folder: Path, *, root: Path, seen: set[Path]) -> Iterator[Path]:
     seen.add(folder.resolve())
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: entry.name)
-    if any(entry.name == "report.csv" and _is_our_report(Path(entry)) for entry in entries):
-        return
+    skipped = _OUTPUTS if any(entry.name == JOURNAL for entry in entries) else ()
     for entry in entries:
         if entry.is_dir():
-            if not entry.name.startswith(".") and _is_to_be_entered(entry, root, seen):
+            if entry.name not in skipped and _is_to_be_entered(entry, root, seen):
                 yield from _walk(Path(entry), root=root, seen=seen)
         # A broken link is a scan that cannot be read; a pipe or device would block the reader.
         elif is_scan(entry.name) and (entry.is_file() or entry.is_symlink()):
@@ -76,15 +75,9 @@ def _walk(folder: Path, *, root: Path, seen: set[Path]) -> Iterator[Path]:
 
 
 def _is_to_be_entered(entry: os.DirEntry[str], root: Path, seen: set[Path]) -> bool:
+    if entry.name.startswith("."):
+        return False
     target = Path(entry).resolve()
     if entry.is_symlink() and (target.is_relative_to(root) or root.is_relative_to(target)):
         return False  # met on its own way, or a loop that would also lead to our neighbours
     return target not in seen
-
-
-def _is_our_report(path: Path) -> bool:
-    try:
-        with path.open("rb") as report:
-            return report.read(len(_REPORT_BEGINS)) == _REPORT_BEGINS
-    except OSError:
-        return False

@@ -30,5 +30,5 @@ def write_mask(path: Path, mask: Mask, volume: Volume) -> None:
     header.extensions.clear()  # of the scan: they may name the patient
     kind = nibabel.Nifti2Image if header.sizeof_hdr == 540 else nibabel.Nifti1Image
     # Without an affine of its own, the image keeps the header's two, and their codes.
-    whole = kind(stored, None, header).to_bytes()
+    whole = kind(stored, None, header).to_bytes()  # type: ignore[no-untyped-call]
     write_bytes(path, gzip.compress(whole, compresslevel=1, mtime=0))
