@@ -27,7 +27,7 @@ bench: $(INSTALLED)  ## how fast, against a plain script and against what this m
 	python -m benchmarks.bench_infer && python -m benchmarks.bench_fit
 
 wheel: $(INSTALLED)  ## dist/uad-*.whl: `infer` only, no torch
-	python -m build --wheel
+	rm -rf build && python -m build --wheel
 
 study: $(INSTALLED)  ## another study: make study STUDY=head_ct
 	cp dvc.yaml studies/$(STUDY)/dvc.yaml && dvc repro studies/$(STUDY)/dvc.yaml
