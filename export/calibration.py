@@ -1,0 +1,178 @@
+"""Thresholds and the table of normal scores: from validation scans, on the exported file.
+
+Test scans have no part in it: `calibrate` takes what it is given, and stages give it validation.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from sklearn.metrics import precision_recall_curve
+
+from export.scan_scores import ScoredScan
+from infer.errors import UadError
+from infer.manifest import Normals, Threshold
+from infer.masking import Postprocessing
+from infer.scoring import Aggregation
+from infer.shapes import AnomalyMap
+
+# Evenly spaced over each map: 1 % of so many is known to some thousandths, and memory is bounded.
+PIXELS_PER_SCAN = 100_000
+# Until there is one: nothing is above it, and unlike infinity it can be written as JSON.
+UNCALIBRATED = Threshold(value=float(np.finfo(np.float32).max), chosen_by="not calibrated yet")
+
+
+class CalibrationError(UadError):
+    """Validation scans from which the thresholds asked for cannot be chosen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportConfig:
+    """How thresholds are chosen, and what happens after the graph: the block `export`."""
+
+    anomalous_by: Literal["score", "mask"]
+    score_threshold: Literal["f1"] | float  # a number: false-positive rate on validation normals
+    map_false_positive_rate: float  # share of the pixels of validation normals
+    aggregation: Aggregation
+    postprocessing: Postprocessing
+
+    def __post_init__(self) -> None:
+        if self.score_threshold != "f1" and not 0 <= self.score_threshold < 1:
+            raise ValueError(
+                f"score_threshold must be f1 or a rate from 0 to below 1, "
+                f"got {self.score_threshold}"
+            )
+        if not 0 < self.map_false_positive_rate < 1:
+            raise ValueError(
+                f"map_false_positive_rate must lie between 0 and 1, "
+                f"got {self.map_false_positive_rate}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What validation says of a model."""
+
+    score_threshold: Threshold
+    map_threshold: Threshold
+    normals: Normals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What is kept of one validation scan."""
+
+    normal: bool
+    score: float
+    pixels: np.ndarray  # of the map, normals only
+    mean: float
+    std: float
+    size: tuple[int, ...]
+    spacing_mm: tuple[float, ...] | None
+
+
+def calibrate(validation: Iterable[ScoredScan], config: ExportConfig) -> Calibration:
+    """Choose both thresholds and describe the normals.
+
+    Raises:
+        CalibrationError: there are no normals, or no abnormals to choose by F1.
+    """
+    seen = [_seen(scored) for scored in validation]
+    normals = [it for it in seen if it.normal]
+    if not normals:
+        raise CalibrationError(
+            "no validation scan is normal: thresholds cannot be chosen",
+            hint="the study's split leaves none; lower split.normal_folds or add normal scans",
+        )
+    scores = np.array([it.score for it in seen])
+    abnormal = np.array([not it.normal for it in seen])
+    if config.score_threshold == "f1":
+        score_threshold = best_f1_threshold(scores, abnormal)
+    else:
+        score_threshold = score_threshold_at(scores[~abnormal], config.score_threshold)
+    pixels = [it.pixels for it in normals]
+    return Calibration(
+        score_threshold=score_threshold,
+        map_threshold=map_threshold_at(pixels, config.map_false_positive_rate),
+        normals=_normals(normals),
+    )
+
+
+def best_f1_threshold(scores: np.ndarray, abnormal: np.ndarray) -> Threshold:
+    """Half-way between two neighbouring scores where F1 is best; of equals, the highest.
+
+    Raises:
+        CalibrationError: nothing is abnormal.
+    """
+    if not abnormal.any():
+        raise CalibrationError(
+            "no validation scan is abnormal: F1 cannot choose a score threshold",
+            hint="set export.score_threshold to a false-positive rate on normals, e.g. 0.05",
+        )
+    precision, recall, candidates = precision_recall_curve(abnormal, scores)
+    tiny = np.finfo(float).tiny  # precision and recall may both be 0
+    f1 = (2 * precision * recall / np.maximum(precision + recall, tiny))[:-1]
+    best = int(np.flatnonzero(f1 >= f1.max() - 1e-12)[-1])
+    at = float(candidates[best])
+    below = float(candidates[best - 1]) if best else at - max(1e-6, abs(at) * 1e-3)
+    return Threshold(
+        value=(at + below) / 2,
+        chosen_by=f"best F1 ({f1[best]:.3f}) on {len(scores)} validation scans "
+        f"({int((~abnormal).sum())} normal, {int(abnormal.sum())} abnormal)",
+    )
+
+
+def score_threshold_at(normal_scores: np.ndarray, rate: float) -> Threshold:
+    """The lowest of the normals' scores that at most a share `rate` of them lie above."""
+    count = len(normal_scores)
+    above = math.floor(rate * count + 1e-9)  # 0.05 · 20 is 1, not 0.9999…
+    value = float(np.sort(normal_scores)[count - 1 - above])
+    found = int((normal_scores > value).sum())
+    return Threshold(
+        value=value,
+        chosen_by=f"false-positive rate {rate:g} on {count} validation normals "
+        f"({found} of them above)",
+    )
+
+
+def map_threshold_at(pixels: Sequence[np.ndarray], rate: float) -> Threshold:
+    """The value that a share `rate` of the validation normals' pixels lies above."""
+    together = np.concatenate(pixels)
+    value = float(np.quantile(together, 1 - rate))
+    return Threshold(
+        value=value,
+        chosen_by=f"false-positive rate {rate:g} on {len(together)} pixels of "
+        f"{len(pixels)} validation normals, before post-processing",
+    )
+
+
+def _seen(scored: ScoredScan) -> _Seen:
+    images, spacing_mm = scored.finding.images, scored.volume.spacing_mm
+    normal = scored.case.normal
+    return _Seen(
+        normal=normal,
+        score=scored.finding.score,
+        pixels=_spread(scored.finding.anomaly_map) if normal else np.empty(0, np.float32),
+        mean=float(images.mean(dtype=np.float64)),
+        std=float(images.std(dtype=np.float64)),
+        size=tuple(scored.volume.voxels.shape[1:]),
+        spacing_mm=None if spacing_mm is None else tuple(round(it, 4) for it in spacing_mm),
+    )
+
+
+def _spread(anomaly_map: AnomalyMap) -> np.ndarray:
+    """Up to `PIXELS_PER_SCAN` values, evenly spaced."""
+    step = math.ceil(anomaly_map.size / PIXELS_PER_SCAN)
+    return anomaly_map.reshape(-1)[::step].copy()  # a view would keep the whole map
+
+
+def _normals(seen: Sequence[_Seen]) -> Normals:
+    return Normals(
+        scores=tuple(sorted(it.score for it in seen)),
+        intensity_mean=tuple(it.mean for it in seen),
+        intensity_std=tuple(it.std for it in seen),
+        sizes=tuple(sorted({it.size for it in seen})),
+        spacings_mm=tuple(sorted({it.spacing_mm for it in seen if it.spacing_mm is not None})),
+    )

@@ -1,0 +1,83 @@
+"""What export and evaluation add to MLflow: model versions, test metrics, the comparison."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import onnx
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema, TensorSpec
+
+from infer.shapes import Images
+from train import tracking
+
+# What loading the logged model needs; named, or MLflow would open the model to find out.
+REQUIREMENTS = ["onnx", "onnxruntime", "numpy"]
+
+
+def register(path: Path, *, study: str, method: str, run_id: str, example: Images) -> str:
+    """Log an exported file to its fit's run as a new registered version; the version's number."""
+    client = tracking.open_client()
+    run_id = _known(client, run_id, study, method)
+    model = onnx.load(path)
+    outputs: list[ColSpec | TensorSpec] = [
+        TensorSpec(np.dtype(np.float32), (-1, *_sizes(output)), output.name)
+        for output in model.graph.output
+    ]
+    image = TensorSpec(np.dtype(np.float32), (-1, *example.shape[1:]), "image")
+    with mlflow.start_run(run_id=run_id):
+        logged = mlflow.onnx.log_model(
+            model,
+            name=method,
+            signature=ModelSignature(Schema([image]), Schema(outputs)),
+            input_example={"image": example},
+            registered_model_name=f"uad-{study}-{method}",
+            pip_requirements=REQUIREMENTS,
+            onnx_execution_providers=["CPUExecutionProvider"],  # there everywhere
+            save_as_external_data=False,
+        )
+    return str(logged.registered_model_version)
+
+
+def log_test(
+    metrics: Mapping[str, float], *, study: str, method: str, run_id: str, files: Iterable[Path]
+) -> None:
+    """Add the test's metrics, as test_<name>, and files to the run of the fit."""
+    client = tracking.open_client()
+    run_id = _known(client, run_id, study, method)
+    with mlflow.start_run(run_id=run_id):
+        mlflow.log_metrics({f"test_{name}": value for name, value in metrics.items()})
+        for path in files:
+            mlflow.log_artifact(str(path), "test")
+
+
+def log_comparison(
+    table: Mapping[str, Mapping[str, float]], *, study: str, files: Iterable[Path]
+) -> None:
+    """One run `compare` with the table and its figures."""
+    run = tracking.start(study, "compare", params={}, tags={"study": study, "stage": "compare"})
+    run.finish()
+    with mlflow.start_run(run_id=run.id):
+        mlflow.log_metrics(
+            {f"{row}.{name}": value for row, it in table.items() for name, value in it.items()}
+        )
+        for path in files:
+            mlflow.log_artifact(str(path))
+
+
+def _known(client: mlflow.MlflowClient, run_id: str, study: str, method: str) -> str:
+    """The run, or a new one where the fit's is not in this store (DVC may have restored it)."""
+    try:
+        client.get_run(run_id)
+    except MlflowException:
+        run = tracking.start(study, method, params={}, tags={"fit_run": run_id, "study": study})
+        run.finish()
+        return run.id
+    return run_id
+
+
+def _sizes(value: onnx.ValueInfoProto) -> tuple[int, ...]:
+    """An output's sizes after the batch."""
+    return tuple(it.dim_value or -1 for it in value.type.tensor_type.shape.dim[1:])
