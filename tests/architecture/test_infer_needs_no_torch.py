@@ -1,4 +1,4 @@
-"""The product runs where training libraries are not installed: the dynamic net, see ARCHITECTURE."""
+"""The product runs where training libraries are absent: the dynamic net, see the README."""
 
 import subprocess
 import sys
