@@ -8,8 +8,11 @@ Lengths are in units of half the height of a slice, angles in radians, x towards
 left, y towards posterior, and `level` is 0 at the base of the skull and 1 near the vertex.
 """
 
+import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -21,11 +24,11 @@ KINDS: tuple[Kind, ...] = ("bleed", "infarct", "mass")
 # What a slice shows of the body: its height; and the range a brain is looked at in.
 FIELD_MM = 201.6
 BRAIN_WINDOW_HU = (0.0, 80.0)
-# From level 0 to 1, in units: about 130 mm.
-HEAD_HEIGHT = 1.3
+HEAD_HEIGHT = 130 / (FIELD_MM / 2)  # from level 0 to 1, in units
 SLICE_LEVELS = (0.15, 0.85)  # of single slices
 
 AIR_HU, FLUID_HU, SCALP_HU, FALX_HU = -1000.0, 6.0, 15.0, 52.0
+CHALK_HU = 110.0
 TINY_SHARE = 0.1  # of the lesions are only a few pixels wide
 MASS_CORE = 0.6  # of the radius of a mass is core, the rest oedema
 # Random streams of one seed: what is drawn from one never shifts another.
@@ -211,7 +214,7 @@ class _Place:
 
     def inside(self, distance: np.ndarray) -> np.ndarray:
         """How much of each pixel lies where `distance` (units) is below zero."""
-        return np.clip(0.5 - distance * self.pixels, 0, 1)
+        return np.asarray(np.clip(0.5 - distance * self.pixels, 0, 1))
 
     def ellipse(
         self, centre: tuple[float, float], radii: tuple[float, float], tilt: float = 0.0
@@ -229,7 +232,8 @@ class _Place:
     ) -> np.ndarray:
         """The same ellipse on both sides."""
         left = self.ellipse(centre, radii, tilt)
-        return np.maximum(left, self.ellipse((-centre[0], centre[1]), radii, -tilt))
+        right = self.ellipse((-centre[0], centre[1]), radii, -tilt)
+        return np.asarray(np.maximum(left, right))
 
     def push(self, lesion: Lesion, radius: float) -> None:
         """Displace what is drawn from now on, away from a lesion; the skull does not give way."""
@@ -297,15 +301,14 @@ def _fluid(anatomy: _Anatomy, place: _Place, level: float) -> np.ndarray:
     tilt = 0.25 + anatomy.asymmetry
     third = 1 - min(1.0, max(0.0, level - 0.35) / 0.15)
     fissure = (0.02 + 0.04 * anatomy.age) * max(0.0, 1 - level / 0.5)
-    return np.maximum.reduce(
-        [
-            place.pair((0.13, -0.27), (0.075 * open_, 0.2 * open_), tilt),
-            place.pair((0.13, 0.05), (0.055 * open_, 0.3 * open_)),
-            place.pair((0.26, 0.36), (0.085 * open_, 0.19 * open_), -0.3),
-            place.ellipse((0.0, 0.02), (0.02 + 0.03 * anatomy.age, 0.15 * third)) * (third > 0),
-            place.pair((0.75, -0.12), (0.25, fissure), 0.35),
-        ]
-    )
+    parts = [
+        place.pair((0.13, -0.27), (0.075 * open_, 0.2 * open_), tilt),
+        place.pair((0.13, 0.05), (0.055 * open_, 0.3 * open_)),
+        place.pair((0.26, 0.36), (0.085 * open_, 0.19 * open_), -0.3),
+        place.ellipse((0.0, 0.02), (0.02 + 0.03 * anatomy.age, 0.15 * third)) * (third > 0),
+        place.pair((0.75, -0.12), (0.25, fissure), 0.35),
+    ]
+    return np.asarray(np.maximum.reduce(parts))
 
 
 def _with_calcifications(
@@ -321,7 +324,7 @@ def _with_calcifications(
             place.ellipse((0.0, -0.68), (0.6 * falx, 3 * falx)),
         ]
     )
-    return np.maximum(hu, hu * (1 - chalk) + 110 * chalk)
+    return np.asarray(np.maximum(hu, hu * (1 - chalk) + CHALK_HU * chalk))
 
 
 def _with_skull(hu: np.ndarray, anatomy: _Anatomy, place: _Place, level: float) -> np.ndarray:
@@ -333,7 +336,7 @@ def _with_skull(hu: np.ndarray, anatomy: _Anatomy, place: _Place, level: float) 
     scalp = place.inside(-place.outside)
     hu = hu * (1 - scalp) + SCALP_HU * scalp
     air = place.inside(anatomy.scalp - place.outside)
-    return hu * (1 - air) + AIR_HU * air
+    return np.asarray(hu * (1 - air) + AIR_HU * air)
 
 
 def _radius_at(lesion: Lesion, level: float) -> float:
@@ -365,7 +368,7 @@ def _with_lesion(hu: np.ndarray, lesion: Lesion, core: np.ndarray, whole: np.nda
         return hu + (lesion.contrast_hu - _OEDEMA_HU) * core
     if lesion.kind == "bleed":
         return hu + lesion.contrast_hu * core
-    return np.maximum(hu + lesion.contrast_hu * core, np.minimum(hu, FLUID_HU))
+    return np.asarray(np.maximum(hu + lesion.contrast_hu * core, np.minimum(hu, FLUID_HU)))
 
 
 def _band(random: np.random.Generator, shape: tuple[int, ...], sigma_px: float) -> np.ndarray:
@@ -373,3 +376,21 @@ def _band(random: np.random.Generator, shape: tuple[int, ...], sigma_px: float) 
     white = random.standard_normal(shape, dtype=np.float32)
     smooth = cv2.GaussianBlur(white, (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT)
     return np.asarray((smooth - smooth.mean()) / smooth.std())
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write a folder of synthetic scans to try things on."""
+    parser = argparse.ArgumentParser(prog="python -m infer.phantom", description=main.__doc__)
+    parser.add_argument("out", type=Path, help="folder to write, new or empty")
+    parser.add_argument("--scans", type=int, default=24, help="how many (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="other heads (default %(default)s)")
+    chosen = parser.parse_args(arguments)
+
+    from infer.writers.phantoms import write_phantoms  # a pure module above this line
+
+    print(write_phantoms(chosen.out, scans=chosen.scans, seed=chosen.seed))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -166,20 +166,16 @@ def _case_of(line: dict[str, str]) -> SplitCase:
         normal=line["label"] == "normal",
         mask=Path(line["mask"]) if line["mask"] else None,
     )
-    return SplitCase(case=case, split=_split(line["split"]))
+    return SplitCase(case=case, split=cast(Split, line["split"]))
 
 
 def _row_of(line: dict[str, str]) -> ImageRow:
     return ImageRow(
         scan=Path(line["scan"]),
         slice=int(line["slice"]),
-        split=_split(line["split"]),
+        split=cast(Split, line["split"]),
         normal=line["label"] == "normal",
     )
-
-
-def _split(name: str) -> Split:
-    return SPLITS[[*SPLITS].index(name)]  # type: ignore[call-overload]
 
 
 def _table(study: str, name: str) -> Path:
@@ -187,7 +183,7 @@ def _table(study: str, name: str) -> Path:
     if not path.exists():
         raise UadError(
             f"{path} does not exist: study {study!r} has not been prepared",
-            hint="run `dvc repro prepare`, or `python -m train.stages.prepare` with its params file",
+            hint="run `python -m train.stages.prepare` with the study's params file",
         )
     return path
 

@@ -3,6 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from infer.errors import UadError
+
+
+class BadDatasetError(UadError):
+    """Scans or their table that are not where, or not as, a dataset expects them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -12,3 +18,12 @@ class Case:
     group: str  # patient, or near-duplicates: never divided between splits
     normal: bool
     mask: Path | None  # non-zero where the scan is abnormal; None: not known, or normal
+
+
+def from_root(path: Path) -> Path:
+    """`path` as cases name it: relative to the working directory (the repository root) if below.
+
+    Links are kept as they are: data linked into the repository is inside it.
+    """
+    absolute, root = Path.cwd() / path, Path.cwd()
+    return absolute.relative_to(root) if absolute.is_relative_to(root) else absolute

@@ -1,0 +1,134 @@
+"""A user's own scans: two folders, or a table.
+
+<source>/normal/…, <source>/abnormal/…, and optionally <source>/masks/… that mirrors `abnormal`
+(a mask has its scan's name; the ending may differ). A folder inside `normal` or `abnormal` is one
+patient.
+
+<source>.csv with the columns scan,label,patient,mask: paths relative to the table, label normal or
+abnormal, patient and mask may be empty. Scans without a patient stand alone.
+
+Pictures (PNG, JPEG, TIFF) and NIfTI volumes alike.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path, PurePath
+
+from infer.readers import find_scans
+from train.datasets.case import BadDatasetError, Case, from_root
+
+COLUMNS = ("scan", "label", "patient", "mask")
+LABELS = {"normal": True, "abnormal": False}
+LAYOUT = (
+    "data.source must be a folder with normal/ and abnormal/ in it (and masks/, if there are any), "
+    "or a .csv file with the columns scan,label,patient,mask"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderOptions:
+    """Nothing to choose: the block is `options: {}`."""
+
+
+def folder_cases(source: Path, options: FolderOptions, out: Path) -> list[Case]:
+    """The cases of a folder or a table.
+
+    Raises:
+        BadDatasetError: it is missing, laid out otherwise, or names what is not there.
+    """
+    if source.suffix.lower() == ".csv" and source.is_file():
+        return _from_table(source)
+    if source.is_dir():
+        return _from_folders(source)
+    raise BadDatasetError(f"{source} does not exist", hint=LAYOUT)
+
+
+def _from_folders(source: Path) -> list[Case]:
+    if missing := [f"{label}/" for label in LABELS if not (source / label).is_dir()]:
+        raise BadDatasetError(f"{source} has no {' and no '.join(missing)}", hint=LAYOUT)
+    masks = _masks_by_name(source / "masks")
+    cases = [
+        _in_folder(source / label, scan, normal, masks)
+        for label, normal in LABELS.items()
+        for scan in find_scans(source / label)
+    ]
+    used = {case.mask for case in cases}
+    if unused := sorted(str(mask) for mask in masks.values() if from_root(mask) not in used):
+        raise BadDatasetError(
+            f"{unused[0]} is the mask of no scan ({len(unused)} such)",
+            hint="a mask has the name of its scan in abnormal/, folders inside included",
+        )
+    return cases
+
+
+def _in_folder(folder: Path, scan: Path, normal: bool, masks: dict[PurePath, Path]) -> Case:
+    inside = scan.relative_to(folder)
+    mask = None if normal else masks.get(_without_ending(inside))
+    # A patient's folder has the same name under `normal` and `abnormal`; a lone scan need not.
+    patient = inside.parts[0] if len(inside.parts) > 1 else f"{folder.name}/{inside.name}"
+    return Case(
+        scan=from_root(scan), group=patient, normal=normal, mask=from_root(mask) if mask else None
+    )
+
+
+def _masks_by_name(folder: Path) -> dict[PurePath, Path]:
+    if not folder.is_dir():
+        return {}
+    return {_without_ending(mask.relative_to(folder)): mask for mask in find_scans(folder)}
+
+
+def _without_ending(path: Path) -> PurePath:
+    name = path.name.removesuffix(".gz")
+    return path.with_name(PurePath(name).stem)
+
+
+def _from_table(table: Path) -> list[Case]:
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, skipinitialspace=True)
+        columns = [name.strip() for name in reader.fieldnames or ()]
+        _check_columns(table, columns)
+        reader.fieldnames = columns
+        cases = [_in_table(table, at, line) for at, line in enumerate(reader, start=2)]
+    seen: set[Path] = set()
+    for case in cases:
+        if case.scan in seen:
+            raise BadDatasetError(f"{table} names {case.scan} twice")
+        seen.add(case.scan)
+    return cases
+
+
+def _check_columns(table: Path, columns: Sequence[str]) -> None:
+    missing = [name for name in COLUMNS if name not in columns]
+    if not missing:
+        return
+    close = get_close_matches(missing[0], columns, n=1)
+    raise BadDatasetError(
+        f"{table} lacks the column {', '.join(missing)}",
+        hint=f"is {close[0]!r} meant?"
+        if close
+        else f"it needs {','.join(COLUMNS)}; patient and mask may be left empty",
+    )
+
+
+def _in_table(table: Path, at: int, line: dict[str, str]) -> Case:
+    scan, label, patient, mask = ((line[name] or "").strip() for name in COLUMNS)
+    if label.lower() not in LABELS:
+        raise BadDatasetError(
+            f"{table}, line {at}: label {label!r} is unknown", hint=f"use {' or '.join(LABELS)}"
+        )
+    for name in filter(None, (scan, mask)):
+        if not (table.parent / name).is_file():
+            raise BadDatasetError(
+                f"{table}, line {at}: {table.parent / name} does not exist",
+                hint="paths are relative to the table",
+            )
+    if not scan:
+        raise BadDatasetError(f"{table}, line {at}, names no scan")
+    return Case(
+        scan=from_root(table.parent / scan),
+        group=patient or scan,
+        normal=LABELS[label.lower()],
+        mask=from_root(table.parent / mask) if mask else None,
+    )

@@ -1,0 +1,185 @@
+"""Find a study's cases, divide them, and store the train and validation images: PARAMS_FILE.
+
+Test scans are not read: what ships reads them itself. Nothing is written until all is well.
+"""
+
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from infer.errors import UadError, UnreadableScanError
+from infer.finding import images_of
+from infer.readers import read
+from infer.shapes import Images
+from infer.slicing import to_slices
+from train.data import SPLITS, DataConfig, ImageRow, Prepared, Split, SplitCase, save
+from train.datasets.case import BadDatasetError, Case
+from train.datasets.catalog import dataset
+from train.params import Params, build, load
+from train.paths import data_folder
+from train.protocol import SplitConfig, divide
+
+
+class Stored(NamedTuple):
+    """The images of one scan, and which of them show nothing abnormal."""
+
+    images: Images
+    normal: np.ndarray
+
+
+def main(arguments: list[str]) -> int:
+    """Prepare the study named on the command line; 0, or 2 for what the user can mend."""
+    try:
+        (params_file,) = arguments
+        print(prepare(load(params_file)))
+    except UadError as error:
+        print(f"error: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"hint:  {error.hint}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def prepare(params: Params) -> str:
+    """Write data/<study>, whole or not at all, and say what is in it."""
+    folder = data_folder(params.study)
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        prepared = prepared_study(params, partial, report=_report)
+        save(partial, prepared)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return f"{folder}: {summary(prepared)}"
+
+
+def prepared_study(params: Params, partial: Path, *, report: Callable[[str], None]) -> Prepared:
+    """All that is stored of a study; `partial` will become its folder.
+
+    Raises:
+        UadError: a number, the data or a split of it is not usable.
+    """
+    data = params.block(DataConfig, "data")
+    config = params.block(SplitConfig, "split")
+    chosen = dataset(data.dataset)
+    options = build(chosen.options, data.options, where=f"{params.path}: data.options")
+    cases = chosen.cases(Path(data.source), options, partial / "scans")
+    divided = divide(cases, config)
+    stored = _read_all(divided, data, report)
+    kept = [it for it in divided if it.split == "test" or it.case.scan in stored]
+    _refuse_empty(kept)
+    prepared = _together(kept, stored)
+    return _renamed(prepared, partial, data_folder(params.study))
+
+
+def summary(prepared: Prepared) -> str:
+    """How many cases and images each split has, in words."""
+    cases = Counter((it.split, it.case.normal) for it in prepared.cases)
+    images = Counter(row.split for row in prepared.rows)
+    return "; ".join(
+        f"{split} {cases[split, True]} normal and {cases[split, False]} abnormal scans"
+        + (f" ({images[split]} images)" if split != "test" else "")
+        for split in SPLITS
+    )
+
+
+def _read_all(
+    divided: Sequence[SplitCase], data: DataConfig, report: Callable[[str], None]
+) -> dict[Path, Stored]:
+    """Images by scan, of all that can be read; the others are reported and left out."""
+    wanted = [it.case for it in divided if it.split != "test"]
+    stored: dict[Path, Stored] = {}
+    with ThreadPoolExecutor() as pool:
+        for case, result in zip(wanted, pool.map(lambda it: _try(it, data), wanted), strict=True):
+            if isinstance(result, Stored):
+                stored[case.scan] = result
+            else:
+                report(f"skipped {case.scan}: {result}")
+    if broken := len(wanted) - len(stored):
+        report(f"{broken} of {len(wanted)} scans were skipped")
+    return stored
+
+
+def _try(case: Case, data: DataConfig) -> Stored | UnreadableScanError:
+    try:
+        return _stored(case, data)
+    except UnreadableScanError as error:
+        return error
+
+
+def _stored(case: Case, data: DataConfig) -> Stored:
+    volume = read(case.scan)
+    images = images_of(
+        volume,
+        channels=data.channels,
+        intensity=data.intensity.to_range(0.0, 1.0),
+        plane=data.plane,
+        image_size=data.image_size,
+    )
+    if case.normal or case.mask is None:
+        return Stored(images, np.full(len(images), case.normal))
+    mask = read(case.mask).voxels
+    if mask.shape[1:] != volume.voxels.shape[1:]:
+        raise UnreadableScanError(f"its mask {case.mask} is not of the scan's size")
+    # A slice that a lesion does not reach is a normal slice of an abnormal scan.
+    reached = to_slices(mask != 0, data.plane).any(axis=(1, 2, 3))
+    return Stored(images, np.logical_not(reached))
+
+
+def _report(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _refuse_empty(kept: Sequence[SplitCase]) -> None:
+    found = Counter((it.split, it.case.normal) for it in kept)
+    needed: list[tuple[Split, bool]] = [("train", True)]
+    needed += [(split, normal) for split in SPLITS[1:] for normal in (True, False)]
+    for split, normal in needed:
+        if not found[split, normal]:
+            raise BadDatasetError(
+                f"no readable {'normal' if normal else 'abnormal'} scan is left for {split}",
+                hint="training needs normal scans; validation and test normal and abnormal ones",
+            )
+
+
+def _together(kept: list[SplitCase], stored: dict[Path, Stored]) -> Prepared:
+    """Images in the order of splits, then of scans."""
+    order = [it for split in SPLITS[:2] for it in kept if it.split == split]
+    rows = [
+        ImageRow(scan=it.case.scan, slice=at, split=it.split, normal=bool(normal))
+        for it in order
+        for at, normal in enumerate(stored[it.case.scan].normal)
+    ]
+    images = np.concatenate([stored[it.case.scan].images for it in order])
+    return Prepared(cases=kept, rows=rows, images=images)
+
+
+def _renamed(prepared: Prepared, partial: Path, folder: Path) -> Prepared:
+    """The same, with scans that were made in `partial` named as they will be in `folder`."""
+
+    def named(path: Path) -> Path:
+        return folder / path.relative_to(partial) if path.is_relative_to(partial) else path
+
+    def case_named(case: Case) -> Case:
+        mask = None if case.mask is None else named(case.mask)
+        return replace(case, scan=named(case.scan), mask=mask)
+
+    return Prepared(
+        cases=[SplitCase(case=case_named(it.case), split=it.split) for it in prepared.cases],
+        rows=[replace(row, scan=named(row.scan)) for row in prepared.rows],
+        images=prepared.images,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
