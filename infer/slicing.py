@@ -26,22 +26,17 @@ def to_slices(voxels: np.ndarray, plane: Plane) -> np.ndarray:
     step, row, column = (axis + 1 for axis in _AXES[plane])
     slices: np.ndarray = voxels.transpose(step, 0, row, column)
     if plane != "axial":
-        slices = slices[:, :, ::-1]
+        return np.flip(slices, axis=2)
     return slices
 
 
 def from_slices(maps: np.ndarray, plane: Plane, *, spatial: tuple[int, ...]) -> np.ndarray:
     """Inverse of `to_slices` for one channel: maps `(slice, height, width)` → `(*spatial)`."""
     if len(spatial) == 2:
-        return maps[0]
+        return np.asarray(maps[0])
     turned = maps if plane == "axial" else maps[:, ::-1]
     stacked: np.ndarray = np.transpose(turned, np.argsort(_AXES[plane]).tolist())
     return stacked
-
-
-def step_axis(plane: Plane) -> int:
-    """Which axis of a volume `(depth, height, width)` its slices are counted along."""
-    return _AXES[plane][0]
 
 
 def index_in_volume(
@@ -57,5 +52,5 @@ def index_in_volume(
 
 
 def step_axis(plane: Plane) -> int:
-    """Which of a volume's axes is stepped through from slice to slice."""
+    """Which of a volume's axes `(depth, height, width)` its slices are counted along."""
     return _AXES[plane][0]
