@@ -12,7 +12,7 @@ from infer.manifest import Manifest
 from infer.masking import count_lesions, mask_above, peak
 from infer.resizing import to_image_size, to_slice_size
 from infer.scoring import scan_score
-from infer.shapes import AnomalyMap, Images, Maps, Mask, Scores, Voxels
+from infer.shapes import AnomalyMap, ImageGroups, Images, Maps, Mask, Scores, Voxels
 from infer.slicing import Plane, from_slices, to_slices
 from infer.volume import Volume
 
@@ -119,9 +119,7 @@ def find_all(
     ]
 
 
-def run_batches(
-    images: Sequence[Images], engine: Engine, *, batch_size: int
-) -> list[EngineOutputs]:
+def run_batches(images: ImageGroups, engine: Engine, *, batch_size: int) -> list[EngineOutputs]:
     """Run groups of images through the engine, and return one output per group.
 
     Batches hold exactly `batch_size` images and cross the groups' borders; the last is filled

@@ -4,6 +4,7 @@ Both are (height, width) or (depth, height, width). Two names, so that one funct
 can hold a scan's map and the images it was made from.
 """
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -16,9 +17,11 @@ Mask: TypeAlias = Bool[np.ndarray, "*spatial"]
 
 # Slices at the scan's own size.
 Slices: TypeAlias = Float32[np.ndarray, "image channel height width"]
-SliceMaps: TypeAlias = Float32[np.ndarray, "image height width"]
+SliceImageGroups: TypeAlias = Sequence[Float32[np.ndarray, "_ channel *pixels"]]
+Maps: TypeAlias = Float32[np.ndarray, "image height width"]
 
 # What a network sees: slices (or patches) at its own size and intensity range.
 Images: TypeAlias = Float32[np.ndarray, "image channel *pixels"]
+ImageGroups: TypeAlias = Sequence[Float32[np.ndarray, "_ channel *pixels"]]
 Maps: TypeAlias = Float32[np.ndarray, "image 1 *pixels"]
 Scores: TypeAlias = Float32[np.ndarray, " image"]

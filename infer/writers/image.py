@@ -9,11 +9,10 @@ from infer.shapes import Mask
 from infer.volume import Volume
 from infer.writers.atomic import write_bytes
 
-# Measured on masks: without filters and with run-length coding 3 times faster than a filtered
-# row search, and the smallest files.
+# A mask has long runs: filtering its rows costs more time than it saves bytes.
 _MASK_ENCODING = (
     *(cv2.IMWRITE_PNG_COMPRESSION, 1),
-    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT),
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
 )
 

@@ -1,0 +1,170 @@
+"""Volumes → findings, with an engine that is a function."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from infer.errors import UnreadableScanError
+from infer.finding import EngineOutputs, find_all, images_of, run_batches, with_channels
+from infer.intensity import Intensity
+from infer.manifest import (
+    SCHEMA,
+    Manifest,
+    Normals,
+    Parity,
+    Provenance,
+    SelfTest,
+    Threshold,
+)
+from infer.masking import Postprocessing
+from infer.scoring import Aggregation
+from infer.volume import Grid, Volume
+
+WINDOW = Intensity(recipe="window", low=0, high=80, output_low=0, output_high=1)
+BATCH = 4
+
+
+class Brightness:
+    """The map is the image itself, the score its mean; batches of other sizes are refused."""
+
+    def run(self, images):
+        assert len(images) == BATCH
+        mean = images.mean(axis=(1, 2, 3))
+        return EngineOutputs(
+            anomaly_map=images[:, :1],
+            score=mean,
+            reconstruction=images,
+            score_parts={"twice": 2 * mean},
+        )
+
+
+class Nonsense:
+    def run(self, images):
+        nothing = np.full((len(images), 1, 8, 8), np.nan, np.float32)
+        return EngineOutputs(
+            anomaly_map=nothing, score=nothing[:, 0, 0, 0], reconstruction=None, score_parts={}
+        )
+
+
+def manifest_of(plane):
+    return Manifest(
+        schema=SCHEMA,
+        study="test",
+        method="brightness",
+        modality="CT",
+        channels=1,
+        image_size=(8, 8),
+        plane=plane,
+        intensity=WINDOW,
+        score_recipe="mean",
+        aggregation=Aggregation(top_share=0.5),
+        anomalous_by="score",
+        score_threshold=Threshold(value=0.5, chosen_by="hand"),
+        map_threshold=Threshold(value=0.5, chosen_by="hand"),
+        postprocessing=Postprocessing(closing_radius_px=0, smallest_lesion_px=0),
+        normals=Normals(scores=(), intensity_mean=(), intensity_std=(), sizes=(), spacings_mm=()),
+        self_test=SelfTest(score=0.0, peak_value=0.0, tolerance=0.0),
+        parity=Parity(
+            reconstruction=None, anomaly_map=0.0, score=0.0, images=0, measured_on="nothing"
+        ),
+        provenance=Provenance(
+            mlflow_run_id="", git_commit="", git_dirty=False, data_hash="", seed=0, versions={}
+        ),
+    )
+
+
+def volume_of(voxels, unit="modality"):
+    spatial = voxels.shape[1:]
+    axes = tuple(range(len(spatial)))
+    grid = Grid(shape=spatial, axes=axes, flipped=(False,) * len(spatial))
+    return Volume(voxels=voxels.astype(np.float32), unit=unit, spacing_mm=None, grid=grid)
+
+
+def volumes_of_many_shapes():
+    rng = np.random.default_rng(0)
+    shapes = [(1, 5, 9, 7), (1, 12, 12), (3, 10, 8), (1, 3, 8, 8), (1, 16, 4)]
+    return [volume_of(rng.uniform(0, 80, shape)) for shape in shapes]
+
+
+def assert_same(one, other):
+    for field in dataclasses.fields(one):
+        ours, theirs = getattr(one, field.name), getattr(other, field.name)
+        np.testing.assert_equal(ours, theirs, err_msg=field.name)
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+def test_a_finding_does_not_depend_on_the_other_volumes(plane):
+    volumes, manifest = volumes_of_many_shapes(), manifest_of(plane)
+    together = find_all(volumes, manifest, Brightness(), batch_size=BATCH)
+    for volume, finding in zip(volumes, together, strict=True):
+        [alone] = find_all([volume], manifest, Brightness(), batch_size=BATCH)
+        assert_same(finding, alone)
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+def test_a_lesion_is_found_where_it_is_in_the_volume(plane):
+    voxels = np.zeros((1, 8, 8, 8))
+    voxels[0, 1:3, 4:6, 6] = 80
+    voxels[0, 2, 5, 6] = 85  # beyond the window: still 1, so the first of the brightest is meant
+    [finding] = find_all([volume_of(voxels)], manifest_of(plane), Brightness(), batch_size=BATCH)
+    np.testing.assert_array_equal(finding.mask, voxels[0] > 0)
+    assert finding.peak == (1, 4, 6)
+    assert finding.peak_value == 1
+    assert finding.lesions == 1
+
+
+def test_map_and_mask_have_the_size_of_the_scan_and_slices_that_of_the_network():
+    [finding] = find_all(
+        volumes_of_many_shapes()[:1], manifest_of("sagittal"), Brightness(), batch_size=BATCH
+    )
+    assert finding.anomaly_map.shape == finding.mask.shape == (5, 9, 7)
+    assert finding.images.shape == (7, 1, 8, 8)
+    np.testing.assert_array_equal(finding.images, finding.reconstruction)
+    np.testing.assert_array_equal(finding.score_parts["twice"], 2 * finding.slice_scores)
+    # Half of 7 slices rounds to 4 (to even).
+    assert finding.score == pytest.approx(np.sort(finding.slice_scores)[-4:].mean())
+
+
+def test_nothing_in_nothing_out():
+    assert find_all([], manifest_of("axial"), Brightness(), batch_size=BATCH) == []
+
+
+def test_batches_cross_the_borders_between_volumes():
+    sizes = []
+
+    class Counting(Brightness):
+        def run(self, images):
+            sizes.append(len(images))
+            return super().run(images)
+
+    groups = [np.ones((count, 1, 8, 8), np.float32) for count in (3, 1, 5)]
+    outputs = run_batches(groups, Counting(), batch_size=BATCH)
+    assert [len(output.score) for output in outputs] == [3, 1, 5]
+    assert sizes == [BATCH] * 3
+
+
+def test_a_grey_picture_stored_in_colour_is_the_same_picture():
+    grey = np.random.default_rng(0).random((1, 6, 5), np.float32)
+    np.testing.assert_allclose(with_channels(np.repeat(grey, 3, axis=0), 1), grey, rtol=1e-6)
+
+
+def test_a_grey_picture_becomes_three_equal_channels():
+    grey = np.random.default_rng(0).random((1, 6, 5), np.float32)
+    np.testing.assert_array_equal(with_channels(grey, 3), np.concatenate([grey] * 3))
+
+
+def test_other_channels_are_refused():
+    with pytest.raises(UnreadableScanError, match="3 channels, the model takes 2"):
+        with_channels(np.zeros((3, 4, 4), np.float32), 2)
+
+
+def test_a_slice_one_voxel_thin_is_refused():
+    volume = volume_of(np.zeros((1, 20, 20, 1)))
+    with pytest.raises(UnreadableScanError, match="too thin"):
+        images_of(volume, channels=1, intensity=WINDOW, plane="axial", image_size=(8, 8))
+
+
+def test_a_model_that_gives_no_number_fails_the_scan():
+    with pytest.raises(UnreadableScanError, match="no finite score"):
+        find_all([volume_of(np.zeros((1, 8, 8)))], manifest_of("axial"), Nonsense(), batch_size=1)

@@ -1,0 +1,69 @@
+"""Voxel values → network range."""
+
+import numpy as np
+import pytest
+
+from infer.intensity import Intensity, rescale
+
+SPATIAL = [(9, 7), (5, 6, 7)]
+BRAIN_WINDOW = Intensity(recipe="window", low=0, high=80, output_low=-1, output_high=1)
+PERCENTILE = Intensity(recipe="percentile", low=1, high=99, output_low=0, output_high=1)
+
+
+def voxels_of(*shape):
+    return np.random.default_rng(0).normal(40, 30, shape).astype(np.float32)
+
+
+def test_a_window_maps_its_ends_to_the_output_range_and_clips_beyond():
+    hounsfield = np.array([[[-1000, 0, 20, 80, 3000]]], np.float32)
+    scaled = rescale(hounsfield, "modality", BRAIN_WINDOW)
+    np.testing.assert_allclose(scaled, [[[-1, -1, -0.5, 1, 1]]], atol=1e-6)
+
+
+def test_a_picture_counts_as_windowed_already():
+    picture = np.array([[[0, 0.25, 1]]], np.float32)
+    np.testing.assert_allclose(rescale(picture, "display", BRAIN_WINDOW), [[[-1, -0.5, 1]]])
+
+
+def test_percentiles_are_those_computed_by_hand():
+    recipe = Intensity(recipe="percentile", low=25, high=75, output_low=0, output_high=1)
+    # Of 0, 10, 20, 30, 40 the quartiles are 10 and 30.
+    scaled = rescale(np.array([[[0, 10, 20, 30, 40]]], np.float32), "modality", recipe)
+    np.testing.assert_allclose(scaled, [[[0, 0, 0.5, 1, 1]]], atol=1e-6)
+
+
+@pytest.mark.parametrize("spatial", SPATIAL, ids=["2D", "3D"])
+def test_scanner_gain_and_offset_do_not_change_percentile_scaling(spatial):
+    voxels = voxels_of(2, *spatial)
+    np.testing.assert_allclose(
+        rescale(voxels * 7 + 500, "modality", PERCENTILE),
+        rescale(voxels, "modality", PERCENTILE),
+        atol=1e-5,  # float32 keeps 7 digits, and the offset costs one of them
+    )
+
+
+def test_each_channel_has_percentiles_of_its_own():
+    voxels = voxels_of(2, 9, 7)
+    alone = rescale(voxels[1:], "modality", PERCENTILE)
+    np.testing.assert_array_equal(rescale(voxels, "modality", PERCENTILE)[1:], alone)
+
+
+def test_an_empty_colour_channel_becomes_the_lowest_output():
+    recipe = Intensity(recipe="percentile", low=0, high=100, output_low=-1, output_high=1)
+    assert (rescale(np.full((1, 4, 4), 7, np.float32), "display", recipe) == -1).all()
+
+
+@pytest.mark.parametrize("intensity", [BRAIN_WINDOW, PERCENTILE], ids=["window", "percentile"])
+@pytest.mark.parametrize("unit", ["modality", "display"])
+def test_the_input_is_left_untouched_and_the_output_stays_in_range(intensity, unit):
+    voxels = voxels_of(1, 9, 7)
+    before = voxels.copy()
+    scaled = rescale(voxels, unit, intensity)
+    np.testing.assert_array_equal(voxels, before)
+    assert scaled.min() >= intensity.output_low
+    assert scaled.max() <= intensity.output_high
+
+
+def test_an_upside_down_window_is_refused():
+    with pytest.raises(ValueError, match="low must be below high"):
+        Intensity(recipe="window", low=80, high=0, output_low=0, output_high=1)

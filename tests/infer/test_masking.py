@@ -1,0 +1,87 @@
+"""Map → mask, against SciPy."""
+
+import cv2
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from infer.masking import Postprocessing, count_lesions, mask_above, peak
+from infer.slicing import from_slices, to_slices
+
+SPATIAL = [(40, 37), (9, 20, 17)]
+PLAIN = Postprocessing(closing_radius_px=0, smallest_lesion_px=0)
+
+
+def map_of(spatial):
+    noise = np.random.default_rng(1).normal(size=spatial)
+    return (ndimage.gaussian_filter(noise, 1) * 5).astype(np.float32)
+
+
+@pytest.mark.parametrize("spatial", SPATIAL, ids=["2D", "3D"])
+def test_without_postprocessing_the_mask_is_the_voxels_above(spatial):
+    anomaly_map = map_of(spatial)
+    np.testing.assert_array_equal(mask_above(anomaly_map, 0.7, PLAIN, "axial"), anomaly_map > 0.7)
+
+
+@pytest.mark.parametrize("spatial", SPATIAL, ids=["2D", "3D"])
+def test_small_components_are_those_that_scipy_finds(spatial):
+    anomaly_map = map_of(spatial)
+    labels, count = ndimage.label(anomaly_map > 1, np.ones((3,) * len(spatial)))
+    large = [part for part in range(1, count + 1) if (labels == part).sum() >= 12]
+    assert 0 < len(large) < count  # or the test says nothing
+    dropping = Postprocessing(closing_radius_px=0, smallest_lesion_px=12)
+    mask = mask_above(anomaly_map, 1.0, dropping, "axial")
+    np.testing.assert_array_equal(mask, np.isin(labels, large))
+    assert count_lesions(mask) == len(large)
+    assert count_lesions(anomaly_map > 1) == count
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+@pytest.mark.parametrize("spatial", SPATIAL, ids=["2D", "3D"])
+def test_closing_is_that_of_scipy_on_each_slice_of_the_plane(spatial, plane):
+    anomaly_map = map_of(spatial)
+    slices = to_slices((anomaly_map > 1)[np.newaxis], plane)[:, 0]
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)).astype(bool)
+    closed = [ndimage.binary_closing(np.pad(one, 4), disc)[4:-4, 4:-4] for one in slices]
+    closing = Postprocessing(closing_radius_px=2, smallest_lesion_px=0)
+    np.testing.assert_array_equal(
+        mask_above(anomaly_map, 1.0, closing, plane),
+        from_slices(np.stack(closed), plane, spatial=spatial),
+    )
+
+
+def test_a_lesion_at_the_border_does_not_grow_by_closing():
+    anomaly_map = np.zeros((20, 20), np.float32)
+    anomaly_map[5:9, 1:4] = 1
+    closing = Postprocessing(closing_radius_px=3, smallest_lesion_px=0)
+    mask = mask_above(anomaly_map, 0.5, closing, "axial")
+    assert not mask[:, 0].any()
+
+
+def test_voxels_touching_by_a_corner_are_one_lesion():
+    assert count_lesions(np.eye(4, dtype=bool)) == 1
+    corner = np.zeros((2, 2, 2), bool)
+    corner[0, 0, 0] = corner[1, 1, 1] = True
+    assert count_lesions(corner) == 1
+
+
+@pytest.mark.parametrize("spatial", SPATIAL, ids=["2D", "3D"])
+def test_an_empty_mask_has_no_lesions(spatial):
+    mask = mask_above(np.zeros(spatial, np.float32), 0.5, PLAIN, "axial")
+    assert not mask.any()
+    assert count_lesions(mask) == 0
+
+
+@pytest.mark.parametrize("spatial", SPATIAL, ids=["2D", "3D"])
+def test_the_peak_is_where_the_map_is_highest(spatial):
+    anomaly_map = map_of(spatial)
+    at = tuple(length // 2 for length in spatial)
+    anomaly_map[at] = 99
+    assert peak(anomaly_map) == (at, 99.0)
+
+
+def test_the_map_is_left_untouched():
+    anomaly_map = map_of((40, 37))
+    before = anomaly_map.copy()
+    mask_above(anomaly_map, 1.0, Postprocessing(closing_radius_px=2, smallest_lesion_px=9), "axial")
+    np.testing.assert_array_equal(anomaly_map, before)
