@@ -17,8 +17,7 @@ Mask: TypeAlias = Bool[np.ndarray, "*spatial"]
 
 # Slices at the scan's own size.
 Slices: TypeAlias = Float32[np.ndarray, "image channel height width"]
-SliceImageGroups: TypeAlias = Sequence[Float32[np.ndarray, "_ channel *pixels"]]
-Maps: TypeAlias = Float32[np.ndarray, "image height width"]
+SliceMaps: TypeAlias = Float32[np.ndarray, "image height width"]
 
 # What a network sees: slices (or patches) at its own size and intensity range.
 Images: TypeAlias = Float32[np.ndarray, "image channel *pixels"]
