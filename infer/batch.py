@@ -28,7 +28,6 @@ from infer.report_csv import Row
 from infer.run_json import uad_version, write_run
 from infer.worker import LOGGER, Overlays, Task, Worker, task_for
 
-OVERLAYS = ("anomalous", "all", "none")
 BATCH_SIZES = {"cpu": 16, "cuda": 64}
 # Pictures are read a batch at a time; large ones fewer at a time, to bound memory.
 CHUNK_BYTES = 32 * 2**20
@@ -47,10 +46,6 @@ class Options:
     overwrite: bool
 
     def __post_init__(self) -> None:
-        if self.overlays not in OVERLAYS:
-            raise UnknownChoiceError(
-                f"unknown overlays {self.overlays!r}", hint=f"choose one of {', '.join(OVERLAYS)}"
-            )
         for name in ("batch_size", "workers"):
             value = getattr(self, name)
             if value is not None and value < 1:

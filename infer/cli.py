@@ -36,12 +36,13 @@ class Overlays(StrEnum):
     NONE = "none"
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         from infer.run_json import uad_version
 
         typer.echo(f"uad-infer {uad_version()}")
         raise typer.Exit
+    return wanted
 
 
 def uad_infer(

@@ -16,7 +16,7 @@ def describe_model(path: Path) -> str:
 
 def _facts(manifest: Manifest) -> dict[str, str]:
     intensity, normals, origin = manifest.intensity, manifest.normals, manifest.provenance
-    unit = "of the values" if intensity.recipe == "window" else "% of each scan's values"
+    unit = "% of each scan's values" if intensity.recipe == "percentile" else _unit(manifest)
     post = manifest.postprocessing
     decided = "score is above" if manifest.anomalous_by == "score" else "mask is not empty; score:"
     return {
@@ -30,7 +30,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
             f"→ {intensity.output_low:g} to {intensity.output_high:g}"
         ),
         "slice score": manifest.score_recipe,
-        "scan score": f"mean of the highest {manifest.aggregation.top_share:.2%} of its slices",
+        "scan score": _aggregation(manifest.aggregation.top_share),
         "anomalous if": f"{decided} {manifest.score_threshold.value:.6g}",
         "chosen by": manifest.score_threshold.chosen_by,
         "mask if": f"map is above {manifest.map_threshold.value:.6g}",
@@ -44,9 +44,14 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "made by": f"MLflow run {origin.mlflow_run_id}, seed {origin.seed}",
         "code": origin.git_commit + (" with uncommitted changes" if origin.git_dirty else ""),
         "data": origin.data_hash,
-        "versions": ", ".join(f"{name} {version}" for name, version in origin.versions.items()),
+        "versions": ", ".join(f"{name} {version}" for name, version in origin.versions.items())
+        or "not recorded",
         "schema": str(manifest.schema),
     }
+
+
+def _aggregation(top_share: float) -> str:
+    return f"mean of the highest {top_share:.1%} of its slices, of at least one"
 
 
 def _scores(scores: tuple[float, ...]) -> str:
@@ -61,3 +66,7 @@ def _parity(parity: Parity) -> str:
         f"map {parity.anomaly_map:.1e}, score {parity.score:.1e} from torch "
         f"on {parity.images} images ({parity.measured_on})"
     )
+
+
+def _unit(manifest: Manifest) -> str:
+    return "HU" if manifest.modality == "CT" else "of the scanner's values"

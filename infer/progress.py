@@ -3,11 +3,12 @@
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from infer.report_csv import Row
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Is told how a run goes."""
 

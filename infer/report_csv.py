@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,12 +56,9 @@ def row_from(values: Mapping[str, Any]) -> Row:
 
 def to_text(rows: Iterable[Row], *, header: bool) -> str:
     """Rows as CSV; texts with commas, quotes or line breaks are quoted."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    if header:
-        writer.writerow(Row._fields)
-    writer.writerows(cells(row) for row in rows)
-    return text.getvalue()
+    lines = [list(Row._fields)] if header else []
+    lines += [cells(row) for row in rows]
+    return "".join(_line(line) for line in lines)
 
 
 def write_report(path: Path, rows: Iterable[Row]) -> None:
@@ -86,3 +83,10 @@ def _text(value: object) -> str:
             return f"{value:.6g}"
         case _:
             return str(value)
+
+
+def _line(texts: Sequence[str]) -> str:
+    line = io.StringIO()
+    # The writer quotes what is in its own line end only: given \r\n, it quotes both.
+    csv.writer(line, lineterminator="\r\n").writerow(texts)
+    return line.getvalue().removesuffix("\r\n") + "\n"

@@ -21,6 +21,9 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 WHITE, GREY = (255, 255, 255), (170, 170, 170)
 RED, GREEN = (80, 80, 255), (120, 220, 120)  # blue, green, red: OpenCV's order
 
+# A third smaller than by OpenCV's own choice, and no slower.
+_ENCODING = (cv2.IMWRITE_PNG_COMPRESSION, 2)
+
 
 def draw_overlay(
     volume: Volume, finding: Finding, manifest: Manifest, *, scan: str, row: Row
@@ -35,13 +38,13 @@ def draw_overlay(
     )
     header = np.zeros((2 * LINE + GAP, body.shape[1], 3), np.uint8)
     place = (
-        f"slice {row.worst_slice} of {row.slices}, {manifest.plane}"
+        f"slice {row.worst_slice} (from 0) of {row.slices}, {manifest.plane}"
         if volume.voxels.ndim == 4
         else ""
     )
     _write(header, 0, f"{scan}   {place}", WHITE)
     _write(header, 1, _verdict(row, manifest), RED if row.anomalous else GREEN)
-    done, data = cv2.imencode(".png", np.vstack([header, body]))
+    done, data = cv2.imencode(".png", np.vstack([header, body]), _ENCODING)
     if not done:
         raise RuntimeError("OpenCV could not encode the overlay")
     return data.tobytes()
@@ -50,7 +53,7 @@ def draw_overlay(
 def _panels(
     volume: Volume, finding: Finding, manifest: Manifest, worst: int
 ) -> dict[str, np.ndarray]:
-    """The panels by name, each (PANEL, PANEL, 3)."""
+    """The panels by name, each PANEL wide and all of the same height."""
     intensity, plane = manifest.intensity, manifest.plane
     voxels = rescale(with_channels(volume.voxels, manifest.channels), volume.unit, intensity)
     seen = _shown(to_slices(voxels, plane)[worst], intensity)
@@ -124,9 +127,9 @@ def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _centred(picture: np.ndarray) -> np.ndarray:
-    panel = np.zeros((PANEL, PANEL, 3), np.uint8)
-    top, left = (PANEL - picture.shape[0]) // 2, (PANEL - picture.shape[1]) // 2
-    panel[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    panel = np.zeros((len(picture), PANEL, 3), np.uint8)  # as wide as its title needs
+    left = (PANEL - picture.shape[1]) // 2
+    panel[:, left : left + picture.shape[1]] = picture
     return panel
 
 

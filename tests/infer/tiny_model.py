@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import nibabel
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
@@ -118,3 +120,23 @@ def save(path: Path, graph: onnx.ModelProto, manifest: Manifest) -> None:
     del graph.metadata_props[:]
     helper.set_model_props(graph, {METADATA_KEY: to_json(manifest)})
     path.write_bytes(graph.SerializeToString())
+
+
+def write_tiny_scans(folder: Path, *, pictures: int = 6) -> Path:
+    """Noise in several formats and folders; `lesion` in the name: with a bright square."""
+    rng = np.random.default_rng(0)
+    (folder / "ward").mkdir(parents=True)
+    for at in range(pictures):
+        pixels = rng.normal(90, 6, (40, 50))
+        name = "healthy"
+        if at % 3 == 0:
+            pixels[12:18, 30:36] = 250
+            name = "lesion"
+        place = folder / ("ward" if at % 2 else ".")
+        ending = "jpg" if at == 1 else "png"
+        cv2.imwrite(str(place / f"{name}{at:03}.{ending}"), pixels.clip(0, 255).astype(np.uint8))
+    voxels = rng.normal(20, 2, (26, 22, 7)).astype(np.float32)
+    voxels[14:19, 6:11, 2] = 80
+    affine = np.diag([-1.0, 1.0, 3.0, 1.0])
+    nibabel.save(nibabel.Nifti1Image(voxels, affine), folder / "lesion.nii.gz")
+    return folder

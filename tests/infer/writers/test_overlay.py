@@ -1,0 +1,83 @@
+"""Overlays: a picture of the right parts, for scans of any shape."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from infer.engine import open_engine
+from infer.finding import find_all
+from infer.volume import Grid, Volume
+from infer.worker import row_of, task_for
+from infer.writers.overlay import PANEL, colour_map, draw_overlay, with_contour
+
+
+def picture(height, width, channels=1):
+    voxels = np.random.default_rng(0).random((channels, height, width), np.float32) * 0.2
+    voxels[:, height // 3 : height // 2, width // 3 : width // 2] = 1
+    grid = Grid(shape=(height, width), axes=(0, 1), flipped=(False, False))
+    return Volume(voxels=voxels, unit="display", spacing_mm=None, grid=grid)
+
+
+def volume(depth, height, width, spacing_mm):
+    voxels = np.random.default_rng(0).random((1, depth, height, width), np.float32) * 20
+    voxels[:, depth // 2, 5:10, 5:10] = 80
+    grid = Grid(shape=voxels.shape[1:], axes=(0, 1, 2), flipped=(False,) * 3)
+    return Volume(voxels=voxels, unit="modality", spacing_mm=spacing_mm, grid=grid)
+
+
+def overlay(scan, tiny_model, *, name="scan.png", **changed):
+    engine = open_engine(tiny_model, device="cpu", threads=1)
+    manifest = replace(engine.manifest, **changed)
+    finding = find_all([scan], manifest, engine, batch_size=4)[0]
+    row = row_of(task_for(name, Path(name), mask=name, overlay=name), scan, finding, manifest)
+    data = draw_overlay(scan, finding, manifest, scan=name, row=row)
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (40, 200), (200, 40), (900, 700), (3, 300)])
+def test_pictures_of_any_shape_have_four_panels_side_by_side(tiny_model, shape):
+    drawn = overlay(picture(*shape), tiny_model)
+    assert drawn.shape[1] >= 4 * PANEL
+    assert drawn.shape[2] == 3
+    assert drawn.any()
+
+
+def test_volumes_are_drawn_at_their_true_proportions(tiny_model):
+    thick = volume(8, 40, 40, (5.0, 1.0, 1.0))
+    square = overlay(thick, tiny_model, plane="axial")
+    coronal = overlay(thick, tiny_model, plane="coronal")  # 8 × 5 mm high, 40 mm wide
+    assert square.shape == coronal.shape
+
+
+@pytest.mark.parametrize("name", ["ünï\n\udcff.png", "x" * 250 + ".png", "a/b/c.png"])
+def test_any_name_can_be_written_on_it(tiny_model, name):
+    assert overlay(picture(40, 50), tiny_model, name=name).any()
+
+
+def test_only_what_lies_above_the_threshold_is_coloured():
+    anomaly_map = np.linspace(0, 1, 101, dtype=np.float32)[np.newaxis]
+    blue, green, red = np.moveaxis(colour_map(anomaly_map, 0.5), -1, 0)
+    is_grey = (blue == green) & (green == red)
+    np.testing.assert_array_equal(is_grey, anomaly_map <= 0.5)
+    assert (np.diff(red[0, :51].astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize("threshold", [-1.0, 0.0, 0.3, 5.0])
+def test_a_constant_map_can_be_coloured(threshold):
+    colours = colour_map(np.full((4, 4), 0.3, np.float32), threshold)
+    assert len(np.unique(colours.reshape(-1, 3), axis=0)) == 1
+
+
+def test_the_contour_surrounds_the_mask():
+    mask = np.zeros((10, 10), bool)
+    mask[3:7, 4:8] = True
+    grey = np.full((100, 100, 3), 90, np.uint8)
+    drawn = with_contour(grey, mask)
+    changed = np.argwhere((drawn != grey).any(axis=-1))
+    assert changed.min() >= 28
+    assert changed.max() <= 81
+    assert (drawn[45:55, 50:70] == 90).all()
+    assert (grey == 90).all()
