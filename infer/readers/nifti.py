@@ -54,6 +54,7 @@ def _open(stream: Stream, name: str) -> Any:
     import nibabel
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
 
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # its doubts about headers
     start = stream.read(4)
@@ -63,7 +64,7 @@ def _open(stream: Stream, name: str) -> Any:
     kind = nibabel.Nifti2Image if second else nibabel.Nifti1Image
     try:
         image = kind.from_stream(stream)
-    except (HeaderDataError, ImageFileError, ValueError, TypeError, OverflowError) as error:
+    except (HeaderDataError, ImageFileError, WrapStructError, ValueError) as error:
         raise UnreadableScanError(
             f"{name} is not a NIfTI file, whatever its name says, or its header is damaged",
             hint="export it again, or remove it from the folder",
@@ -117,8 +118,12 @@ def _stored(image: Any, stream: Stream, name: str) -> np.ndarray:
 
 def _check_end(stream: gzip.GzipFile) -> None:
     """Read on to the checksum: damage in the middle shows nowhere else."""
-    while stream.read(io.DEFAULT_BUFFER_SIZE):
-        pass
+    try:
+        while stream.read(io.DEFAULT_BUFFER_SIZE):
+            pass
+    except gzip.BadGzipFile as error:
+        if "Not a gzipped file" not in str(error):  # said of bytes after the end, which do no harm
+            raise
 
 
 def _scaled(stored: np.ndarray, proxy: Any) -> np.ndarray:

@@ -77,6 +77,7 @@ def _check_size(width: int, height: int, channels: int) -> None:
 def _check_png(content: bytes) -> tuple[str, ...]:
     """Chunks follow each other without a gap up to IEND, each with its checksum."""
     position = len(_PNG)
+    has_data = False
     while True:
         length, kind = struct.unpack_from(">I4s", content, position)
         end = position + 8 + length
@@ -86,7 +87,10 @@ def _check_png(content: bytes) -> tuple[str, ...]:
         if kind == b"IHDR":
             width, height, _, colour = struct.unpack_from(">IIBB", content, position + 8)
             _check_size(width, height, 3 if colour & 2 else 1)
+        has_data |= kind == b"IDAT"
         if kind == b"IEND":
+            if not has_data:
+                raise _Damage("holds no image data")
             return ()
         position = end + 4
 

@@ -21,6 +21,8 @@ def read(path: Path) -> Volume:
         UnreadableScanError: it is not the image it claims to be, or not one we can take.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would block us for ever
+            raise UnreadableScanError(f"{path.name} is not a file")
         return _reader(path)(path)
     except OSError as error:
         raise UnreadableScanError(
@@ -38,6 +40,9 @@ def find_scans(folder: Path) -> list[Path]:
 
     Hidden files and folders are left out, and the masks and overlays of earlier runs. Linked
     folders are followed, each folder once.
+
+    Raises:
+        UnreadableScanError: a folder may not be listed, so scans would be missed.
     """
     if not folder.is_dir():
         return [folder]
@@ -62,16 +67,30 @@ def _reader(path: Path) -> Callable[[Path], Volume]:
 
 def _walk(folder: Path, *, root: Path, seen: set[Path]) -> Iterator[Path]:
     seen.add(folder.resolve())
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
+    entries = _entries(folder)
     skipped = _OUTPUTS if any(entry.name == JOURNAL for entry in entries) else ()
     for entry in entries:
-        if entry.is_dir():
+        if _is_folder(entry):
             if entry.name not in skipped and _is_to_be_entered(entry, root, seen):
                 yield from _walk(Path(entry), root=root, seen=seen)
         # A broken link is a scan that cannot be read; a pipe or device would block the reader.
-        elif is_scan(entry.name) and (entry.is_file() or entry.is_symlink()):
+        elif is_scan(entry.name) and (entry.is_symlink() or entry.is_file()):
             yield Path(entry)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise UnreadableScanError(
+            f"the folder {folder} cannot be listed: {error.strerror}", hint="may you read it?"
+        ) from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    # Of a link that leads to itself, `entry` would raise where `Path` says no.
+    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and Path(entry).is_dir())
 
 
 def _is_to_be_entered(entry: os.DirEntry[str], root: Path, seen: set[Path]) -> bool:
