@@ -11,6 +11,7 @@ left, y towards posterior, and `level` is 0 at the base of the skull and 1 near 
 import argparse
 import sys
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -236,7 +237,7 @@ class _Place:
         return np.asarray(np.maximum(left, right))
 
     def push(self, lesion: Lesion, radius: float) -> None:
-        """Displace what is drawn from now on, away from a lesion; the skull does not give way."""
+        """Displace what is drawn from now on, away from a lesion, and less near the skull."""
         x = (self.x - lesion.centre[0]) * self.axes[0]
         y = (self.y - lesion.centre[1]) * self.axes[1]
         away = np.hypot(x, y) + 1e-6
@@ -253,16 +254,17 @@ def _slice(
     """HU and lesion mask of one slice."""
     place = _Place(anatomy, level, (size[0], size[1]))
     random = _random(seed, TEXTURE, round(level * 1e6))
-    shapes = [_lesion_shape(lesion, place, level) for lesion in lesions]
+    pushed = copy(place)
     for lesion in lesions:
         if lesion.push and (radius := _radius_at(lesion, level)):
-            place.push(lesion, radius)
-    hu, brain = _healthy_brain(anatomy, place, level, random)
+            pushed.push(lesion, radius)
+    hu, brain = _healthy_brain(anatomy, pushed, level, random)
     mask = np.zeros(hu.shape, bool)
-    for lesion, (core, whole) in zip(lesions, shapes, strict=True):
-        hu = _with_lesion(hu, lesion, core * brain, whole * brain)
-        mask |= whole * brain > 0.5
-    hu = _with_calcifications(hu, anatomy, place, level)
+    for lesion in lesions:
+        core, whole = (cover * brain for cover in _lesion_shape(lesion, place, level))
+        hu = _with_lesion(hu, lesion, core, whole)
+        mask |= whole > 0.5
+    hu = _with_calcifications(hu, anatomy, pushed, level)
     hu = _with_skull(hu, anatomy, place, level)
     noise = _band(random, hu.shape, 0.6) * anatomy.noise_hu
     return np.where(place.inside(place.outside - 0.1) > 0, hu + noise, hu).astype(np.float32), mask

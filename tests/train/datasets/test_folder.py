@@ -1,0 +1,115 @@
+from pathlib import Path
+
+import pytest
+
+from train.datasets.case import BadDatasetError
+from train.datasets.folder import FolderOptions, folder_cases
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _touch(*names):
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+
+def _cases(source):
+    return folder_cases(Path(source), FolderOptions(), Path("unused"))
+
+
+def test_folders_say_what_is_normal_and_inner_folders_whose_it_is(root):
+    _touch("mine/normal/a.png", "mine/normal/eve/1.nii.gz", "mine/abnormal/eve/2.png")
+    found = {case.scan.as_posix(): (case.normal, case.group) for case in _cases("mine")}
+    assert found == {
+        "mine/normal/a.png": (True, "normal/a.png"),
+        "mine/normal/eve/1.nii.gz": (True, "eve"),
+        "mine/abnormal/eve/2.png": (False, "eve"),
+    }
+
+
+def test_scans_of_one_name_in_both_folders_are_two_patients(root):
+    _touch("mine/normal/a.png", "mine/abnormal/a.png")
+    assert len({case.group for case in _cases("mine")}) == 2
+
+
+def test_masks_mirror_the_abnormal_folder_with_any_ending(root):
+    _touch("mine/normal/a.png", "mine/abnormal/a.jpg", "mine/abnormal/eve/b.nii.gz")
+    _touch("mine/masks/a.png", "mine/masks/eve/b.nii")
+    assert {case.scan.name: case.mask and case.mask.as_posix() for case in _cases("mine")} == {
+        "a.png": None,
+        "a.jpg": "mine/masks/a.png",
+        "b.nii.gz": "mine/masks/eve/b.nii",
+    }
+
+
+def test_a_mask_of_no_scan_is_refused(root):
+    _touch("mine/normal/a.png", "mine/abnormal/b.png", "mine/masks/c.png")
+    with pytest.raises(BadDatasetError, match=r"c\.png is the mask of no scan"):
+        _cases("mine")
+
+
+def test_a_folder_laid_out_otherwise_says_how_it_must_be(root):
+    _touch("mine/healthy/a.png", "mine/abnormal/b.png")
+    with pytest.raises(BadDatasetError, match="has no normal/") as caught:
+        _cases("mine")
+    assert "scan,label,patient,mask" in caught.value.hint
+
+
+def test_a_source_that_is_not_there_is_named(root):
+    with pytest.raises(BadDatasetError, match="mine does not exist"):
+        _cases("mine")
+
+
+def _table(*lines, header="scan,label,patient,mask"):
+    _touch("mine/a.png", "mine/b.png", "mine/b_mask.png")
+    Path("mine/scans.csv").write_text("\n".join([header, *lines]))
+
+
+def test_a_table_names_scans_labels_patients_and_masks(root):
+    _table("a.png,normal,,", "b.png,Abnormal,eve,b_mask.png")
+    first, second = _cases("mine/scans.csv")
+    assert (first.scan, first.normal, first.group, first.mask) == (
+        Path("mine/a.png"),
+        True,
+        "a.png",
+        None,
+    )
+    assert (second.normal, second.group, second.mask) == (False, "eve", Path("mine/b_mask.png"))
+
+
+def test_columns_may_stand_in_any_order_beside_others(root):
+    _table(",eve,x,b.png,abnormal", header="mask,patient,age,scan,label")
+    assert _cases("mine/scans.csv")[0].group == "eve"
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("a.png,healthy,,", "line 2: label 'healthy' is unknown"),
+        ("z.png,normal,,", r"line 2: mine/z\.png does not exist"),
+        ("a.png,abnormal,,z.png", r"line 2: mine/z\.png does not exist"),
+        (",normal,,", "line 2, names no scan"),
+    ],
+)
+def test_a_wrong_line_is_named(root, line, complaint):
+    _table(line)
+    with pytest.raises(BadDatasetError, match=complaint):
+        _cases("mine/scans.csv")
+
+
+def test_a_scan_named_twice_is_refused(root):
+    _table("a.png,normal,,", "a.png,abnormal,,")
+    with pytest.raises(BadDatasetError, match="twice"):
+        _cases("mine/scans.csv")
+
+
+def test_a_misspelt_column_is_not_taken_for_a_missing_one(root):
+    _table("a.png,normal,eve,", header="scan,label,pateint,mask")
+    with pytest.raises(BadDatasetError, match="lacks the column patient") as caught:
+        _cases("mine/scans.csv")
+    assert "'pateint'" in caught.value.hint

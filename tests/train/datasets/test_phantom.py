@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+
+from infer.readers import find_scans, read
+from train.datasets.phantom import PhantomOptions, phantom_cases
+
+OPTIONS = PhantomOptions(normals=3, abnormals=4, size=(72, 60), seed=1)
+
+
+@pytest.fixture
+def cases(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return phantom_cases(Path("unused"), OPTIONS, Path("data/scans"))
+
+
+def test_as_many_scans_are_drawn_as_asked_for(cases):
+    assert [case.normal for case in cases] == [True] * 3 + [False] * 4
+    assert len(find_scans(Path("data/scans"))) == 7
+
+
+def test_abnormal_scans_have_a_mask_of_their_own_size_and_normal_ones_none(cases):
+    for case in cases:
+        assert (case.mask is None) == case.normal
+        if case.mask:
+            mask = read(case.mask).voxels
+            assert mask.shape == read(case.scan).voxels.shape == (1, 72, 60)
+            assert mask.any()
+
+
+def test_every_head_is_its_own_group(cases):
+    assert len({case.group for case in cases}) == 7
+
+
+def test_two_seeds_share_no_head(cases):
+    other = PhantomOptions(normals=3, abnormals=4, size=(72, 60), seed=2)
+    again = phantom_cases(Path("unused"), other, Path("other/scans"))
+    first, second = ({case.scan.read_bytes() for case in found} for found in (cases, again))
+    assert not first & second

@@ -1,0 +1,168 @@
+"""The stage `prepare`, run in an empty folder on a few phantoms."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infer.phantom import head_volume
+from infer.writers.phantoms import _write_nifti
+from train import data
+from train.stages.prepare import main
+
+BLOCKS = """
+study: {study}
+root: .
+params_file: params.yaml
+methods: [cae]
+data:
+  dataset: {dataset}
+  source: {source}
+  modality: CT
+  channels: 1
+  image_size: [32, 64]
+  plane: axial
+  intensity: {{recipe: window, low: 0.0, high: 80.0}}
+  options: {options}
+split: {{seed: 1, normal_folds: 5, fold: 0, half: 0}}
+augment: {{}}
+fit: {{}}
+scores: {{}}
+export: {{}}
+evaluate: {{}}
+compare: {{}}
+"""
+PHANTOM = "{normals: 10, abnormals: 4, size: [72, 60], seed: 1}"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def _prepare(*, study="tiny", dataset="phantom", source="none", options=PHANTOM):
+    text = BLOCKS.format(study=study, dataset=dataset, source=source, options=options)
+    Path("params.yaml").write_text(text)
+    return main(["params.yaml"])
+
+
+def _own_data():
+    """Phantoms as a user's own folder, with room for harm."""
+    assert _prepare() == 0
+    for case in data.load_cases("tiny"):
+        label = "normal" if case.case.normal else "abnormal"
+        Path("mine", label).mkdir(parents=True, exist_ok=True)
+        shutil.copy(case.case.scan, Path("mine", label))
+
+
+def test_the_store_holds_train_and_validation_and_never_test():
+    assert _prepare() == 0
+    train, abnormal = data.load_images("tiny", "train")
+    assert train.shape == (6, 1, 32, 64)
+    assert not abnormal.any()
+    _, abnormal = data.load_images("tiny", "validation")
+    assert sorted(abnormal) == [False, False, True, True]
+    assert {row.split for row in data.load_rows("tiny")} == {"train", "validation"}
+    assert sum(it.split == "test" for it in data.load_cases("tiny")) == 4
+    assert len(np.load("data/tiny/images.npy")) == 10
+
+
+def test_images_lie_between_0_and_1():
+    _prepare()
+    images, _ = data.load_images("tiny", "train")
+    assert images.dtype == np.float32
+    assert images.min() == 0
+    assert images.max() == 1
+
+
+def test_two_runs_write_the_same_bytes():
+    _prepare()
+    first = {path: path.read_bytes() for path in Path("data/tiny").rglob("*") if path.is_file()}
+    _prepare()
+    assert first == {path: path.read_bytes() for path in first}
+
+
+def test_tables_name_scans_that_exist_and_no_absolute_path():
+    _prepare()
+    for it in data.load_cases("tiny"):
+        assert not it.case.scan.is_absolute()
+        assert it.case.scan.is_file()
+        assert it.case.mask is None or it.case.mask.is_file()
+
+
+def test_tables_are_plain_csv_with_the_promised_columns():
+    _prepare()
+    first_lines = [
+        Path("data/tiny", name).read_text().splitlines()[0] for name in ("cases.csv", "images.csv")
+    ]
+    assert first_lines == ["scan,group,label,mask,split", "row,scan,slice,split,label"]
+
+
+def test_the_hash_follows_the_data():
+    _prepare()
+    first = data.data_hash("tiny")
+    _prepare(options=PHANTOM.replace("seed: 1", "seed: 2"))
+    assert data.data_hash("tiny") != first
+
+
+def test_a_broken_scan_is_reported_and_left_out(capsys):
+    _own_data()
+    own = {"study": "own", "dataset": "folder", "source": "mine", "options": "{}"}
+    _prepare(**own)
+    whole = [it.case.scan for it in data.load_cases("own")]
+    broken = next(row.scan for row in data.load_rows("own") if row.split == "train")
+    broken.write_bytes(b"\x89PNG cut short")
+    assert _prepare(**own) == 0
+    assert [it.case.scan for it in data.load_cases("own")] == [
+        scan for scan in whole if scan != broken
+    ]
+    errors = capsys.readouterr().err
+    assert f"skipped {broken}: " in errors
+    assert "1 of 10 scans were skipped" in errors
+
+
+def test_with_no_scan_left_nothing_is_written(capsys):
+    _own_data()
+    for scan in Path("mine/normal").iterdir():
+        scan.write_text("not a picture")
+    assert _prepare(study="own", dataset="folder", source="mine", options="{}") == 2
+    assert "no readable normal scan is left for train" in capsys.readouterr().err
+    assert not Path("data/own").exists()
+    assert [path.name for path in Path("data").iterdir()] == ["tiny"]
+
+
+def test_slices_that_no_lesion_reaches_are_normal_slices():
+    for at in range(6):
+        for folder, lesions in (("normal", ()), ("abnormal", ("mass",))):
+            phantom = head_volume(at, shape=(8, 40, 32), lesions=lesions)
+            for place, voxels in ((folder, phantom.voxels_hu), ("masks", phantom.mask)):
+                if lesions or place == "normal":
+                    Path("mine", place).mkdir(parents=True, exist_ok=True)
+                    path = Path("mine", place, f"{at}.nii.gz")
+                    _write_nifti(path, voxels.astype(np.int16), phantom.spacing_mm)
+    assert _prepare(study="own", dataset="folder", source="mine", options="{}") == 0
+    for row in data.load_rows("own"):
+        if row.scan.parent.name == "abnormal":
+            phantom = head_volume(int(row.scan.name[0]), shape=(8, 40, 32), lesions=("mass",))
+            assert row.normal == (not phantom.mask[row.slice].any())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint", "hint"),
+    [
+        ({"dataset": "phantm"}, "dataset 'phantm' is unknown", "phantom"),
+        ({"options": PHANTOM.replace("size", "sise")}, "sise is unknown", "size"),
+        ({"options": "{normals: 1}"}, "lacks abnormals, size, seed", ""),
+    ],
+)
+def test_a_wrong_number_is_refused_in_two_lines(wrong, complaint, hint, capsys):
+    assert _prepare(**wrong) == 2
+    errors = capsys.readouterr().err
+    assert complaint in errors
+    assert hint in errors
+
+
+def test_an_unprepared_study_says_so():
+    with pytest.raises(data.UadError, match="has not been prepared"):
+        data.load_cases("other")

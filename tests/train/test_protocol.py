@@ -1,0 +1,121 @@
+"""The 2×5 protocol: balanced, reproducible, and no group on two sides."""
+
+import random
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from train.datasets.case import Case
+from train.protocol import SplitConfig, divide
+
+SPLITS = {"train", "validation", "test"}
+
+
+def _config(*, fold=0, half=0, seed=1):
+    return SplitConfig(seed=seed, normal_folds=5, fold=fold, half=half)
+
+
+def _case(name, *, normal, group=None):
+    return Case(scan=Path(name), group=group or name, normal=normal, mask=None)
+
+
+HUNDRED_EACH = [_case(f"{label}{at}", normal=label == "n") for label in "na" for at in range(100)]
+
+
+def test_a_hundred_of_each_divide_as_the_study_says():
+    counts = Counter((it.split, it.case.normal) for it in divide(HUNDRED_EACH, _config()))
+    assert counts == {
+        ("train", True): 60,
+        ("validation", True): 20,
+        ("test", True): 20,
+        ("validation", False): 50,
+        ("test", False): 50,
+    }
+
+
+def test_neither_file_order_nor_a_second_run_changes_the_division():
+    shuffled = random.Random(0).sample(HUNDRED_EACH, len(HUNDRED_EACH))
+    assert divide(shuffled, _config()) == divide(HUNDRED_EACH, _config())
+
+
+def test_another_seed_divides_otherwise():
+    assert divide(HUNDRED_EACH, _config(seed=2)) != divide(HUNDRED_EACH, _config(seed=1))
+
+
+def test_all_folds_and_halves_together_test_every_case():
+    tested = Counter(
+        it.case.scan
+        for fold in range(5)
+        for half in range(2)
+        for it in divide(HUNDRED_EACH, _config(fold=fold, half=half))
+        if it.split == "test"
+    )
+    assert {tested[case.scan] for case in HUNDRED_EACH if case.normal} == {2}
+    assert {tested[case.scan] for case in HUNDRED_EACH if not case.normal} == {5}
+
+
+def test_the_halves_swap():
+    first, second = (
+        {it.case.scan: it.split for it in divide(HUNDRED_EACH, _config(half=half))}
+        for half in (0, 1)
+    )
+    swapped = {"validation": "test", "test": "validation"}
+    for case in HUNDRED_EACH:
+        if not case.normal:
+            assert second[case.scan] == swapped[first[case.scan]]
+
+
+cases_of_groups = st.lists(
+    st.tuples(st.integers(0, 12), st.booleans()), min_size=1, max_size=60
+).map(
+    lambda drawn: [
+        _case(f"scan{at}", normal=normal, group=f"patient{group}")
+        for at, (group, normal) in enumerate(drawn)
+    ]
+)
+
+
+@given(cases_of_groups, st.integers(0, 4), st.integers(0, 1), st.integers(0, 100))
+def test_no_group_is_on_two_sides(cases, fold, half, seed):
+    sides = defaultdict(set)
+    for it in divide(cases, _config(fold=fold, half=half, seed=seed)):
+        sides[it.case.group].add(it.split)
+    assert all(len(splits) == 1 for splits in sides.values())
+
+
+@given(cases_of_groups, st.integers(0, 4), st.integers(0, 1))
+def test_nothing_of_an_abnormal_patient_is_trained_on(cases, fold, half):
+    abnormal = {case.group for case in cases if not case.normal}
+    trained = {
+        it.case.group for it in divide(cases, _config(fold=fold, half=half)) if it.split == "train"
+    }
+    assert not trained & abnormal
+
+
+@given(cases_of_groups)
+def test_every_case_is_in_exactly_one_split(cases):
+    divided = divide(cases, _config())
+    assert sorted(it.case.scan for it in divided) == sorted(case.scan for case in cases)
+    assert {it.split for it in divided} <= SPLITS
+
+
+def test_large_groups_are_balanced_by_cases_not_by_groups():
+    sizes = [40, 10, 10, 10, 10, 5, 5, 5, 5]
+    cases = [
+        _case(f"{group}-{at}", normal=False, group=str(group))
+        for group, size in enumerate(sizes)
+        for at in range(size)
+    ]
+    counts = Counter(it.split for it in divide(cases, _config()))
+    assert counts == {"validation": 50, "test": 50}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"fold": 5}, {"fold": -1}, {"half": 2}, {"normal_folds": 2}], ids=str
+)
+def test_a_division_that_cannot_be_is_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        SplitConfig(**{"seed": 1, "normal_folds": 5, "fold": 0, "half": 0} | wrong)
