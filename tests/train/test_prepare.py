@@ -166,3 +166,10 @@ def test_a_wrong_number_is_refused_in_two_lines(wrong, complaint, hint, capsys):
 def test_an_unprepared_study_says_so():
     with pytest.raises(data.UadError, match="has not been prepared"):
         data.load_cases("other")
+
+
+def test_a_study_never_replaces_what_is_not_its_own(capsys):
+    Path("data/raw/head_ct").mkdir(parents=True)
+    assert _prepare(study="raw") == 2
+    assert "not a prepared study" in capsys.readouterr().err
+    assert Path("data/raw/head_ct").exists()

@@ -50,6 +50,7 @@ def main(arguments: list[str]) -> int:
 def prepare(params: Params) -> str:
     """Write data/<study>, whole or not at all, and say what is in it."""
     folder = data_folder(params.study)
+    _refuse_foreign(folder)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -80,6 +81,15 @@ def prepared_study(params: Params, partial: Path, *, report: Callable[[str], Non
     _refuse_empty(kept)
     prepared = _together(kept, stored)
     return _renamed(prepared, partial, data_folder(params.study))
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """A study may replace its own data only: one called `raw` would remove what others read."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / "cases.csv").exists():
+        raise BadDatasetError(
+            f"{folder} holds something that is not a prepared study",
+            hint="give the study another name, or move the folder away",
+        )
 
 
 def summary(prepared: Prepared) -> str:
