@@ -1,0 +1,157 @@
+"""`uad-infer` against a plain script and against the best that this machine's stages allow.
+
+python -m benchmarks.bench_infer [--models FILE …] [--scans FOLDER] [--repeats 3]
+
+Whole processes are timed, from PNG slices to written masks and CSV, turn by turn: a machine that
+slows down or is shared then does so for both. Files are in the page cache. The median counts.
+"""
+
+import argparse
+import itertools
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks import stages
+from benchmarks.machine import cores, keep, processor, table
+from infer.engine import read_manifest
+from infer.phantom import brain_window, head
+
+PLAIN_SCRIPT = Path(__file__).with_name("plain_script.py")
+SLICES = 1000
+DRAWN = 100  # different heads; each is then written ten times, mirrored, shifted in brightness
+SIZE = (436, 345)  # (height, width): the median of the head-CT set
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure each model and print one table."""
+    chosen = parsed(arguments)
+    if not chosen.models:
+        sys.exit("no models/phantom/*.onnx here: run `make demo` first, or name --models")
+    with tempfile.TemporaryDirectory() as folder:
+        scans = Path(folder) / "scans"
+        if chosen.scans:
+            copy_slices(chosen.scans, scans, chosen.slices)
+        else:
+            draw_slices(scans, chosen.slices)
+        results = {
+            f"{model.parent.name}/{model.stem}": measure(model, scans, Path(folder), chosen.repeats)
+            for model in chosen.models
+        }
+    title = f"{chosen.slices} slices, {cores()} cores, {processor()}: images per second"
+    print("\n".join([title, *(printed(name, result) for name, result in results.items())]))
+    kept = keep(chosen.name, {"slices": chosen.slices, "images_per_second": results})
+    print(f"kept in {kept}")
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """What to measure, on what."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_infer")
+    default = sorted(Path("models/phantom").glob("*.onnx"))
+    parser.add_argument("--models", type=Path, nargs="+", default=default)
+    parser.add_argument("--scans", type=Path, help="folder of PNG slices; drawn if not given")
+    parser.add_argument("--slices", type=int, default=SLICES)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--name", default="infer", help="of the JSON under benchmarks/results")
+    return parser.parse_args(arguments)
+
+
+def copy_slices(found: Path, scans: Path, count: int) -> None:
+    """`count` PNG files under names of their own, from a folder that may hold fewer."""
+    scans.mkdir()
+    sources = sorted(found.rglob("*.png"))
+    if not sources:
+        sys.exit(f"no PNG files under {found}")
+    for at, source in zip(range(count), itertools.cycle(sources), strict=False):
+        shutil.copyfile(source, scans / f"{at:05}.png")
+
+
+def draw_slices(scans: Path, count: int) -> None:
+    """Slices that differ, as PNG files; drawing is slow, so heads are used again, changed."""
+    scans.mkdir()
+    heads = [
+        brain_window(head(seed, size=SIZE, lesions=("bleed",) if seed % 2 else ()).voxels_hu)
+        for seed in range(min(DRAWN, count))
+    ]
+    for at in range(count):
+        picture = heads[at % len(heads)]
+        turn = at // len(heads)
+        changed = cv2.add(picture[:, :: -1 if turn % 2 else 1], np.full_like(picture, turn))
+        cv2.imwrite(str(scans / f"{at:05}.png"), changed)
+
+
+def measure(model: Path, scans: Path, folder: Path, repeats: int) -> dict[str, Any]:
+    """All figures of one model."""
+    out, plain = folder / "out", folder / "plain"
+    command = Path(sys.executable).with_name("uad-infer")
+    options = ("--overlays", "none", "--device", "cpu", "--quiet")
+    times: dict[str, list[float]] = {"uad_infer": [], "plain_script": []}
+    count = len(list(scans.iterdir()))
+    for _ in range(repeats):
+        for old in (out, plain):
+            shutil.rmtree(old, ignore_errors=True)
+        times["uad_infer"].append(seconds(command, scans, "--model", model, "--out", out, *options))
+        times["plain_script"].append(seconds(sys.executable, PLAIN_SCRIPT, model, scans, plain))
+    rates = {name: count / statistics.median(found) for name, found in times.items()}
+    limits = stage_limits(model, scans, out / "masks", folder / "encoded")
+    best = stages.best_pipeline(list(limits.values()))
+    return {
+        **rates,
+        **limits,
+        "best_pipeline": best,
+        "times_plain_script": rates["uad_infer"] / rates["plain_script"],
+        "share_of_best": rates["uad_infer"] / best,
+        "seconds": times,
+    }
+
+
+def stage_limits(model: Path, scans: Path, masks: Path, encoded: Path) -> dict[str, float]:
+    """Images per second of each stage alone on all cores."""
+    manifest = read_manifest(model)
+    files = sorted(scans.iterdir())
+    shutil.rmtree(encoded, ignore_errors=True)
+    return {
+        "decoding_alone": stages.decoding(files),
+        "model_alone": stages.model(
+            model,
+            channels=manifest.channels,
+            image_size=manifest.image_size,
+            images=len(files),
+        ),
+        "encoding_alone": stages.encoding(sorted(masks.rglob("*.png")), encoded),
+    }
+
+
+def seconds(*command: str | Path) -> float:
+    """How long a whole process takes."""
+    start = time.perf_counter()
+    subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def printed(name: str, result: dict[str, Any]) -> str:
+    """One model's figures as a table."""
+    rows = {
+        "uad-infer": f"{result['uad_infer']:8.0f}",
+        "plain script": f"{result['plain_script']:8.0f}",
+        "decoding alone": f"{result['decoding_alone']:8.0f}",
+        "model alone": f"{result['model_alone']:8.0f}",
+        "encoding and writing alone": f"{result['encoding_alone']:8.0f}",
+        "best pipeline of these": f"{result['best_pipeline']:8.0f}",
+        "uad-infer / plain script": f"{result['times_plain_script']:8.2f}",
+        "uad-infer / best pipeline": f"{result['share_of_best']:8.2f}",
+    }
+    return table(name, rows)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
