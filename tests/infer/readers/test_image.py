@@ -113,7 +113,7 @@ def test_a_second_page_is_mentioned(tmp_path):
     assert "several pages" in volume_of(tmp_path, content.tobytes(), "scan.tif").warnings[0]
 
 
-PNG = png(pixels_of(40, 30), GREY)
+PNG = png(pixels_of(12, 10), GREY)
 HOSTILE = {
     "empty.png": (b"", "is empty"),
     "text.png": (b"patient,score\n1,2\n", "is not a PNG"),
