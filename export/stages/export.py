@@ -15,12 +15,13 @@ import numpy as np
 import torch
 
 from export import onnx_file, parity, registry
-from export.calibration import UNCALIBRATED, ExportConfig, calibrate
+from export.calibration import ExportConfig, calibrate
 from export.command import run_stage
+from export.draft import calibrated, draft_manifest
 from export.graph import ExportedGraph, in_words
 from export.scan_scores import THREADS, score_scans
 from infer.engine import open_engine
-from infer.manifest import SCHEMA, Manifest, Normals, Parity, Provenance, SelfTest
+from infer.manifest import Manifest, Provenance, SelfTest
 from infer.self_test import measure as measure_self_test
 from infer.shapes import Images
 from train import checkpoint
@@ -59,7 +60,15 @@ def export(params: Params, method: str) -> None:
     fitted = load_fitted(checkpoint_path(study, method), method, data)
     images = parity_images(study, fitted.intensity_range)
     model = onnx_file.to_onnx(fitted.graph, torch.from_numpy(images))
-    manifest = draft_manifest(params, method, data, config, fitted)
+    manifest = draft_manifest(
+        data,
+        config,
+        study=study,
+        method=method,
+        intensity_range=fitted.intensity_range,
+        score_recipe=fitted.score_recipe,
+        provenance=provenance_of(fitted, study),
+    )
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / f"{method}.onnx"
         onnx_file.write(draft, model, manifest)
@@ -69,17 +78,12 @@ def export(params: Params, method: str) -> None:
     )
     validation = [it.case for it in load_cases(study) if it.split == "validation"]
     found = calibrate(score_scans(validation, manifest, engine), config)
-    manifest = replace(
-        manifest,
-        parity=same,
-        score_threshold=found.score_threshold,
-        map_threshold=found.map_threshold,
-        normals=found.normals,
-    )
+    manifest = replace(calibrated(manifest, found), parity=same)
     score, peak_value = measure_self_test(engine, manifest)
     expected = SelfTest(score=score, peak_value=peak_value, tolerance=SELF_TEST_TOLERANCE)
+    manifest = replace(manifest, self_test=expected)
     path = model_path(study, method)
-    onnx_file.write(path, model, replace(manifest, self_test=expected))
+    onnx_file.write(path, model, manifest)
     version = registry.register(
         path,
         study=study,
@@ -87,7 +91,7 @@ def export(params: Params, method: str) -> None:
         run_id=fitted.metadata["run_id"],
         example=images[:2],
     )
-    _tell(path, replace(manifest, self_test=expected), version)
+    _tell(path, manifest, version)
 
 
 def load_fitted(path: Path, method: str, data: DataConfig) -> Fitted:
@@ -114,43 +118,17 @@ def parity_images(study: str, intensity_range: tuple[float, float]) -> Images:
     return np.ascontiguousarray(images[chosen] * (high - low) + low, np.float32)
 
 
-def draft_manifest(
-    params: Params, method: str, data: DataConfig, config: ExportConfig, fitted: Fitted
-) -> Manifest:
-    """All that is known before the file has been run."""
+def provenance_of(fitted: Fitted, study: str) -> Provenance:
+    """Which fit, code, data and libraries a file comes from."""
     git = git_state()
-    return Manifest(
-        schema=SCHEMA,
-        study=params.study,
-        method=method,
-        modality=data.modality,
-        channels=data.channels,
-        image_size=data.image_size,
-        plane=data.plane,
-        intensity=data.intensity.to_range(*fitted.intensity_range),
-        score_recipe=fitted.score_recipe,
-        aggregation=config.aggregation,
-        anomalous_by=config.anomalous_by,
-        score_threshold=UNCALIBRATED,
-        map_threshold=UNCALIBRATED,
-        postprocessing=config.postprocessing,
-        normals=NO_NORMALS,
-        self_test=SelfTest(score=0.0, peak_value=0.0, tolerance=0.0),
-        parity=Parity(
-            reconstruction=None, anomaly_map=0.0, score=0.0, images=0, measured_on="nothing yet"
-        ),
-        provenance=Provenance(
-            mlflow_run_id=fitted.metadata["run_id"],
-            git_commit=git.commit,
-            git_dirty=git.dirty,
-            data_hash=data_hash(params.study),
-            seed=int(fitted.metadata["seed"]),
-            versions=library_versions(),
-        ),
+    return Provenance(
+        mlflow_run_id=fitted.metadata["run_id"],
+        git_commit=git.commit,
+        git_dirty=git.dirty,
+        data_hash=data_hash(study),
+        seed=int(fitted.metadata["seed"]),
+        versions=library_versions(),
     )
-
-
-NO_NORMALS = Normals(scores=(), intensity_mean=(), intensity_std=(), sizes=(), spacings_mm=())
 
 
 def _tell(path: Path, manifest: Manifest, version: str) -> None:

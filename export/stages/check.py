@@ -1,0 +1,49 @@
+"""Stage `prepare` begins here: every block of a params file, checked before anything long runs.
+
+`python -m export.stages.check params.yaml`. A misspelt key in `evaluate` is worth knowing before an
+hour of training, not after it.
+"""
+
+import sys
+
+from export.calibration import ExportConfig
+from export.command import run_stage
+from export.figures import CompareConfig
+from train.augment import AugmentConfig
+from train.data import DataConfig
+from train.datasets.catalog import dataset
+from train.metrics import Bootstrap
+from train.params import BadParamsError, Params
+from train.protocol import SplitConfig
+from train.recipes import find
+from train.scores import ScoreRecipe
+
+
+def check(params: Params) -> None:
+    """Build every config once.
+
+    Raises:
+        BadParamsError: a key is unknown or missing, a value of the wrong kind or out of range.
+        UnknownChoiceError: there is no such dataset or method.
+    """
+    data = params.block(DataConfig, "data")
+    params.block(dataset(data.dataset).options, "data", "options")
+    params.block(SplitConfig, "split")
+    params.block(AugmentConfig, "augment")
+    for method in params.names("fit"):
+        params.block(find(method).config, "fit", method)
+    for method in params.methods:
+        if method not in params.names("fit"):
+            raise BadParamsError(
+                f"{params.path}: methods names {method!r}, but there is no block fit.{method}",
+                hint=f"there are {', '.join(params.names('fit'))}",
+            )
+    if not params.blocks(ScoreRecipe, "scores"):
+        raise BadParamsError(f"{params.path}: scores is empty", hint="name at least one recipe")
+    params.block(ExportConfig, "export")
+    params.block(Bootstrap, "evaluate")
+    params.block(CompareConfig, "compare")
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(check, sys.argv[1:]))
