@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from train.shapes import Images
+from train.shapes import Images, OtherImages
 
 GENERATED = 64  # images of each kind that are compared
 
@@ -31,7 +31,7 @@ class Diversity(NamedTuple):
         return self.generated / self.real
 
 
-def diversity(generated: Images, real: Images) -> Diversity:
+def diversity(generated: Images, real: OtherImages) -> Diversity:
     """Compare generated with real images."""
     return Diversity(
         generated=_mean_pairwise(generated),
@@ -69,12 +69,12 @@ def _mean_pairwise(images: Images) -> float:
     return float(distances.sum() / (count * (count - 1)))  # the diagonal is 0
 
 
-def _distances(some: Images, others: Images) -> Tensor:
-    some, others = some.flatten(1).float(), others.flatten(1).float()
+def _distances(some: Images, others: OtherImages) -> Tensor:
+    first, second = some.flatten(1).float(), others.flatten(1).float()
     # By differences: distances from products lose the small ones to rounding.
     exact = "donot_use_mm_for_euclid_dist"
-    distances: Tensor = torch.cdist(some, others, compute_mode=exact)
-    return distances / some.shape[1] ** 0.5
+    distances: Tensor = torch.cdist(first, second, compute_mode=exact)
+    return distances / first.shape[1] ** 0.5
 
 
 def _array(images: Tensor) -> np.ndarray:

@@ -4,7 +4,7 @@ The only module that reads YAML. `ruamel.yaml` and not PyYAML, which takes `1e-4
 """
 
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -121,13 +121,13 @@ def _check_keys(config: Any, values: Mapping[str, Any], *, where: str) -> None:
                 _check_keys(inner, value, where=f"{where}.{name}")
 
 
-def _refuse_unknown(values: Mapping[str, Any], known: typing.Sequence[str], *, where: str) -> None:
+def _refuse_unknown(values: Mapping[str, Any], known: Sequence[str], *, where: str) -> None:
     for name in values:
         if name not in known:
             raise BadParamsError(f"{where}.{name} is unknown", hint=_suggest(str(name), known))
 
 
-def _suggest(name: str, known: typing.Sequence[str]) -> str:
+def _suggest(name: str, known: Sequence[str]) -> str:
     """What the writer may have meant."""
     close = get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(known))}"

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Images: TypeAlias = Float[Tensor, "batch channel *spatial"]
+OtherImages: TypeAlias = Float[Tensor, "other channel *spatial"]
 Evidence: TypeAlias = Float[Tensor, "batch channel *spatial"]
 Maps: TypeAlias = Float[Tensor, "batch 1 *spatial"]
 Scores: TypeAlias = Float[Tensor, " batch"]

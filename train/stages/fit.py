@@ -44,7 +44,8 @@ def fit(params: Params, method: str) -> None:
     fabric = open_fabric(task.config)
     images = open_images(task, fabric.device)
     seed_everything(task.config.seed)
-    model = recipe.model(task.config, task.channels, task.image_size).to(fabric.device)
+    model = recipe.model(task.config, task.channels, task.image_size)
+    model = model.to(fabric.device, memory_format=torch.channels_last)
     seed_everything(task.config.seed + fabric.global_rank)  # equal weights, different batches
     batches = Batches(
         images.train,

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from train.batches import Batches
+from train.loops.adversarial import fit_adversarially
+from train.methods.fanogan import FAnoGan, FAnoGanConfig
+
+TINY = {
+    "seed": 0,
+    "device": "cpu",
+    "devices": 1,
+    "precision": "32-true",
+    "intensity_range": (-1.0, 1.0),
+    "width": 4,
+    "latent": 8,
+    "critic_norm": "none",
+    "encoder_norm": "batch",
+    "encoder_tanh": True,
+    "encoder_loss": "izi_f",
+    "feature_weight": 1.0,
+    "penalty_weight": 10.0,
+    "penalty_precision": "32-true",
+    "critic_steps": 2,
+    "gan_learning_rate": 1e-3,
+    "gan_betas": (0.0, 0.9),
+    "encoder_learning_rate": 1e-3,
+    "batch_size": 4,
+    "gan_steps": 4,
+    "encoder_steps": 6,
+    "steps_per_record": 2,
+    "validate_every": 1,
+}
+
+
+@pytest.fixture
+def fitting():
+    """A tiny f-AnoGAN and its records: two of the game, then three of the encoder."""
+    torch.manual_seed(0)
+    model = FAnoGan(FAnoGanConfig(**TINY), 1, (32, 32))
+    batches = Batches(
+        np.random.default_rng(0).random((6, 1, 32, 32), np.float32),
+        4,
+        change=lambda images: images,
+        intensity_range=(-1.0, 1.0),
+        device=torch.device("cpu"),
+    )
+    fabric = Fabric(accelerator="cpu", devices=1)
+    records = range(model.config.records)
+    return model, fit_adversarially(fabric, model, model.optimizers(), batches, records)
+
+
+def state(*networks):
+    return [tensor.clone() for network in networks for tensor in network.state_dict().values()]
+
+
+def test_generator_and_critic_stay_bit_for_bit_while_the_encoder_learns(fitting):
+    model, records = fitting
+    game = [next(records), next(records)]
+    before, encoder_before = state(model.generator, model.critic), state(model.encoder)
+    rest = list(records)
+    assert all(map(torch.equal, before, state(model.generator, model.critic)))
+    assert not all(map(torch.equal, encoder_before, state(model.encoder)))
+    assert [record.candidate for record in game + rest] == [False, False, True, True, True]
+
+
+def test_the_game_changes_generator_and_critic_and_leaves_the_encoder(fitting):
+    model, records = fitting
+    generator, critic, encoder = (
+        state(network) for network in (model.generator, model.critic, model.encoder)
+    )
+    record = next(records)
+    assert not all(map(torch.equal, generator, state(model.generator)))
+    assert not all(map(torch.equal, critic, state(model.critic)))
+    assert all(map(torch.equal, encoder, state(model.encoder)))
+    assert record.losses.keys() == {"critic_loss", "wasserstein", "penalty", "generator_loss"}

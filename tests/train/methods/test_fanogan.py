@@ -1,0 +1,177 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from train.methods.fanogan import FAnoGan, FAnoGanConfig, gradient_penalty
+from train.networks.residual import DownConv, UpConv
+
+TINY = {
+    "seed": 0,
+    "device": "cpu",
+    "devices": 1,
+    "precision": "32-true",
+    "intensity_range": (-1.0, 1.0),
+    "width": 4,
+    "latent": 8,
+    "critic_norm": "layer",
+    "encoder_norm": "batch",
+    "encoder_tanh": True,
+    "encoder_loss": "izi_f",
+    "feature_weight": 1.0,
+    "penalty_weight": 10.0,
+    "penalty_precision": "32-true",
+    "critic_steps": 2,
+    "gan_learning_rate": 1e-3,
+    "gan_betas": (0.0, 0.9),
+    "encoder_learning_rate": 1e-3,
+    "batch_size": 4,
+    "gan_steps": 2,
+    "encoder_steps": 2,
+    "steps_per_record": 1,
+    "validate_every": 1,
+}
+
+
+def config(**changes):
+    return FAnoGanConfig(**(TINY | changes))
+
+
+def fanogan(channels=1, image_size=(32, 32), **changes):
+    torch.manual_seed(0)
+    return FAnoGan(config(**changes), channels, image_size)
+
+
+def images(count=4, channels=1, image_size=(32, 32)):
+    return torch.rand(count, channels, *image_size, generator=torch.manual_seed(1)) * 2 - 1
+
+
+class LinearCritic(nn.Module):
+    """Its gradient is its weight, whatever the image."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, images):
+        return (images * self.weight).flatten(1).sum(dim=1, keepdim=True)
+
+
+def test_the_penalty_of_a_linear_critic_is_how_far_its_slope_is_from_one():
+    weight = torch.randn(2, 5, 6)
+    penalty = gradient_penalty(
+        LinearCritic(weight), torch.randn(7, 2, 5, 6), torch.randn(7, 2, 5, 6)
+    )
+    torch.testing.assert_close(penalty, (weight.norm() - 1) ** 2)
+
+
+def test_each_image_has_its_own_point_and_norm_over_all_its_values():
+    class Half(nn.Module):
+        """‖x‖²/2, whose gradient at a point is the point: it shows which points were taken."""
+
+        def forward(self, images):
+            self.points = images.detach()
+            return images.square().flatten(1).sum(dim=1) / 2
+
+    critic = Half()
+    real, generated = torch.zeros(6, 2, 3, 4), torch.ones(6, 2, 3, 4)
+    penalty = gradient_penalty(critic, real, generated)
+    shares = critic.points.flatten(1)
+    assert torch.all(shares == shares[:, :1])  # one share per image, whatever the channel or pixel
+    assert len(shares[:, 0].unique()) == 6
+    torch.testing.assert_close(penalty, (shares.norm(dim=1) - 1).square().mean())
+
+
+def test_the_penalty_in_half_precision_is_close_to_that_in_full():
+    critic = fanogan(critic_norm="none").critic
+    real, generated = images(8), images(8).flip(0)
+    torch.manual_seed(2)
+    full = gradient_penalty(critic, real, generated)
+    torch.manual_seed(2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = gradient_penalty(critic, real, generated)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, full, rtol=0.02, atol=0)  # bfloat16 keeps 8 bits
+
+
+@pytest.mark.parametrize("norm", ["none", "layer"])
+def test_the_critic_judges_each_image_by_itself_even_in_training(norm):
+    critic = fanogan(critic_norm=norm).critic.train()
+    some = images(5)
+    torch.testing.assert_close(critic(some)[:1], critic(some[:1]), atol=1e-5, rtol=0)
+
+
+def test_a_layer_norm_of_the_batch_is_refused_in_the_critic_by_its_type():
+    assert "batch" not in FAnoGanConfig.__annotations__["critic_norm"].__args__
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("image_size", [(32, 32), (64, 32), (128, 128), (256, 256)])
+def test_any_power_of_two_size_and_any_channels_are_redrawn(channels, image_size):
+    model = fanogan(channels, image_size, width=2).eval()
+    found = model.findings(images(2, channels, image_size))
+    assert found.reconstruction.shape == (2, channels, *image_size)
+    assert found.reconstruction.abs().max() <= 1
+    assert {name: part.shape for name, part in found.parts.items()} == {
+        "features": (2,),
+        "latent": (2,),
+    }
+
+
+def test_the_generator_has_a_residual_block_per_doubling_and_batch_norm():
+    generator = fanogan(image_size=(64, 64)).generator
+    assert len(generator.blocks) == 4
+    assert any(isinstance(layer, nn.BatchNorm2d) for layer in generator.modules())
+    norms = [layer for layer in generator.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert {norm.eps for norm in norms} == {1e-5}
+
+
+def test_findings_are_the_same_whatever_the_neighbours():
+    model = fanogan().eval()
+    some = images(5)
+    alone, among = model.findings(some[:1]), model.findings(some)
+    torch.testing.assert_close(alone.evidence, among.evidence[:1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(alone.parts["latent"], among.parts["latent"][:1])
+
+
+@pytest.mark.parametrize("encoder_loss", ["izi_f", "izi", "ziz"])
+def test_the_encoders_loss_falls_on_a_fixed_batch(encoder_loss):
+    model = fanogan(encoder_loss=encoder_loss, encoder_learning_rate=3e-3)
+    model.train()
+    model.freeze_gan()
+    optimizer = model.optimizers()["encoder"]
+    losses = []
+    for _ in range(25):
+        torch.manual_seed(3)  # ziz draws latents
+        loss = model.training_loss(images())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+
+
+def test_tanh_keeps_the_encoder_within_one_sigma():
+    def largest_latent(**changes):
+        model = fanogan(encoder_norm="none", **changes).eval()
+        nn.init.constant_(model.encoder.to_output.bias, 5.0)
+        return model._encode(images()).abs().max()
+
+    assert largest_latent(encoder_tanh=True) <= 1
+    assert largest_latent(encoder_tanh=False) > 1
+
+
+def test_other_ranges_and_ragged_records_are_refused():
+    with pytest.raises(ValueError, match="intensity_range"):
+        config(intensity_range=(0.0, 1.0))
+    with pytest.raises(ValueError, match="gan_steps"):
+        config(gan_steps=3, steps_per_record=2)
+
+
+def test_fused_resizing_convolutions_equal_the_two_steps_they_stand_for():
+    features = torch.randn(2, 5, 8, 6)
+    down, up = DownConv(5, 7), UpConv(5, 7)
+    conv = functional.conv2d(features, down.weight, down.bias, padding=1)
+    torch.testing.assert_close(down(features), functional.avg_pool2d(conv, 2))
+    twice = functional.interpolate(features, scale_factor=2.0, mode="nearest")
+    torch.testing.assert_close(up(features), functional.conv2d(twice, up.weight, padding=1))

@@ -1,0 +1,28 @@
+import pytest
+import torch
+
+from train.collapse import diversity
+
+
+def noise(count, seed):
+    return torch.randn(count, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def test_a_generator_that_draws_one_image_has_collapsed():
+    seen = diversity(noise(1, 0).expand(16, 1, 8, 8), noise(16, 1))
+    assert seen.ratio == pytest.approx(0, abs=1e-6)
+
+
+def test_a_generator_that_draws_like_reality_has_not():
+    assert diversity(noise(32, 0), noise(32, 1)).ratio == pytest.approx(1, abs=0.05)
+
+
+def test_a_generator_that_copies_training_images_is_at_no_distance_from_them():
+    real = noise(16, 0)
+    assert diversity(real.flip(0), real).nearest == pytest.approx(0, abs=1e-6)
+    assert diversity(noise(16, 1), real).nearest > 0.5
+
+
+def test_distances_are_root_mean_squares():
+    black, white = torch.zeros(1, 1, 8, 8), torch.full((1, 1, 8, 8), 0.5)
+    assert diversity(torch.cat([black, white]), noise(4, 0)).generated == pytest.approx(0.5)

@@ -1,0 +1,104 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from train.methods.method import Findings
+from train.scores import Scorer, ScoreRecipe, candidates, smooth
+
+PLAIN = ScoreRecipe(
+    polarity="absolute", denoising_px=1, smoothing_px=1, power=2, top_share=1.0, parts={}
+)
+
+
+def changed(**changes):
+    return dataclasses.replace(PLAIN, **changes)
+
+
+def findings(seed=0, channels=2, spatial=(9, 11), **parts):
+    chance = torch.Generator().manual_seed(seed)
+    return Findings(torch.randn(3, channels, *spatial, generator=chance), None, parts)
+
+
+def box(values, side):
+    """Mean over the square around each pixel, as far as there are pixels."""
+    reach = side // 2
+    means = np.empty_like(values)
+    for row, column in np.ndindex(values.shape):
+        window = values[
+            max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1
+        ]
+        means[row, column] = window.mean()
+    return means
+
+
+def brute_force(evidence, recipe):
+    """Map and score of one image `(channel, height, width)`, written out."""
+    denoised = np.stack([box(channel, recipe.denoising_px) for channel in evidence])
+    sign = {"absolute": np.abs, "bright": lambda e: np.maximum(e, 0)}.get(
+        recipe.polarity, lambda e: np.maximum(-e, 0)
+    )
+    anomaly_map = box(sign(denoised).mean(axis=0), recipe.smoothing_px)
+    count = max(1, round(recipe.top_share * anomaly_map.size))
+    return anomaly_map, np.sort(anomaly_map.ravel() ** recipe.power)[-count:].mean()
+
+
+@pytest.mark.parametrize("polarity", ["absolute", "bright", "dark"])
+@pytest.mark.parametrize("top_share", [1e-9, 0.1, 1.0])
+@pytest.mark.parametrize(
+    ("denoising_px", "smoothing_px", "power"), [(1, 1, 2), (3, 1, 1), (1, 5, 1)]
+)
+def test_maps_and_scores_are_those_of_a_written_out_computation(
+    polarity, top_share, denoising_px, smoothing_px, power
+):
+    recipe = changed(
+        polarity=polarity,
+        top_share=top_share,
+        denoising_px=denoising_px,
+        smoothing_px=smoothing_px,
+        power=power,
+    )
+    found = findings()
+    scored = Scorer(recipe)(found)
+    for image, evidence in enumerate(found.evidence.numpy()):
+        anomaly_map, score = brute_force(evidence, recipe)
+        np.testing.assert_allclose(scored.anomaly_map[image, 0], anomaly_map, atol=1e-6)
+        np.testing.assert_allclose(scored.score[image], score, rtol=1e-5)
+
+
+def test_parts_are_added_with_their_weights():
+    part = torch.tensor([1.0, 2.0, 3.0])
+    found = findings(features=part)
+    added = Scorer(changed(parts={"features": 0.5}))(found).score - Scorer(PLAIN)(found).score
+    torch.testing.assert_close(added, 0.5 * part)
+
+
+def test_smoothing_favours_no_place_of_an_even_map():
+    torch.testing.assert_close(smooth(torch.ones(1, 1, 8, 8), 7), torch.ones(1, 1, 8, 8))
+
+
+def test_denoising_cancels_alternating_signs_where_smoothing_does_not():
+    rows, columns = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
+    checkers = Findings(((rows + columns) % 2 * 2.0 - 1)[None, None], None, {})
+    assert Scorer(changed(denoising_px=5))(checkers).score < 0.03
+    assert Scorer(changed(smoothing_px=5))(checkers).score == pytest.approx(1.0)
+
+
+def test_volumes_are_scored_by_the_same_code():
+    scored = Scorer(changed(smoothing_px=3))(findings(spatial=(5, 6, 7)))
+    assert scored.anomaly_map.shape == (3, 1, 5, 6, 7)
+
+
+def test_a_recipe_naming_a_part_the_method_lacks_is_no_candidate():
+    recipes = {"plain": PLAIN, "both": changed(parts={"features": 1.0})}
+    assert list(candidates(recipes, [])) == ["plain"]
+    assert list(candidates(recipes, ["features", "latent"])) == ["plain", "both"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"smoothing_px": 4}, {"denoising_px": 0}, {"top_share": 0.0}, {"power": 0}]
+)
+def test_impossible_numbers_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        changed(**wrong)
