@@ -10,9 +10,9 @@ INSTALLED := .venv/installed
 
 demo: $(INSTALLED)  ## train, compare, export; then score a folder of made-up scans
 	dvc repro
-	python -m infer.phantom demo/scans
+	rm -rf demo/scans demo/scans-truth && python -m infer.phantom demo/scans
 	uad-infer demo/scans --model $(MODEL) --out demo/results --overlays all --overwrite
-	@sed 's|^|  |' docs/demo.txt
+	@cat docs/demo.txt
 
 test: $(INSTALLED)  ## every test; one thread each, so that two at a time share two cores
 	OMP_NUM_THREADS=1 pytest -n 2 --dist worksteal
