@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from infer.engine import OnnxEngine
 from infer.errors import BadOutputError, UadError
 from infer.finding import Finding, find_all
@@ -152,7 +154,7 @@ def failed_row(attempt: Attempt) -> Row:
 def row_of(task: Task, volume: Volume, finding: Finding, manifest: Manifest) -> Row:
     """What the report says of a scan that was scored."""
     threshold = manifest.score_threshold.value
-    voxels = int(finding.mask.sum())
+    voxels = int(np.count_nonzero(finding.mask))
     peak = volume.grid.index_in_file(finding.peak)
     is_picture = len(volume.grid.shape) == 2
     # Pictures are spoken of as column and row, volumes in the order of the file's axes.

@@ -1,0 +1,36 @@
+"""The bar: on a terminal only, and it counts."""
+
+import io
+import sys
+
+from infer.progress import Bar, Progress, Silence, open_progress
+from infer.report_csv import Row
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_there_is_no_bar_without_a_terminal(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert isinstance(open_progress(quiet=False), Silence)
+
+
+def test_there_is_no_bar_if_quiet(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert isinstance(open_progress(quiet=True), Silence)
+
+
+def test_the_bar_shows_progress_throughput_and_failures(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    bar = open_progress(quiet=False)
+    assert isinstance(bar, Bar)
+    assert isinstance(bar, Progress)
+    bar.begin(total=5, done=1)
+    bar.advance([Row(scan="a.png", status="ok"), Row(scan="b.png", status="failed")])
+    bar.end()
+    shown = terminal.getvalue()
+    for word in ("3/5", "scans/s", "1 failed"):
+        assert word in shown
