@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from export.baselines import SMALLEST_STD, baselines
+
+TRAINING = np.random.default_rng(0).random((20, 1, 16, 16), np.float32)
+IMAGES = np.random.default_rng(1).random((5, 1, 16, 16), np.float32)
+BASELINES = {it.name: it for it in baselines(TRAINING)}
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_keeps_the_contract_of_engines(name):
+    found = BASELINES[name].run(IMAGES)
+    assert found.anomaly_map.shape == (5, 1, 16, 16)
+    assert found.score.shape == (5,)
+    assert found.anomaly_map.dtype == found.score.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_says_the_same_of_an_image_whatever_its_neighbours(name):
+    together = BASELINES[name].run(IMAGES)
+    alone = BASELINES[name].run(IMAGES[3:4])
+    np.testing.assert_array_equal(together.anomaly_map[3:4], alone.anomaly_map)
+    np.testing.assert_array_equal(together.score[3:4], alone.score)
+
+
+def test_the_table_names_its_three_trivial_rows_and_marks_the_others():
+    names = list(BASELINES)
+    assert names[:3] == ["intensity_threshold", "mean_image", "random"]
+    assert all(name.startswith("baseline_") for name in names[3:])
+
+
+def test_the_mean_image_itself_is_not_anomalous_and_its_deviation_is_in_its_own_units():
+    mean, std = TRAINING.mean(axis=0), TRAINING.std(axis=0)
+    engine = BASELINES["mean_image"]
+    np.testing.assert_allclose(engine.run(mean[None]).score, 0, atol=1e-5)
+    np.testing.assert_allclose(engine.run((mean + 2 * std)[None]).anomaly_map, 2, rtol=1e-4)
+
+
+def test_where_all_training_images_agree_noise_is_not_divided_by_nothing():
+    flat = {it.name: it for it in baselines(np.zeros((3, 1, 16, 16), np.float32))}
+    found = flat["mean_image"].run(np.full((1, 1, 16, 16), SMALLEST_STD, np.float32))
+    np.testing.assert_allclose(found.score, 1, rtol=1e-5)
+
+
+def test_random_scores_differ_between_images():
+    assert len(set(BASELINES["random"].run(IMAGES).score.tolist())) == len(IMAGES)
+
+
+def test_brightness_counts_where_it_says_so():
+    image = np.zeros((1, 1, 16, 16), np.float32)
+    image[0, 0, 2:9, 3:10] = 0.5
+    image[0, 0, 15, 15] = 1.0
+    assert BASELINES["baseline_maximum"].run(image).score == pytest.approx([1.0])
+    assert BASELINES["baseline_strongest_7x7"].run(image).score == pytest.approx([0.5])
+    assert BASELINES["intensity_threshold"].run(image).score == pytest.approx([0.5])

@@ -1,0 +1,136 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.calibration import (
+    CalibrationError,
+    ExportConfig,
+    best_f1_threshold,
+    calibrate,
+    map_threshold_at,
+    score_threshold_at,
+)
+from export.scan_scores import ScoredScan
+from infer.finding import Finding
+from infer.masking import Postprocessing
+from infer.scoring import Aggregation
+from infer.volume import Grid, Volume
+from train.datasets.case import Case
+
+
+def config(**changes):
+    numbers = {
+        "anomalous_by": "score",
+        "score_threshold": "f1",
+        "map_false_positive_rate": 0.1,
+        "aggregation": Aggregation(top_share=1.0),
+        "postprocessing": Postprocessing(closing_radius_px=0, smallest_lesion_px=0),
+    }
+    return ExportConfig(**(numbers | changes))
+
+
+def scored(score, *, normal, size=(10, 10)):
+    """A scan whose map counts its pixels up to `score`."""
+    anomaly_map = np.linspace(0, score, size[0] * size[1], dtype=np.float32).reshape(size)
+    images = np.full((1, 1, 4, 4), score, np.float32)
+    return ScoredScan(
+        case=Case(scan=Path(f"{score}.png"), group="g", normal=normal, mask=None),
+        volume=Volume(
+            voxels=anomaly_map[np.newaxis],
+            unit="display",
+            spacing_mm=None,
+            grid=Grid(shape=size, axes=(0, 1), flipped=(False, False)),
+        ),
+        finding=Finding(
+            score=float(score),
+            anomaly_map=anomaly_map,
+            mask=np.zeros(size, bool),
+            slice_scores=np.array([score], np.float32),
+            score_parts={},
+            images=images,
+            reconstruction=None,
+            peak=(0, 0),
+            peak_value=float(score),
+            lesions=0,
+        ),
+        truth=None,
+    )
+
+
+def test_the_best_f1_lies_half_way_between_the_scores_it_parts():
+    scores = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    abnormal = np.array([False, False, True, False, True])
+    # above 2.5: 2 of 2 found, 1 false: F1 = 4/5; above 4.5: 1 of 2 found, none false: F1 = 2/3
+    found = best_f1_threshold(scores, abnormal)
+    assert found.value == 2.5
+    assert found.chosen_by == "best F1 (0.800) on 5 validation scans (3 normal, 2 abnormal)"
+
+
+def test_of_equally_good_thresholds_the_highest_is_taken():
+    scores = np.array([1.0, 2.0, 3.0])
+    abnormal = np.array([True, False, True])  # above 0: 2·2/(2+3) = 0.8; above 2.5: 2·1/(1+2)
+    assert best_f1_threshold(scores, abnormal).value < 1.0
+    twice = np.array([1.0, 1.0, 1.0, 3.0])  # above 0 and above 2: F1 = 2/3
+    abnormal = np.array([True, False, False, True])
+    assert best_f1_threshold(twice, abnormal).value == 2.0
+
+
+def test_a_rate_leaves_at_most_that_share_of_normals_above():
+    scores = np.arange(20.0)
+    for rate, above in ((0.0, 0), (0.05, 1), (0.09, 1), (0.1, 2), (0.5, 10)):
+        assert (scores > score_threshold_at(scores, rate).value).sum() == above
+
+
+def test_equal_normals_are_not_split_by_a_rate():
+    scores = np.ones(10)
+    assert (scores > score_threshold_at(scores, 0.3).value).sum() == 0
+
+
+def test_the_map_threshold_leaves_its_share_of_pixels_above():
+    pixels = [np.arange(100, dtype=np.float32), np.arange(100, 200, dtype=np.float32)]
+    value = map_threshold_at(pixels, 0.05).value
+    assert (np.concatenate(pixels) > value).mean() == pytest.approx(0.05)
+
+
+def test_abnormal_scans_leave_the_map_threshold_and_the_normals_alone():
+    normals = [scored(1, normal=True), scored(2, normal=True)]
+    alone = calibrate(normals, config(score_threshold=0.5))
+    together = calibrate([*normals, scored(50, normal=False)], config(score_threshold=0.5))
+    assert together == alone
+
+
+def test_normals_are_described_in_rising_scores():
+    found = calibrate(
+        [scored(3, normal=True), scored(1, normal=True, size=(5, 8)), scored(9, normal=False)],
+        config(),
+    ).normals
+    assert found.scores == (1.0, 3.0)
+    assert sorted(found.intensity_mean) == [1.0, 3.0]
+    assert found.sizes == ((5, 8), (10, 10))
+    assert found.spacings_mm == ()
+
+
+def test_f1_without_abnormal_scans_is_refused_with_a_way_out():
+    with pytest.raises(CalibrationError) as caught:
+        calibrate([scored(1, normal=True)], config())
+    assert "false-positive rate" in caught.value.hint
+
+
+def test_validation_without_normals_is_refused():
+    with pytest.raises(CalibrationError, match="no validation scan is normal"):
+        calibrate([scored(1, normal=False)], config())
+
+
+def test_memory_is_bounded_and_the_threshold_hardly_moves(monkeypatch):
+    whole = calibrate([scored(1, normal=True, size=(100, 100))], config(score_threshold=0.0))
+    monkeypatch.setattr("export.calibration.PIXELS_PER_SCAN", 1000)
+    thinned = calibrate([scored(1, normal=True, size=(100, 100))], config(score_threshold=0.0))
+    assert thinned.map_threshold.value == pytest.approx(whole.map_threshold.value, abs=2e-3)
+    assert "1000 pixels" in thinned.map_threshold.chosen_by
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 3])
+def test_a_rate_beyond_0_to_1_is_refused(rate):
+    with pytest.raises(ValueError, match="score_threshold"):
+        config(score_threshold=rate)

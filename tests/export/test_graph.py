@@ -1,0 +1,50 @@
+import torch
+
+from export.graph import ExportedGraph, in_words, output_names
+from tests.export.tiny_graph import RECIPE, TinyModel, tiny_graph
+from train.methods.method import Findings
+from train.scores import Scorer, ScoreRecipe
+
+IMAGES = torch.rand(3, 1, 32, 32, generator=torch.manual_seed(1))
+
+
+class Evidence(TinyModel):
+    """A method without a reconstruction."""
+
+    def findings(self, images):
+        return Findings(images, None, {})
+
+
+def test_outputs_come_in_the_order_of_the_contract():
+    graph = tiny_graph()
+    assert output_names(graph, IMAGES) == (
+        "anomaly_map",
+        "score",
+        "reconstruction",
+        "score_latent",
+    )
+    shapes = [tuple(output.shape) for output in graph(IMAGES)]
+    assert shapes == [(3, 1, 32, 32), (3,), (3, 1, 32, 32), (3,)]
+
+
+def test_a_method_without_reconstruction_has_no_such_output():
+    bare = ScoreRecipe(
+        polarity="absolute", denoising_px=1, smoothing_px=1, power=1, top_share=1.0, parts={}
+    )
+    graph = ExportedGraph(Evidence(), Scorer(bare))
+    assert output_names(graph, IMAGES) == ("anomaly_map", "score")
+    assert len(graph(IMAGES)) == 2
+
+
+def test_a_graph_around_a_model_in_training_mode_evaluates():
+    graph = ExportedGraph(TinyModel().train(), Scorer(RECIPE))
+    alone = graph(IMAGES[:1])[1]
+    torch.testing.assert_close(graph(IMAGES)[1][:1], alone)  # batch norm looks at no neighbours
+
+
+def test_a_recipe_in_words_says_each_of_its_numbers():
+    words = in_words("mine", RECIPE)
+    assert words == (
+        "mine: map = |evidence| averaged over 3 px; "
+        "score = mean of map^2 over the highest 0.1 of the pixels (at least one) + 0.5 · latent"
+    )
