@@ -18,9 +18,13 @@ class GitState:
 
 
 def git_state() -> GitState:
-    """The state of the repository around the working directory."""
+    """The state of the repository around the working directory.
+
+    DVC rewrites dvc.lock after each stage: it says what was run, it is not what runs.
+    """
     commit = _git("rev-parse", "HEAD")
-    return GitState(commit=commit, dirty=bool(_git("status", "--porcelain")))
+    changed = _git("status", "--porcelain", "--", ".", ":(exclude)*dvc.lock")
+    return GitState(commit=commit, dirty=bool(changed))
 
 
 def library_versions() -> dict[str, str]:

@@ -126,6 +126,14 @@ def test_no_output_of_a_run_is_left_for_git(repository: Path) -> None:
     assert changed in ([], ["??", "dvc.lock"])
 
 
+def test_a_model_made_from_committed_code_says_so(repository: Path) -> None:
+    command = str(Path(sys.executable).with_name("uad-infer"))
+    commit = run(repository, "git", "rev-parse", "HEAD").strip()
+    described = run(repository, command, "--describe", "models/phantom/cae.onnx")
+    assert commit in described
+    assert "uncommitted changes" not in described
+
+
 def test_the_exported_models_agree_with_themselves_when_deployed(repository: Path) -> None:
     command = str(Path(sys.executable).with_name("uad-infer"))
     for method in ("cae", "fanogan"):
