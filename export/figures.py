@@ -76,7 +76,7 @@ def roc_curves(rows: Sequence[Compared]) -> Figure:
 def gallery(evaluation: Evaluation, count: int) -> Figure:
     """Best and worst of normal and abnormal test scans, each a column of tiles."""
     scores, abnormal = evaluation.scores, evaluation.abnormal
-    rising = np.argsort(scores, kind="stable")
+    rising = np.argsort(scores, kind="stable").tolist()
     normal = [at for at in rising if not abnormal[at]]
     ill = [at for at in rising if abnormal[at]]
     groups = {

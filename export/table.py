@@ -93,11 +93,10 @@ def verdicts(rows: Sequence[Compared]) -> list[str]:
         own = row.evaluation.metrics["auroc"]
         strongest = max(trivial, key=lambda it: it.evaluation.metrics["auroc"].value)
         best = strongest.evaluation.metrics["auroc"]
-        beaten = [it.name for it in trivial if it.evaluation.metrics["auroc"].value >= own.value]
+        beaten = _at_least(trivial, "auroc", own.value)
         if beaten:
             sentence = (
-                f"**{row.name} (AUROC {own.value:.3f}) is no better than the trivial "
-                f"{', '.join(beaten)} ({best.value:.3f}).**"
+                f"**{row.name} (AUROC {own.value:.3f}) is no better than the trivial {beaten}.**"
             )
         elif best.high >= own.low:
             sentence = (
@@ -129,14 +128,18 @@ def _of_pixels(row: Compared, trivial: Sequence[Compared]) -> list[str]:
     own = row.evaluation.metrics.get("pixel_ap")
     if own is None:
         return []
-    better = [
-        f"{it.name} ({it.evaluation.metrics['pixel_ap'].value:.3f})"
-        for it in trivial
-        if it.evaluation.metrics["pixel_ap"].value >= own.value
-    ]
+    better = _at_least(trivial, "pixel_ap", own.value)
     if not better:
         return []
-    return [f"**On pixels {row.name} (AP {own.value:.3f}) is no better than {', '.join(better)}.**"]
+    return [
+        f"**On pixels {row.name} (AP {own.value:.3f}) is no better than the trivial {better}.**"
+    ]
+
+
+def _at_least(rows: Sequence[Compared], metric: str, least: float) -> str:
+    """The rows that reach a value, with theirs, as a sentence lists them."""
+    found = {row.name: row.evaluation.metrics[metric].value for row in rows}
+    return ", ".join(f"{name} ({value:.3f})" for name, value in found.items() if value >= least)
 
 
 def _notes(rows: Sequence[Compared], shown: Sequence[str]) -> list[str]:

@@ -1,0 +1,130 @@
+"""export → evaluate → compare on a tiny study: what only shows when they run after each other."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from export.stages.compare import compare
+from export.stages.evaluate import evaluate
+from export.stages.export import export
+from export.table import COLUMNS
+from infer.engine import read_manifest
+from tests.export.tiny_study import COUNTS, make_study
+from train.data import data_hash, load_cases
+
+# Raised inside MLflow and its libraries, about their own code.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning:mlflow"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """The working directory after all three stages; test scans were away while exporting."""
+    folder = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DVC_ROOT", str(folder))
+        params = make_study()
+        scans = Path("data/tiny/scans")
+        shutil.copytree(scans, "away")
+        for path in scans.glob("test_*"):
+            path.unlink()
+        export(params, "cae")
+        shutil.copytree("away", scans, dirs_exist_ok=True)
+        evaluate(params, "cae")
+        compare(params)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def manifest(study):
+    return read_manifest(study / "models/tiny/cae.onnx")
+
+
+def read_csv(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_exporting_needs_no_test_scan(manifest):
+    normal, abnormal = COUNTS["validation"]
+    assert f"{normal + abnormal} validation scans" in manifest.score_threshold.chosen_by
+    assert len(manifest.normals.scores) == normal
+
+
+def test_the_manifest_says_where_the_model_comes_from(manifest):
+    assert manifest.provenance.mlflow_run_id == "a run of another store"
+    assert manifest.provenance.data_hash == data_hash("tiny")
+    assert manifest.parity.images == sum(COUNTS["validation"])
+    assert manifest.self_test.tolerance > 0
+
+
+def test_every_test_scan_is_measured_at_the_shipped_threshold(study, manifest):
+    rows = read_csv(study / "reports/tiny/evaluate/cae/scores.csv")
+    test = [it.case for it in load_cases("tiny") if it.split == "test"]
+    assert [row["scan"] for row in rows] == [case.scan.as_posix() for case in test]
+    for row in rows:
+        above = float(row["score"]) > manifest.score_threshold.value
+        assert row["anomalous"] == str(above)
+
+
+def test_metrics_are_flat_numbers_with_their_intervals(study):
+    metrics = json.loads((study / "reports/tiny/evaluate/cae.json").read_text())
+    assert all(isinstance(value, int | float) for value in metrics.values())
+    for name in ("auroc", "average_precision", "f1", "pixel_ap", "dice", "psnr"):
+        assert metrics[f"{name}_low"] <= metrics[f"{name}_high"]
+    assert metrics["auroc"] == 1.0  # bright squares on noise
+
+
+def test_the_table_has_its_columns_and_its_trivial_rows(study):
+    rows = read_csv(study / "reports/tiny/compare.csv")
+    assert tuple(rows[0]) == COLUMNS
+    names = [row["method"] for row in rows]
+    assert names[:4] == ["cae", "intensity_threshold", "mean_image", "random"]
+    assert all(name.startswith("baseline_") for name in names[4:])
+    assert [row["fit_seconds"] for row in rows] == ["12.3"] + [""] * (len(rows) - 1)
+
+
+def test_a_network_no_better_than_brightness_is_called_that(study):
+    text = (study / "reports/tiny/compare.md").read_text()
+    assert "is no better than the trivial" in text
+
+
+def test_the_page_shows_every_test_scan_and_needs_no_other_file(study):
+    page = (study / "reports/tiny/compare/cae.html").read_text()
+    assert page.count("<figure") == sum(COUNTS["test"])
+    assert 'src="data:image' in page
+    assert "http" not in page
+
+
+def test_outputs_name_no_folder_of_this_machine(study):
+    written = [it for it in (study / "reports").rglob("*") if it.is_file()]
+    assert written
+    assert not [it for it in written if str(study).encode() in it.read_bytes()]
+
+
+def test_comparing_again_writes_the_same_bytes(study):
+    from train.params import load
+
+    folder = study / "reports/tiny"
+    before = {it: it.read_bytes() for it in folder.rglob("*") if it.is_file()}
+    evaluate(load("params.yaml"), "cae")
+    compare(load("params.yaml"))
+    assert {it: it.read_bytes() for it in folder.rglob("*") if it.is_file()} == before
+
+
+def test_the_model_is_registered_and_leads_back_to_its_run(study):
+    from train import tracking
+
+    client = tracking.open_client()
+    (version,) = client.search_model_versions("name = 'uad-tiny-cae'")
+    run = client.get_run(version.run_id)
+    assert run.data.tags["fit_run"] == "a run of another store"
