@@ -76,13 +76,13 @@ def image_metrics(
     if not (count @ abnormal and count @ ~abnormal):
         return {}
     ranked = {"sample_weight": count}
-    precision, recall, f1, _ = metrics.precision_recall_fscore_support(
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
         abnormal, anomalous, labels=[False, True], zero_division=0, **ranked
     )
     return {
         "auroc": float(metrics.roc_auc_score(abnormal, scores, **ranked)),
         "average_precision": float(metrics.average_precision_score(abnormal, scores, **ranked)),
-        "accuracy": float(metrics.accuracy_score(abnormal, anomalous, **ranked)),
+        "accuracy": float(np.average(recall, weights=support)),
         "recall": float(recall[1]),
         "precision": float(precision[1]),
         "f1": float(f1[1]),
@@ -201,9 +201,10 @@ def _merged(counts: np.ndarray, bins: int) -> np.ndarray:
 
 
 def _dice(confusion: np.ndarray) -> float:
-    """Dice is the F1 of pixels; scikit-learn takes them as three weighted cells."""
-    truth, found = [True, False, True], [True, True, False]
-    return float(metrics.f1_score(truth, found, sample_weight=confusion, zero_division=0))
+    """Dice of counted pixels; 0 where no mask and no truth has any."""
+    true_positive, false_positive, false_negative = confusion
+    both = 2 * true_positive + false_positive + false_negative
+    return float(2 * true_positive / both) if both else 0.0
 
 
 def _keys(values: np.ndarray) -> np.ndarray:

@@ -55,6 +55,14 @@ def test_counting_a_scan_twice_equals_having_it_twice():
     )
 
 
+def test_accuracy_is_scikit_learns():
+    rng = np.random.default_rng(4)
+    abnormal, anomalous, weights = rng.random(30) < 0.3, rng.random(30) < 0.4, rng.random(30)
+    found = image_metrics(rng.random(30), anomalous, abnormal, weights)["accuracy"]
+    expected = exact.accuracy_score(abnormal, anomalous, sample_weight=weights)
+    assert found == pytest.approx(expected)
+
+
 def test_there_are_no_metrics_of_one_class():
     assert image_metrics(np.ones(3), np.ones(3, bool), np.ones(3, bool)) == {}
 
