@@ -33,6 +33,7 @@ class Progress:
     best: dict[str, torch.Tensor] = field(default_factory=dict)  # weights
     best_score: str = ""  # name of the score recipe
     best_value: float = float("-inf")  # AUROC, or −loss
+    best_loss: float = float("inf")  # decides between equal values
     best_record: int = -1
     seconds: float = 0.0
     run_id: str = ""
@@ -119,6 +120,7 @@ class Session:
             self.progress.seconds = before + time.monotonic() - started
             run.log(metrics, step)
             if self.fabric.is_global_zero and time.monotonic() - saved > RESUME_SECONDS:
+                run.flush()
                 self.put_aside()
                 saved = time.monotonic()
                 print(f"{self.task.method}: record {step + 1} of {total}", _words(metrics))
@@ -129,13 +131,13 @@ class Session:
         seen = validate(self.model, self.task.scores, self.images.validation, self.images.abnormal)
         restore_generators(states)
         name, value = _choose(seen)
-        if value > self.progress.best_value:
+        if (value, -seen.loss) > (self.progress.best_value, -self.progress.best_loss):
             self.progress.best = {
-                name: tensor.detach().cpu().clone()
-                for name, tensor in self.model.state_dict().items()
+                key: tensor.detach().cpu().clone()
+                for key, tensor in self.model.state_dict().items()
             }
             self.progress.best_score, self.progress.best_value = name, value
-            self.progress.best_record = step
+            self.progress.best_loss, self.progress.best_record = seen.loss, step
         metrics = {f"auroc_{name}": value for name, value in seen.auroc.items()}
         if metrics:
             metrics["validation_auroc"] = max(seen.auroc.values())

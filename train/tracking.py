@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 # Before mlflow is imported: it reads these once.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -31,6 +31,7 @@ SYSTEM_SECONDS = 5.0  # between looks at processor and memory
 LONGEST_PARAM = 6000  # characters, MLflow's limit
 
 
+@runtime_checkable
 class Run(Protocol):
     """What a fit tells about itself."""
 
@@ -39,6 +40,10 @@ class Run(Protocol):
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Metrics of one epoch."""
+        ...
+
+    def flush(self) -> None:
+        """Let nothing wait in memory: a kill must not lose it."""
         ...
 
     def picture(self, figure: Figure, name: str) -> None:
@@ -56,6 +61,9 @@ class SilentRun:
     id = ""
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Nothing."""
+
+    def flush(self) -> None:
         """Nothing."""
 
     def picture(self, figure: Figure, name: str) -> None:
@@ -88,7 +96,15 @@ class MlflowRun:
         self.waiting += [Metric(name, float(value), now, step) for name, value in metrics.items()]
         enough = len(self.waiting) >= METRICS_AT_ONCE
         if enough or time.monotonic() - self.flushed > FLUSH_SECONDS:
-            self._flush()
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits."""
+        for start in range(0, len(self.waiting), METRICS_AT_ONCE):
+            batch = self.waiting[start : start + METRICS_AT_ONCE]
+            self.client.log_batch(self.id, metrics=batch, synchronous=True)
+        self.waiting = []
+        self.flushed = time.monotonic()
 
     def picture(self, figure: Figure, name: str) -> None:
         """A figure, as pictures/`name`.png."""
@@ -97,15 +113,8 @@ class MlflowRun:
     def finish(self, status: str = "FINISHED") -> None:
         """Send what waits and end the run."""
         self.monitor.finish()
-        self._flush()
+        self.flush()
         self.client.set_terminated(self.id, status)
-
-    def _flush(self) -> None:
-        for start in range(0, len(self.waiting), METRICS_AT_ONCE):
-            batch = self.waiting[start : start + METRICS_AT_ONCE]
-            self.client.log_batch(self.id, metrics=batch, synchronous=True)
-        self.waiting = []
-        self.flushed = time.monotonic()
 
 
 def store_folder() -> Path:

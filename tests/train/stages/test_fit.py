@@ -1,0 +1,200 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from train import checkpoint, data, session, tracking
+from train.datasets.case import Case
+from train.params import load
+from train.stages.fit import fit, main
+
+TINY = {
+    "cae": {"width": 4, "latent": 8, "batch_size": 4, "epochs": 6, "validate_every": 1},
+    "fanogan": {
+        "width": 2,
+        "latent": 4,
+        "batch_size": 4,
+        "critic_steps": 1,
+        "gan_steps": 3,
+        "encoder_steps": 3,
+        "steps_per_record": 1,
+        "validate_every": 1,
+    },
+}
+WATCHES = 2
+
+
+class Told(tracking.SilentRun):
+    """A run that keeps what it was told, and can interrupt a fit."""
+
+    id = "run"
+
+    def __init__(self, stop_at=None):
+        self.metrics, self.pictures, self.status, self.stop_at = {}, [], "", stop_at
+
+    def log(self, metrics, step):
+        if step == self.stop_at:
+            raise KeyboardInterrupt
+        self.metrics[step] = dict(metrics)
+
+    def picture(self, figure, name):
+        self.pictures.append(name)
+
+    def finish(self, status="FINISHED"):
+        self.status = status
+
+
+def prepared(folder, abnormal):
+    """Ten training and eight validation images of noise, brighter where abnormal."""
+    chance = np.random.default_rng(0)
+    splits = ["train"] * 10 + ["validation"] * 8
+    normals = [True] * 14 + [not abnormal] * 4
+    images = chance.random((18, 1, 32, 32), np.float32) / 2
+    images[~np.array(normals)] += 0.5
+    cases = [
+        data.SplitCase(
+            case=Case(scan=Path(f"{at}.png"), group=str(at), normal=normal, mask=None), split=split
+        )
+        for at, (split, normal) in enumerate(zip(splits, normals, strict=True))
+    ]
+    rows = [
+        data.ImageRow(scan=it.case.scan, slice=0, split=it.split, normal=it.case.normal)
+        for it in cases
+    ]
+    folder.mkdir(parents=True)
+    data.save(folder, data.Prepared(cases=cases, rows=rows, images=images))
+
+
+@pytest.fixture(params=[True], ids=["with abnormal images"])
+def study(request, tmp_path, monkeypatch):
+    """The default study's numbers, shrunk; the working directory is a folder of its own."""
+    values = YAML(typ="safe").load(Path("params.yaml").read_text())
+    values["data"]["image_size"] = [32, 32]
+    for method, numbers in TINY.items():
+        values["fit"][method] |= {"device": "cpu", "precision": "32-true", **numbers}
+    monkeypatch.chdir(tmp_path)
+    with Path("params.yaml").open("w") as file:
+        YAML(typ="safe").dump(values, file)
+    prepared(Path("data/phantom"), abnormal=request.param)
+    monkeypatch.setattr(session, "WATCHES", WATCHES)
+    monkeypatch.setattr(session, "RESUME_SECONDS", -1)  # the state is put aside at every record
+    return load("params.yaml")
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Fit and return what the run was told."""
+
+    def run(study, method, **options):
+        told = Told(**options)
+        monkeypatch.setattr(tracking, "start", lambda *given, **named: told)
+        fit(study, method)
+        return told
+
+    return run
+
+
+@pytest.mark.parametrize("method", TINY)
+def test_an_interrupted_fit_arrives_at_the_weights_of_an_uninterrupted_one(study, run, method):
+    path, report = (
+        Path(f"models/phantom/{method}.safetensors"),
+        Path(f"reports/phantom/fit/{method}.json"),
+    )
+    run(study, method)
+    whole, result = checkpoint.load(path)[0], json.loads(report.read_text())
+    path.unlink()
+    for stop_at in (2, 4):
+        with pytest.raises(KeyboardInterrupt):
+            run(study, method, stop_at=stop_at)
+    assert path.with_suffix(".resume").exists()
+    told = run(study, method)
+    assert min(told.metrics) == 4  # the records before are not repeated
+    resumed, resumed_result = checkpoint.load(path)[0], json.loads(report.read_text())
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert {**result, "fit_seconds": 0} == {**resumed_result, "fit_seconds": 0}
+    assert not path.with_suffix(".resume").exists()
+
+
+def test_other_numbers_start_afresh(study, run):
+    with pytest.raises(KeyboardInterrupt):
+        run(study, "cae", stop_at=3)
+    study.values["fit"]["cae"]["learning_rate"] = 1e-4
+    assert min(run(study, "cae").metrics) == 0
+
+
+def test_the_same_seed_gives_the_same_metrics_and_another_seed_others(study, run):
+    first, again = run(study, "cae").metrics, run(study, "cae").metrics
+    assert first[5] == again[5]
+    study.values["fit"]["cae"]["seed"] = 1
+    assert run(study, "cae").metrics[5] != first[5]
+
+
+def test_the_kept_model_and_recipe_are_the_best_of_all_looks(study, run):
+    told = run(study, "cae")
+    looks = [
+        value
+        for metrics in told.metrics.values()
+        for name, value in metrics.items()
+        if name.startswith("auroc_")
+    ]
+    result = json.loads(Path("reports/phantom/fit/cae.json").read_text())
+    assert result["validation_auroc"] == max(looks)
+    kept = told.metrics[result["record"] - 1]
+    assert kept[f"auroc_{result['score']}"] == max(looks)
+    assert {"roc", "f1", "scores", "losses", "reconstructions"} <= {*told.pictures}
+    assert told.status == "FINISHED"
+
+
+@pytest.mark.parametrize("study", [False], indirect=True, ids=["without abnormal images"])
+def test_without_abnormal_images_the_lowest_validation_loss_decides(study, run):
+    told = run(study, "cae")
+    result = json.loads(Path("reports/phantom/fit/cae.json").read_text())
+    losses = [metrics["validation_loss"] for step, metrics in told.metrics.items() if step < 6]
+    assert result["validation_loss"] == min(losses)
+    assert result["score"] == study.names("scores")[0]
+
+
+def test_the_generator_is_watched_for_collapse_and_its_pictures_kept(study, run):
+    told = run(study, "fanogan")
+    assert "collapse_ratio" in told.metrics[0]
+    assert any(name.startswith("generated/") for name in told.pictures)
+
+
+def test_the_checkpoint_says_all_that_rebuilds_and_traces_the_model(study, run):
+    run(study, "fanogan")
+    _, metadata = checkpoint.load(Path("models/phantom/fanogan.safetensors"))
+    assert json.loads(metadata["config"])["latent"] == 4
+    assert metadata["score"] in study.names("scores")
+    assert metadata["data_hash"] == data.data_hash("phantom")
+    assert metadata["run_id"] == "run"
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # inside MLflow
+def test_a_fit_is_a_run_in_the_store(study, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(Path.cwd()))
+    monkeypatch.setenv("DVC_EXP_NAME", "brave-kiwi")
+    monkeypatch.setattr(tracking, "SYSTEM_SECONDS", 0.1)
+    fit(study, "cae")
+    client = tracking.open_client()
+    experiment = client.get_experiment_by_name("phantom")
+    (found,) = client.search_runs([experiment.experiment_id])
+    assert found.data.params["fit.epochs"] == "6"
+    assert found.data.params["train_images"] == "10"
+    assert found.data.tags["DVC_EXP_NAME"] == "brave-kiwi"
+    assert len(client.get_metric_history(found.info.run_id, "loss")) == 6
+    assert any(name.startswith("system/") for name in found.data.metrics)
+    pictures = {file.path for file in client.list_artifacts(found.info.run_id, "pictures")}
+    assert "pictures/roc.png" in pictures
+    _, metadata = checkpoint.load(Path("models/phantom/cae.safetensors"))
+    assert metadata["run_id"] == found.info.run_id
+
+
+def test_what_the_user_can_mend_is_two_lines_and_exit_code_2(study, capsys):
+    assert main(["params.yaml", "vae"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: method 'vae' is unknown",
+        "hint:  known methods: cae, fanogan",
+    ]
