@@ -63,7 +63,7 @@ class Evaluation:
 
     @property
     def abnormal(self) -> np.ndarray:
-        return np.array([row.label == "abnormal" for row in self.rows])
+        return np.array([row.label == "abnormal" for row in self.rows], bool)
 
 
 def evaluate(scored: Iterable[ScoredScan], manifest: Manifest, config: Bootstrap) -> Evaluation:
@@ -123,7 +123,7 @@ def _metrics(
     groups = [row.group for row in rows]
     scores = np.array([row.score for row in rows])
     anomalous = np.array([row.anomalous for row in rows])
-    abnormal = np.array([row.label == "abnormal" for row in rows])
+    abnormal = np.array([row.label == "abnormal" for row in rows], bool)
     known = [at for at, it in enumerate(pixels) if it is not None]
     counts = merge_pixels([it for it in pixels if it is not None]) if known else None
 

@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+
+from export.command import run_stage
+from export.stages.check import check
+
+TEXT = (Path(__file__).parents[3] / "params.yaml").read_text()
+
+
+def check_text(folder, text):
+    path = folder / "params.yaml"
+    path.write_text(text)
+    return run_stage(check, [str(path)])
+
+
+def test_the_default_study_is_in_order(tmp_path):
+    assert check_text(tmp_path, TEXT) == 0
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("resamples:", "resample:"),
+        ("gallery:", "galery:"),
+        ("map_false_positive_rate:", "map_false_positive_rates:"),
+        ("normal_folds:", "normal_fold:"),
+        ("rotation_degrees:", "rotation_degree:"),
+        ("latent:", "latents:"),
+        ("polarity:", "polarities:"),
+        ("top_share: 0.05", "top_shares: 0.05"),
+    ],
+)
+def test_a_misspelt_key_of_any_block_is_refused_with_a_suggestion(tmp_path, capsys, right, wrong):
+    assert right in TEXT
+    assert check_text(tmp_path, TEXT.replace(right, wrong, 1)) == 2
+    said = capsys.readouterr().err
+    assert wrong.split(":")[0] in said
+    assert f"did you mean {right.split(':')[0]}?" in said
+
+
+def test_a_method_without_numbers_is_refused(tmp_path, capsys):
+    assert check_text(tmp_path, TEXT.replace("  - cae", "  - vae", 1)) == 2
+    assert "there is no block fit.vae" in capsys.readouterr().err
