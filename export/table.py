@@ -86,6 +86,8 @@ def to_markdown(rows: Sequence[Compared], *, study: str, confidence: float, resa
 def verdicts(rows: Sequence[Compared]) -> list[str]:
     """For each model, whether the trivial baselines leave it any merit."""
     trivial = [row for row in rows if row.trivial and "auroc" in row.evaluation.metrics]
+    if not trivial:
+        return []
     sentences = []
     for row in rows:
         if row.trivial or "auroc" not in row.evaluation.metrics:
