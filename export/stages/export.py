@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 
 from export import onnx_file, parity, registry
@@ -20,7 +21,7 @@ from export.command import run_stage
 from export.draft import calibrated, draft_manifest
 from export.graph import ExportedGraph, in_words
 from export.scan_scores import THREADS, score_scans
-from infer.engine import open_engine
+from infer.engine import OnnxEngine, open_engine
 from infer.manifest import Manifest, Provenance, SelfTest
 from infer.self_test import measure as measure_self_test
 from infer.shapes import Images
@@ -69,10 +70,7 @@ def export(params: Params, method: str) -> None:
         score_recipe=fitted.score_recipe,
         provenance=provenance_of(fitted, study),
     )
-    with tempfile.TemporaryDirectory() as folder:
-        draft = Path(folder) / f"{method}.onnx"
-        onnx_file.write(draft, model, manifest)
-        engine = open_engine(draft, device="cpu", threads=THREADS)
+    engine = open_draft(model, manifest)
     same = parity.measure(
         fitted.graph, engine, images, measured_on="prepared validation images, batches of 1 and all"
     )
@@ -92,6 +90,14 @@ def export(params: Params, method: str) -> None:
         example=images[:2],
     )
     _tell(path, manifest, version)
+
+
+def open_draft(model: onnx.ModelProto, manifest: Manifest) -> OnnxEngine:
+    """An engine on the file as it will be, but for what running it will tell."""
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / f"{manifest.method}.onnx"
+        onnx_file.write(draft, model, manifest)
+        return open_engine(draft, device="cpu", threads=THREADS)
 
 
 def load_fitted(path: Path, method: str, data: DataConfig) -> Fitted:
