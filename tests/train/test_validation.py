@@ -1,0 +1,59 @@
+import numpy as np
+import torch
+
+from train import validation
+from train.methods.method import Findings
+from train.scores import ScoreRecipe
+
+RECIPES = {
+    "plain": ScoreRecipe(
+        polarity="absolute", denoising_px=1, smoothing_px=1, power=1, top_share=1.0, parts={}
+    ),
+    "with_energy": ScoreRecipe(
+        polarity="absolute",
+        denoising_px=1,
+        smoothing_px=1,
+        power=1,
+        top_share=1.0,
+        parts={"energy": 1.0},
+    ),
+}
+
+
+class Zero(torch.nn.Module):
+    """Expects black: evidence is the image."""
+
+    def training_loss(self, images):
+        return images.mean()
+
+    def findings(self, images):
+        return Findings(images, torch.zeros_like(images), {})
+
+
+def bright_last(count, abnormal):
+    images = torch.full((count, 1, 4, 4), 0.2)
+    images[count - abnormal :] = 0.8
+    return images, np.arange(count) >= count - abnormal
+
+
+def test_every_recipe_the_method_can_follow_is_tried():
+    seen = validation.validate(Zero(), RECIPES, *bright_last(8, 3))
+    assert seen.auroc == {"plain": 1.0}
+    np.testing.assert_allclose(seen.scores["plain"], [0.2] * 5 + [0.8] * 3, rtol=1e-6)
+
+
+def test_the_loss_is_that_of_the_normal_images_only():
+    assert np.isclose(validation.validate(Zero(), RECIPES, *bright_last(8, 3)).loss, 0.2)
+
+
+def test_without_abnormal_images_there_is_no_auroc():
+    assert validation.validate(Zero(), RECIPES, *bright_last(8, 0)).auroc == {}
+
+
+def test_findings_do_not_depend_on_how_images_are_divided(monkeypatch):
+    images = torch.rand(7, 1, 4, 4)
+    whole = validation.findings_of(Zero(), images)
+    monkeypatch.setattr(validation, "BATCH", 3)
+    parts = validation.findings_of(Zero(), images)
+    assert torch.equal(whole.evidence, parts.evidence)
+    assert torch.equal(whole.reconstruction, parts.reconstruction)
