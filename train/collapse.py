@@ -1,5 +1,6 @@
 """Does a generator still make different images, and images of its own? Figures and grids."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,7 +75,7 @@ def _distances(some: Images, others: OtherImages) -> Tensor:
     # By differences: distances from products lose the small ones to rounding.
     exact = "donot_use_mm_for_euclid_dist"
     distances: Tensor = torch.cdist(first, second, compute_mode=exact)
-    return distances / first.shape[1] ** 0.5
+    return distances / math.sqrt(first.shape[1])
 
 
 def _array(images: Tensor) -> np.ndarray:
