@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from train.batches import Batches
 from train.loops.gradient import descend, gradient_step, mean
 from train.loops.record import Record
+from train.loops.schedule import set_rate
 
 
 def fit_adversarially(
@@ -23,21 +24,32 @@ def fit_adversarially(
     for record in records:
         model.train()
         if record < model.config.gan_records:
-            yield Record(_play(fabric, model, optimizers, batches), candidate=False)
+            losses = _play(fabric, model, optimizers, batches, record)
+            yield Record(losses, candidate=False)
         else:
             model.freeze_gan()
-            yield Record(_encode(fabric, model, optimizers, batches), candidate=True)
+            stretch = record - model.config.gan_records
+            losses = _encode(fabric, model, optimizers, batches, stretch)
+            yield Record(losses, candidate=True)
 
 
 def _play(
-    fabric: Fabric, model: Any, optimizers: Mapping[str, Optimizer], batches: Batches
+    fabric: Fabric,
+    model: Any,
+    optimizers: Mapping[str, Optimizer],
+    batches: Batches,
+    stretch: int,
 ) -> dict[str, float]:
-    """A stretch of the game: some critic steps, then one of the generator, and so on."""
+    """The game's `stretch`-th stretch: some critic steps, then one of the generator, and so on."""
     terms: dict[str, list[Tensor]] = {
         name: [] for name in ("critic_loss", "wasserstein", "penalty", "generator_loss")
     }
-    for _ in range(model.config.steps_per_record):
-        for _ in range(model.config.critic_steps):
+    config = model.config
+    first = stretch * config.steps_per_record
+    for step in range(first, first + config.steps_per_record):
+        for player in ("generator", "critic"):
+            set_rate(optimizers[player], config.gan_learning_rate, step, config.gan_steps)
+        for _ in range(config.critic_steps):
             with fabric.autocast():
                 loss = model.critic_loss(next(batches))
             descend(fabric, optimizers["critic"], loss.total)
@@ -60,10 +72,17 @@ def _deceive(
 
 
 def _encode(
-    fabric: Fabric, model: Any, optimizers: Mapping[str, Optimizer], batches: Batches
+    fabric: Fabric,
+    model: Any,
+    optimizers: Mapping[str, Optimizer],
+    batches: Batches,
+    stretch: int,
 ) -> dict[str, float]:
-    losses = [
-        gradient_step(fabric, model, optimizers["encoder"], next(batches))
-        for _ in range(model.config.steps_per_record)
-    ]
+    """The encoder's `stretch`-th stretch of steps."""
+    optimizer, config = optimizers["encoder"], model.config
+    losses = []
+    first = stretch * config.steps_per_record
+    for step in range(first, first + config.steps_per_record):
+        set_rate(optimizer, config.encoder_learning_rate, step, config.encoder_steps)
+        losses.append(gradient_step(fabric, model, optimizer, next(batches)))
     return {"encoder_loss": mean(losses)}

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from train.batches import Batches
 from train.loops.record import Record
+from train.loops.schedule import set_rate
 
 
 def fit_by_gradient(
@@ -23,12 +24,13 @@ def fit_by_gradient(
 
     A generator, so that logging, checkpoints and early stopping stay with the caller.
     """
-    for _ in records:
+    optimizer, config = optimizers["model"], model.config
+    for epoch in records:
         model.train()
-        losses = [
-            gradient_step(fabric, model, optimizers["model"], next(batches))
-            for _ in range(batches.per_epoch)
-        ]
+        losses = []
+        for step in range(epoch * batches.per_epoch, (epoch + 1) * batches.per_epoch):
+            set_rate(optimizer, config.learning_rate, step, config.epochs * batches.per_epoch)
+            losses.append(gradient_step(fabric, model, optimizer, next(batches)))
         yield Record({"loss": mean(losses)}, candidate=True)
 
 
