@@ -20,10 +20,12 @@ class GitState:
 def git_state() -> GitState:
     """The state of the repository around the working directory.
 
-    DVC rewrites dvc.lock after each stage: it says what was run, it is not what runs.
+    DVC rewrites dvc.lock after each stage: it says what was run, it is not what runs. Nor is the
+    copy of dvc.yaml that switches a further study on.
     """
     commit = _git("rev-parse", "HEAD")
-    changed = _git("status", "--porcelain", "--", ".", ":(exclude)*dvc.lock")
+    own = (":(exclude)*dvc.lock", ":(exclude)studies/*/dvc.yaml")
+    changed = _git("status", "--porcelain", "--", ".", *own)
     return GitState(commit=commit, dirty=bool(changed))
 
 
