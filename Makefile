@@ -2,7 +2,7 @@
 # Everything below can be typed by hand after `source .venv/bin/activate`.
 PYTHON ?= python3
 STUDY ?= head_ct
-MODEL ?= models/phantom/fanogan.onnx
+MODEL ?= models/phantom/cae.onnx
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 INSTALLED := .venv/installed
 
