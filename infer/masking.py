@@ -69,13 +69,15 @@ def _drop_small(mask: Mask, *, at_least: int) -> Mask:
 
 
 def _drop_small_in_picture(mask: Mask, at_least: int) -> Mask:
-    # Touches the boxes of the small components only: several times faster than a look-up.
-    _, labels, boxes, _ = cv2.connectedComponentsWithStats(_as_picture(mask), connectivity=8)
+    # Sizes are counted where the mask is, not over the whole picture: several times faster.
+    left, top, width, height = cv2.boundingRect(_as_picture(mask))
+    box = slice(top, top + height), slice(left, left + width)
+    labels, count = _components(mask[box])
+    kept = np.bincount(labels[mask[box]], minlength=count + 1) >= at_least
+    if kept[1:].all():
+        return mask
     mask = mask.copy()
-    for component, (left, top, width, height, size) in enumerate(boxes.tolist()):
-        if component > 0 and size < at_least:
-            box = slice(top, top + height), slice(left, left + width)
-            mask[box] &= labels[box] != component
+    mask[box] &= kept[labels]
     return mask
 
 
