@@ -42,6 +42,14 @@ def test_scanner_gain_and_offset_do_not_change_percentile_scaling(spatial):
     )
 
 
+def test_percentiles_0_and_100_are_the_darkest_and_the_brightest_voxel():
+    voxels = np.random.default_rng(0).normal(size=(1, 9, 8)).astype(np.float32)
+    recipe = Intensity(recipe="percentile", low=0, high=100, output_low=-1, output_high=1)
+    low, high = np.percentile(voxels, (0, 100))
+    expected = 2 * (voxels - low) / (high - low) - 1
+    np.testing.assert_allclose(rescale(voxels, "modality", recipe), expected, atol=1e-6)
+
+
 def test_each_channel_has_percentiles_of_its_own():
     voxels = voxels_of(2, 9, 7)
     alone = rescale(voxels[1:], "modality", PERCENTILE)
