@@ -7,9 +7,9 @@ hour of training, not after it.
 import sys
 
 from export.calibration import ExportConfig
-from export.command import run_stage
 from export.figures import CompareConfig
 from train.augment import AugmentConfig
+from train.command import run_stage
 from train.data import DataConfig
 from train.datasets.catalog import dataset
 from train.metrics import Bootstrap

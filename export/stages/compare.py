@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from export import evaluation, figures, registry
 from export.baselines import Baseline, baselines
 from export.calibration import ExportConfig, calibrate
-from export.command import run_stage
 from export.draft import calibrated, draft_manifest
 from export.figures import CompareConfig
 from export.page import to_html
 from export.scan_scores import score_scans
 from export.table import Compared, numbers, to_csv, to_markdown
 from infer.manifest import Provenance
+from train.command import run_stage
 from train.data import DataConfig, data_hash, load_cases, load_images
 from train.metrics import Bootstrap
 from train.params import Params

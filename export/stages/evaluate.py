@@ -6,9 +6,9 @@
 import sys
 
 from export import evaluation, registry
-from export.command import run_stage
 from export.scan_scores import THREADS, score_scans
 from infer.engine import open_engine
+from train.command import run_stage
 from train.data import load_cases
 from train.metrics import Bootstrap
 from train.params import Params

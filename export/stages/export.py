@@ -17,7 +17,6 @@ import torch
 
 from export import onnx_file, parity, registry
 from export.calibration import ExportConfig, calibrate
-from export.command import run_stage
 from export.draft import calibrated, draft_manifest
 from export.graph import ExportedGraph, in_words
 from export.scan_scores import THREADS, score_scans
@@ -26,6 +25,7 @@ from infer.manifest import Manifest, Provenance, SelfTest
 from infer.self_test import measure as measure_self_test
 from infer.shapes import Images
 from train import checkpoint
+from train.command import run_stage
 from train.data import DataConfig, data_hash, load_cases, load_images
 from train.params import Params, build
 from train.paths import checkpoint_path, model_path

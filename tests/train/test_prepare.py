@@ -9,7 +9,8 @@ import pytest
 from infer.phantom import head_volume
 from infer.writers.phantoms import _write_nifti
 from train import data
-from train.stages.prepare import main
+from train.command import run_stage
+from train.stages.prepare import prepare
 
 BLOCKS = """
 study: {study}
@@ -44,7 +45,7 @@ def _elsewhere(tmp_path, monkeypatch):
 def _prepare(*, study="tiny", dataset="phantom", source="none", options=PHANTOM):
     text = BLOCKS.format(study=study, dataset=dataset, source=source, options=options)
     Path("params.yaml").write_text(text)
-    return main(["params.yaml"])
+    return run_stage(prepare, ["params.yaml"])
 
 
 def _own_data():

@@ -11,30 +11,17 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from infer.errors import UadError
 from train.augment import Augmentation, AugmentConfig
 from train.batches import Batches
+from train.command import run_stage
 from train.data import DataConfig, data_hash, load_images
-from train.params import BadParamsError, Params, load
+from train.params import BadParamsError, Params
 from train.recipes import Recipe, find
 from train.scores import ScoreRecipe
 from train.seeding import seed_everything
 from train.session import Session
 from train.task import Images, Task
 from train.validation import as_tensor
-
-
-def main(arguments: list[str]) -> int:
-    """Fit the method named on the command line; 0, or 2 for what the user can mend."""
-    try:
-        params_file, method = arguments
-        fit(load(params_file), method)
-    except UadError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"hint:  {error.hint}", file=sys.stderr)
-        return error.exit_code
-    return 0
 
 
 def fit(params: Params, method: str) -> None:
@@ -117,4 +104,4 @@ def open_images(task: Task, device: torch.device) -> Images:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_stage(fit, sys.argv[1:]))

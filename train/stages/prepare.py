@@ -14,15 +14,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from infer.errors import UadError, UnreadableScanError
+from infer.errors import UnreadableScanError
 from infer.finding import images_of
 from infer.readers import read
 from infer.shapes import Images
 from infer.slicing import to_slices
+from train.command import run_stage
 from train.data import SPLITS, DataConfig, ImageRow, Prepared, Split, SplitCase, save
 from train.datasets.case import BadDatasetError, Case
 from train.datasets.catalog import dataset
-from train.params import Params, build, load
+from train.params import Params, build
 from train.paths import data_folder
 from train.protocol import SplitConfig, divide
 
@@ -34,20 +35,7 @@ class Stored(NamedTuple):
     normal: np.ndarray
 
 
-def main(arguments: list[str]) -> int:
-    """Prepare the study named on the command line; 0, or 2 for what the user can mend."""
-    try:
-        (params_file,) = arguments
-        print(prepare(load(params_file)))
-    except UadError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"hint:  {error.hint}", file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
-def prepare(params: Params) -> str:
+def prepare(params: Params) -> None:
     """Write data/<study>, whole or not at all, and say what is in it."""
     folder = data_folder(params.study)
     _refuse_foreign(folder)
@@ -61,7 +49,7 @@ def prepare(params: Params) -> str:
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return f"{folder}: {summary(prepared)}"
+    print(f"{folder}: {summary(prepared)}")
 
 
 def prepared_study(params: Params, partial: Path, *, report: Callable[[str], None]) -> Prepared:
@@ -192,4 +180,4 @@ def _renamed(prepared: Prepared, partial: Path, folder: Path) -> Prepared:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_stage(prepare, sys.argv[1:]))

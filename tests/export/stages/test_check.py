@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from export.command import run_stage
 from export.stages.check import check
+from train.command import run_stage
 
 TEXT = (Path(__file__).parents[3] / "params.yaml").read_text()
 

@@ -7,9 +7,10 @@ import torch
 from ruamel.yaml import YAML
 
 from train import checkpoint, data, session, tracking
+from train.command import run_stage
 from train.datasets.case import Case
 from train.params import load
-from train.stages.fit import fit, main
+from train.stages.fit import fit
 
 TINY = {
     "cae": {"width": 4, "latent": 8, "batch_size": 4, "epochs": 6, "validate_every": 1},
@@ -193,7 +194,7 @@ def test_a_fit_is_a_run_in_the_store(study, monkeypatch):
 
 
 def test_what_the_user_can_mend_is_two_lines_and_exit_code_2(study, capsys):
-    assert main(["params.yaml", "vae"]) == 2
+    assert run_stage(fit, ["params.yaml", "vae"]) == 2
     assert capsys.readouterr().err.splitlines() == [
         "error: method 'vae' is unknown",
         "hint:  known methods: cae, fanogan",
