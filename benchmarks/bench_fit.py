@@ -113,7 +113,7 @@ def bare_loop(params: Params, phase: str, steps: int) -> Callable[[], None]:
     def encoder() -> None:
         model.freeze_gan()
         for _ in range(steps):
-            descend("encoder", lambda: model.training_loss(images))
+            descend("encoder", lambda: model.training_loss(images).total)
 
     return gan if phase == "gan" else encoder
 

@@ -42,7 +42,7 @@ def validate(
     able = candidates(recipes, findings.parts)
     scores = {name: Scorer(recipe)(findings).score.cpu().numpy() for name, recipe in able.items()}
     normal = images[torch.from_numpy(~abnormal)]
-    loss = float(model.training_loss(normal[:BATCH]))
+    loss = float(model.training_loss(normal[:BATCH]).total)
     if not abnormal.any() or abnormal.all():
         return Validation(loss=loss, scores=scores, auroc={})
     auroc = {name: float(roc_auc_score(abnormal, values)) for name, values in scores.items()}

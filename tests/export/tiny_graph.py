@@ -8,7 +8,7 @@ from torch import nn
 from export import onnx_file
 from export.graph import ExportedGraph
 from tests.infer.tiny_model import MANIFEST
-from train.methods.method import Findings
+from train.methods.method import Findings, TrainingLoss
 from train.scores import Scorer, ScoreRecipe
 
 SIZE = (32, 32)
@@ -33,7 +33,7 @@ class TinyModel(nn.Module):
         self.up = nn.ConvTranspose2d(4, 1, 4, stride=2, padding=1)
 
     def training_loss(self, images):
-        return (images - self.findings(images).reconstruction).square().mean()
+        return TrainingLoss((images - self.findings(images).reconstruction).square().mean(), {})
 
     def findings(self, images):
         latent = self.norm(self.down(images))

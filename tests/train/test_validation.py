@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from train import validation
-from train.methods.method import Findings
+from train.methods.method import Findings, TrainingLoss
 from train.scores import ScoreRecipe
 
 RECIPES = {
@@ -24,7 +24,7 @@ class Zero(torch.nn.Module):
     """Expects black: evidence is the image."""
 
     def training_loss(self, images):
-        return images.mean()
+        return TrainingLoss(images.mean(), {})
 
     def findings(self, images):
         return Findings(images, torch.zeros_like(images), {})

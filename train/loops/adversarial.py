@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from train.batches import Batches
-from train.loops.gradient import descend, gradient_step, mean
+from train.loops.gradient import descend, gradient_step, mean, means
 from train.loops.record import Record
 from train.loops.schedule import set_rate
 
@@ -85,4 +85,4 @@ def _encode(
     for step in range(first, first + config.steps_per_record):
         set_rate(optimizer, config.encoder_learning_rate, step, config.encoder_steps)
         losses.append(gradient_step(fabric, model, optimizer, next(batches)))
-    return {"encoder_loss": mean(losses)}
+    return means("encoder_loss", losses)

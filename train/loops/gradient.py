@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from train.batches import Batches
 from train.loops.record import Record
 from train.loops.schedule import set_rate
+from train.methods.method import TrainingLoss
 
 
 def fit_by_gradient(
@@ -31,15 +32,15 @@ def fit_by_gradient(
         for step in range(epoch * batches.per_epoch, (epoch + 1) * batches.per_epoch):
             set_rate(optimizer, config.learning_rate, step, config.epochs * batches.per_epoch)
             losses.append(gradient_step(fabric, model, optimizer, next(batches)))
-        yield Record({"loss": mean(losses)}, candidate=True)
+        yield Record(means("loss", losses), candidate=True)
 
 
-def gradient_step(fabric: Fabric, model: Any, optimizer: Optimizer, images: Tensor) -> Tensor:
+def gradient_step(fabric: Fabric, model: Any, optimizer: Optimizer, images: Tensor) -> TrainingLoss:
     """One descent on `training_loss`; the loss before it, still on the device."""
     with fabric.autocast():
-        loss: Tensor = model.training_loss(images)
-    descend(fabric, optimizer, loss)
-    return loss.detach()
+        loss: TrainingLoss = model.training_loss(images)
+    descend(fabric, optimizer, loss.total)
+    return TrainingLoss(loss.total.detach(), {it: term.detach() for it, term in loss.terms.items()})
 
 
 def descend(fabric: Fabric, optimizer: Optimizer, loss: Tensor) -> None:
@@ -53,6 +54,13 @@ def descend(fabric: Fabric, optimizer: Optimizer, loss: Tensor) -> None:
     if fabric.world_size > 1:
         _average_over_processes(fabric, optimizer)
     optimizer.step()
+
+
+def means(name: str, losses: list[TrainingLoss]) -> dict[str, float]:
+    """Mean of the totals as `name`, and of each term as `name`_term."""
+    terms = {it: mean([loss.terms[it] for loss in losses]) for it in losses[0].terms}
+    total = mean([loss.total for loss in losses])
+    return {name: total, **{f"{name}_{it}": value for it, value in terms.items()}}
 
 
 def mean(losses: list[Tensor]) -> float:

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from train.methods.method import Findings
+from train.methods.method import Findings, TrainingLoss
 from train.networks.autoencoder import Decoder, Encoder, Shape
-from train.shapes import Images, Loss
+from train.shapes import Images
 
 LOSSES = {"mse": functional.mse_loss, "l1": functional.l1_loss}
 
@@ -60,9 +60,9 @@ class Cae(nn.Module):
         self.encoder = Encoder(shape)
         self.decoder = Decoder(shape)
 
-    def training_loss(self, images: Images) -> Loss:
+    def training_loss(self, images: Images) -> TrainingLoss:
         """Mean difference between images and their reconstructions."""
-        return LOSSES[self.config.loss](self._reconstruct(images).float(), images)
+        return TrainingLoss(LOSSES[self.config.loss](self._reconstruct(images).float(), images), {})
 
     def findings(self, images: Images) -> Findings:
         """Image minus reconstruction; no further parts."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from train.methods.method import Findings
+from train.methods.method import Findings, TrainingLoss
 from train.networks.residual import Generator, ResidualEncoder
 from train.shapes import Images, Latents, Loss, Scores
 
@@ -100,18 +100,20 @@ class FAnoGan(nn.Module):
         verdicts: Tensor = self.critic(self.generate(self._draw(len(images))))
         return -verdicts.float().mean()
 
-    def training_loss(self, images: Images) -> Loss:
+    def training_loss(self, images: Images) -> TrainingLoss:
         """The encoder's loss: izi, izi_f or ziz, as the paper names them."""
         if self.config.encoder_loss == "ziz":
             latents = self._draw(len(images))
-            return functional.mse_loss(self._encode(self.generate(latents)).float(), latents)
+            found = self._encode(self.generate(latents)).float()
+            return TrainingLoss(functional.mse_loss(found, latents), {})
         redrawn = self.generate(self._encode(images)).float()
-        loss = functional.mse_loss(redrawn, images)
-        if self.config.encoder_loss == "izi_f":
-            seen, expected = self.critic.features(redrawn), self.critic.features(images)
-            difference = functional.mse_loss(seen.float(), expected.float())
-            loss = loss + self.config.feature_weight * difference
-        return loss
+        image = functional.mse_loss(redrawn, images)
+        if self.config.encoder_loss == "izi":
+            return TrainingLoss(image, {})
+        seen, expected = self.critic.features(redrawn), self.critic.features(images)
+        features = functional.mse_loss(seen.float(), expected.float())
+        total = image + self.config.feature_weight * features
+        return TrainingLoss(total, {"image": image, "features": features})
 
     def findings(self, images: Images) -> Findings:
         """Image minus G(E(image)), with the distances of critic features and of latents."""

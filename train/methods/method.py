@@ -7,6 +7,13 @@ from torch import Tensor
 from train.shapes import Evidence, Images, Loss, Scores
 
 
+class TrainingLoss(NamedTuple):
+    """The number to minimise, and the terms it is made of where there are several."""
+
+    total: Loss
+    terms: dict[str, Loss]  # by name, as they are to be logged; {} for a loss of one term
+
+
 class Findings(NamedTuple):
     """What a model says of a batch of images, before a score recipe is chosen."""
 
@@ -19,8 +26,8 @@ class Findings(NamedTuple):
 class AnomalyModel(Protocol):
     """A `torch.nn.Module` with these three methods; all are free of mode and hidden state."""
 
-    def training_loss(self, images: Images) -> Loss:
-        """The number to minimise, mean over the batch."""
+    def training_loss(self, images: Images) -> TrainingLoss:
+        """What to minimise, mean over the batch."""
         ...
 
     def findings(self, images: Images) -> Findings:

@@ -67,7 +67,7 @@ def test_the_loss_falls_on_a_fixed_batch():
     images = torch.rand(4, 1, 1, 1).expand(4, 1, 32, 32)
     losses = []
     for _ in range(30):
-        loss = model.training_loss(images)
+        loss = model.training_loss(images).total
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

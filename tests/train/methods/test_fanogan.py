@@ -143,7 +143,7 @@ def test_the_encoders_loss_falls_on_a_fixed_batch(encoder_loss):
     losses = []
     for _ in range(25):
         torch.manual_seed(3)  # ziz draws latents
-        loss = model.training_loss(images())
+        loss = model.training_loss(images()).total
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
