@@ -1,0 +1,82 @@
+"""A prepared study of a few synthetic heads, at any size and with any number of channels."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from infer.finding import images_of
+from infer.phantom import brain_window, head
+from infer.readers import read
+from tests.train.tiny_configs import tiny
+from train.data import DataConfig, ImageRow, Prepared, SplitCase, save
+from train.datasets.case import Case
+from train.params import Params, load
+from train.paths import data_folder
+
+STUDY = "contract"
+REPOSITORY = Path(__file__).parents[2]
+SLICE_SIZE = (72, 60)  # (height, width) of the scans, pixels
+COUNTS = {"train": (8, 0), "validation": (3, 3), "test": (2, 1)}  # normal, abnormal
+
+
+def make_phantom_study(method: str, image_size: tuple[int, int], channels: int) -> Params:
+    """Write scans and tables into the working directory; the method's numbers are made tiny."""
+    params = _params(method, image_size, channels)
+    scans = data_folder(STUDY) / "scans"
+    scans.mkdir(parents=True)
+    kinds = [
+        (split, at < normal)
+        for split, (normal, abnormal) in COUNTS.items()
+        for at in range(normal + abnormal)
+    ]
+    cases = [
+        SplitCase(case=_draw(scans / f"{split}_{seed:02}.png", seed, normal=normal), split=split)
+        for seed, (split, normal) in enumerate(kinds)
+    ]
+    data = params.block(DataConfig, "data")
+    seen = [it for it in cases if it.split != "test"]
+    rows = [
+        ImageRow(scan=it.case.scan, slice=0, split=it.split, normal=it.case.normal) for it in seen
+    ]
+    images = np.concatenate([_image(it.case.scan, data) for it in seen])
+    save(data_folder(STUDY), Prepared(cases=cases, rows=rows, images=images))
+    return params
+
+
+def reader_of(channels: int):
+    """Reads as `uad-infer` does, but every scan has so many channels: no format of ours has 2."""
+
+    def read_channels(path):
+        volume = read(path)
+        powers = [volume.voxels ** (at + 1) for at in range(channels)]
+        return replace(volume, voxels=np.concatenate(powers))
+
+    return read_channels
+
+
+def _params(method: str, image_size: tuple[int, int], channels: int) -> Params:
+    params = load(REPOSITORY / "params.yaml")
+    values = dict(params.values)
+    values["study"] = STUDY
+    values["methods"] = [method]
+    values["data"] = {**values["data"], "image_size": list(image_size), "channels": channels}
+    values["fit"] = {method: tiny(method, values["fit"][method])}
+    return Params(params.path, values)
+
+
+def _draw(path: Path, seed: int, *, normal: bool) -> Case:
+    phantom = head(seed, size=SLICE_SIZE, lesions=[] if normal else ["bleed"])
+    cv2.imwrite(str(path), brain_window(phantom.voxels_hu))
+    return Case(scan=path, group=path.stem, normal=normal, mask=None)
+
+
+def _image(scan: Path, data: DataConfig) -> np.ndarray:
+    return images_of(
+        reader_of(data.channels)(scan),
+        channels=data.channels,
+        intensity=data.intensity.to_range(0.0, 1.0),
+        plane=data.plane,
+        image_size=data.image_size,
+    )
