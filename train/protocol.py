@@ -5,14 +5,19 @@ the rest train. Groups with abnormal cases are dealt into two halves: one the te
 validation's, and none trains. All `normal_folds` × 2 choices of `fold` and `half` together test
 every case.
 
+A method that learns from labels needs abnormal images to train on: where `abnormals` says `folds`,
+abnormal groups are dealt as the normal ones are, and five folds give 60 % of both to train, 20 % to
+validation and 20 % to test; `half` then says nothing.
+
 A group is never divided. One that holds both normal and abnormal cases counts as abnormal: its
-normal cases go with it to test or validation, and are never trained on.
+normal cases go with it, and in the 2×5 protocol are never trained on.
 """
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from train.data import Split, SplitCase
 from train.datasets.case import Case
@@ -25,7 +30,8 @@ class SplitConfig:
     seed: int
     normal_folds: int
     fold: int  # the test's
-    half: int  # the test's
+    abnormals: Literal["halves", "folds"]  # halves: none trains; folds: as the normals
+    half: int  # the test's, where abnormals are in halves
 
     def __post_init__(self) -> None:
         if self.normal_folds < 3:
@@ -50,23 +56,25 @@ def divide(cases: Sequence[Case], config: SplitConfig) -> list[SplitCase]:
         if not all(case.normal for case in members)
     }
     normal = {name: len(members) for name, members in groups.items() if name not in abnormal}
-    side = {
-        **_normal_sides(_deal(normal, config.normal_folds, config.seed), config),
-        **_abnormal_sides(_deal(abnormal, 2, config.seed), config),
-    }
+    abnormal_sides = _sides_by_half if config.abnormals == "halves" else _sides_by_fold
+    side = {**_sides_by_fold(normal, config), **abnormal_sides(abnormal, config)}
     ordered = sorted(cases, key=lambda case: case.scan.as_posix())
     return [SplitCase(case=case, split=side[case.group]) for case in ordered]
 
 
-def _normal_sides(fold_of: Mapping[str, int], config: SplitConfig) -> dict[str, Split]:
+def _sides_by_fold(sizes: Mapping[str, int], config: SplitConfig) -> dict[str, Split]:
+    """One fold is tested, the next validates, the rest train."""
     sides: dict[int, Split] = {
         config.fold: "test",
         (config.fold + 1) % config.normal_folds: "validation",
     }
+    fold_of = _deal(sizes, config.normal_folds, config.seed)
     return {group: sides.get(fold, "train") for group, fold in fold_of.items()}
 
 
-def _abnormal_sides(half_of: Mapping[str, int], config: SplitConfig) -> dict[str, Split]:
+def _sides_by_half(sizes: Mapping[str, int], config: SplitConfig) -> dict[str, Split]:
+    """One half is tested, the other validates."""
+    half_of = _deal(sizes, 2, config.seed)
     return {
         group: "test" if half == config.half else "validation" for group, half in half_of.items()
     }

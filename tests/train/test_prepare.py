@@ -26,7 +26,7 @@ data:
   plane: axial
   intensity: {{recipe: window, low: 0.0, high: 80.0}}
   options: {options}
-split: {{seed: 1, normal_folds: 5, fold: 0, half: 0}}
+split: {{seed: 1, normal_folds: 5, fold: 0, abnormals: halves, half: 0}}
 augment: {{}}
 fit: {{}}
 scores: {{}}

@@ -14,8 +14,8 @@ from train.protocol import SplitConfig, divide
 SPLITS = {"train", "validation", "test"}
 
 
-def _config(*, fold=0, half=0, seed=1):
-    return SplitConfig(seed=seed, normal_folds=5, fold=fold, half=half)
+def _config(*, fold=0, half=0, seed=1, abnormals="halves"):
+    return SplitConfig(seed=seed, normal_folds=5, fold=fold, abnormals=abnormals, half=half)
 
 
 def _case(name, *, normal, group=None):
@@ -34,6 +34,21 @@ def test_a_hundred_of_each_divide_as_the_study_says():
         ("validation", False): 50,
         ("test", False): 50,
     }
+
+
+def test_with_abnormals_in_folds_both_kinds_divide_60_20_20():
+    divided = divide(HUNDRED_EACH, _config(abnormals="folds"))
+    counts = Counter((it.split, it.case.normal) for it in divided)
+    of_each = {"train": 60, "validation": 20, "test": 20}
+    assert counts == {(it, normal): of_each[it] for it in of_each for normal in (True, False)}
+
+
+def test_normals_divide_alike_wherever_the_abnormals_go():
+    halves, folds = (
+        [it for it in divide(HUNDRED_EACH, _config(abnormals=how)) if it.case.normal]
+        for how in ("halves", "folds")
+    )
+    assert halves == folds
 
 
 def test_neither_file_order_nor_a_second_run_changes_the_division():
@@ -78,10 +93,16 @@ cases_of_groups = st.lists(
 )
 
 
-@given(cases_of_groups, st.integers(0, 4), st.integers(0, 1), st.integers(0, 100))
-def test_no_group_is_on_two_sides(cases, fold, half, seed):
+@given(
+    cases_of_groups,
+    st.integers(0, 4),
+    st.integers(0, 1),
+    st.integers(0, 100),
+    st.sampled_from(["halves", "folds"]),
+)
+def test_no_group_is_on_two_sides(cases, fold, half, seed, abnormals):
     sides = defaultdict(set)
-    for it in divide(cases, _config(fold=fold, half=half, seed=seed)):
+    for it in divide(cases, _config(fold=fold, half=half, seed=seed, abnormals=abnormals)):
         sides[it.case.group].add(it.split)
     assert all(len(splits) == 1 for splits in sides.values())
 
@@ -118,4 +139,6 @@ def test_large_groups_are_balanced_by_cases_not_by_groups():
 )
 def test_a_division_that_cannot_be_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        SplitConfig(**{"seed": 1, "normal_folds": 5, "fold": 0, "half": 0} | wrong)
+        SplitConfig(
+            **{"seed": 1, "normal_folds": 5, "fold": 0, "abnormals": "halves", "half": 0} | wrong
+        )
