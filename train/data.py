@@ -24,7 +24,7 @@ from train.paths import data_folder
 Split = Literal["train", "validation", "test"]
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-IMAGE_SIZES = (32, 64, 128, 256)
+SMALLEST, LARGEST, STEP = 32, 256, 32  # pixels; what halves to a bottleneck asks for more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +61,11 @@ class DataConfig:
     def __post_init__(self) -> None:
         if self.channels < 1:
             raise ValueError(f"channels must be at least 1, got {self.channels}")
-        if not set(self.image_size) <= set(IMAGE_SIZES):
-            known = ", ".join(map(str, IMAGE_SIZES))
-            raise ValueError(f"image_size must be of {known}, got {list(self.image_size)}")
+        if any(not SMALLEST <= side <= LARGEST or side % STEP for side in self.image_size):
+            raise ValueError(
+                f"image_size must be of multiples of {STEP} from {SMALLEST} to {LARGEST}, "
+                f"got {list(self.image_size)}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ def test_any_power_of_two_size_and_any_channels_are_redrawn(channels, image_size
     torch.testing.assert_close(found.evidence, images - found.reconstruction)
 
 
-@pytest.mark.parametrize("image_size", [(48, 48), (16, 16), (512, 512)])
+@pytest.mark.parametrize("image_size", [(48, 48), (16, 16), (512, 512), (224, 224)])
 def test_other_sizes_are_refused(image_size):
     with pytest.raises(UnknownChoiceError, match="image_size"):
         cae(image_size=image_size)
