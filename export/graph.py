@@ -12,8 +12,20 @@ from train.scores import Scorer, ScoreRecipe
 from train.shapes import Images
 
 
-class ExportedGraph(nn.Module):
-    """What the ONNX file computes: the outputs of `output_names`, in that order."""
+class Graph(nn.Module):
+    """What an ONNX file computes: `outputs` says it by name, in the order of the contract."""
+
+    def outputs(self, image: Images) -> dict[str, Tensor]:
+        """Maps, scores, and what else is said of a batch of images."""
+        raise NotImplementedError
+
+    def forward(self, image: Images) -> tuple[Tensor, ...]:
+        """The outputs without their names, as an exporter takes them."""
+        return tuple(self.outputs(image).values())
+
+
+class ExportedGraph(Graph):
+    """One model under one score recipe."""
 
     def __init__(self, model: AnomalyModel, scorer: Scorer) -> None:
         super().__init__()
@@ -21,23 +33,20 @@ class ExportedGraph(nn.Module):
         self.scorer = scorer
         self.eval()  # a fresh wrapper is in training mode, whatever mode its child is in
 
-    def forward(self, image: Images) -> tuple[Tensor, ...]:
-        """Maps, scores, and what else the method says of a batch of images."""
+    def outputs(self, image: Images) -> dict[str, Tensor]:
+        """Map and score by the recipe, and what else the method says."""
         findings = self.model.findings(image)
         anomaly_map, score = self.scorer(findings)
-        outputs = [anomaly_map, score]
+        outputs = {"anomaly_map": anomaly_map, "score": score}
         if findings.reconstruction is not None:
-            outputs.append(findings.reconstruction)
-        return (*outputs, *(findings.parts[name] for name in sorted(findings.parts)))
+            outputs["reconstruction"] = findings.reconstruction
+        return outputs | {f"score_{name}": it for name, it in sorted(findings.parts.items())}
 
 
 @torch.no_grad()
-def output_names(graph: ExportedGraph, images: Images) -> tuple[str, ...]:
-    """The names of the graph's outputs, which depend on what the method offers."""
-    findings = graph.model.findings(images)
-    reconstruction = () if findings.reconstruction is None else ("reconstruction",)
-    parts = (f"score_{name}" for name in sorted(findings.parts))
-    return ("anomaly_map", "score", *reconstruction, *parts)
+def output_names(graph: Graph, images: Images) -> tuple[str, ...]:
+    """The names of the graph's outputs, which depend on what its models offer."""
+    return tuple(graph.outputs(images))
 
 
 def in_words(name: str, recipe: ScoreRecipe) -> str:

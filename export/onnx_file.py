@@ -10,13 +10,13 @@ from pathlib import Path
 import onnx
 import torch
 
-from export.graph import ExportedGraph, output_names
+from export.graph import Graph, output_names
 from infer.manifest import METADATA_KEY, Manifest, to_json
 from infer.writers.atomic import write_bytes
 from train.shapes import Images
 
 
-def to_onnx(graph: ExportedGraph, images: Images) -> onnx.ModelProto:
+def to_onnx(graph: Graph, images: Images) -> onnx.ModelProto:
     """The graph in ONNX form, weights inside, its batch dynamic.
 
     Args:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from export.graph import ExportedGraph, output_names
+from export.graph import Graph, output_names
 from infer.errors import UadError
 from infer.finding import Engine, EngineOutputs
 from infer.manifest import Parity
@@ -17,7 +17,7 @@ class ParityError(UadError):
     """An exported file that does not say what its model says."""
 
 
-def measure(graph: ExportedGraph, engine: Engine, images: Images, *, measured_on: str) -> Parity:
+def measure(graph: Graph, engine: Engine, images: Images, *, measured_on: str) -> Parity:
     """Largest difference over these images, run all at once and one by one.
 
     Raises:
@@ -60,7 +60,7 @@ def check(parity: Parity) -> None:
 
 
 @torch.no_grad()
-def _by_torch(graph: ExportedGraph, images: Images) -> EngineOutputs:
+def _by_torch(graph: Graph, images: Images) -> EngineOutputs:
     batch = torch.from_numpy(images)
     arrays = [output.numpy() for output in graph(batch)]
     outputs = dict(zip(output_names(graph, batch), arrays, strict=True))

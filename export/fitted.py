@@ -1,0 +1,39 @@
+"""A fitted model as export takes it: its graph, its intensity range, what its fit said of it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from export.graph import ExportedGraph, in_words
+from train import checkpoint
+from train.data import DataConfig
+from train.params import build
+from train.recipes import find
+from train.scores import Scorer, ScoreRecipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A checkpoint brought back to life."""
+
+    graph: ExportedGraph
+    intensity_range: tuple[float, float]
+    score_recipe: str  # in words
+    metadata: dict[str, str]
+
+
+def load_fitted(path: Path, method: str, data: DataConfig) -> Fitted:
+    """The model of a checkpoint under the score recipe chosen for it, in eval mode."""
+    weights, metadata = checkpoint.load(path)
+    recipe = find(method)
+    config: Any = build(recipe.config, json.loads(metadata["config"]), where=str(path))
+    score = build(ScoreRecipe, json.loads(metadata["score_recipe"]), where=str(path))
+    model = recipe.model(config, data.channels, data.image_size)
+    model.load_state_dict(weights)
+    return Fitted(
+        graph=ExportedGraph(model, Scorer(score)),
+        intensity_range=config.intensity_range,
+        score_recipe=in_words(metadata["score"], score),
+        metadata=metadata,
+    )
