@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from train.shapes import Images
+from train.shapes import Images, Labels
 
 
 def to_range(images: Images, intensity_range: tuple[float, float]) -> Images:
@@ -21,6 +22,13 @@ def channels_last(images: Images) -> Images:
     if images.ndim != 4:
         return images
     return images.contiguous(memory_format=torch.channels_last)
+
+
+class Labelled(NamedTuple):
+    """Images, and which of them are abnormal."""
+
+    images: Images
+    abnormal: Labels
 
 
 class Batches(Iterator[Images]):
@@ -38,12 +46,15 @@ class Batches(Iterator[Images]):
         change: Callable[[Images], Images],
         intensity_range: tuple[float, float],
         device: torch.device,
+        abnormal: np.ndarray | None = None,  # which of `images`; None: all are normal
     ) -> None:
         self.images = torch.from_numpy(np.ascontiguousarray(images))
         self.batch_size = batch_size
         self.change = change
         self.intensity_range = intensity_range
         self.device = device
+        none = np.zeros(len(images), bool)
+        self.abnormal = torch.from_numpy(none if abnormal is None else abnormal)
         self.waiting = torch.empty(0, dtype=torch.int64)  # rows of the passes begun, not yet shown
 
     @property
@@ -52,8 +63,13 @@ class Batches(Iterator[Images]):
         return math.ceil(len(self.images) / self.batch_size)
 
     def __next__(self) -> Tensor:
+        return self.labelled().images
+
+    def labelled(self) -> Labelled:
+        """The next batch, for methods that learn from labels."""
         while len(self.waiting) < self.batch_size:
             self.waiting = torch.cat([self.waiting, torch.randperm(len(self.images))])
         rows, self.waiting = self.waiting[: self.batch_size], self.waiting[self.batch_size :]
         images = self.images[rows].to(self.device, non_blocking=True)
-        return channels_last(to_range(self.change(images), self.intensity_range))
+        changed = channels_last(to_range(self.change(images), self.intensity_range))
+        return Labelled(changed, self.abnormal[rows].to(self.device, non_blocking=True))

@@ -2,7 +2,7 @@
 
 from typing import TypeAlias
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 Images: TypeAlias = Float[Tensor, "batch channel *spatial"]
@@ -10,5 +10,6 @@ OtherImages: TypeAlias = Float[Tensor, "other channel *spatial"]
 Evidence: TypeAlias = Float[Tensor, "batch channel *spatial"]
 Maps: TypeAlias = Float[Tensor, "batch 1 *spatial"]
 Scores: TypeAlias = Float[Tensor, " batch"]
+Labels: TypeAlias = Bool[Tensor, " batch"]
 Latents: TypeAlias = Float[Tensor, "batch latent"]
 Loss: TypeAlias = Float[Tensor, ""]

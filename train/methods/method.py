@@ -4,7 +4,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from train.shapes import Evidence, Images, Loss, Scores
+from train.shapes import Evidence, Images, Labels, Loss, Scores
 
 
 class TrainingLoss(NamedTuple):
@@ -35,3 +35,20 @@ class AnomalyModel(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Tensor]: ...
+
+
+@runtime_checkable
+class LabelledModel(AnomalyModel, Protocol):
+    """One that also learns what abnormal looks like; `training_loss` takes all as normal."""
+
+    def labelled_loss(self, images: Images, abnormal: Labels) -> TrainingLoss:
+        """What to minimise, mean over the batch."""
+        ...
+
+    def loss_of(self, findings: Findings, abnormal: Labels) -> Loss:
+        """The same of findings, which a look at validation images has already."""
+        ...
+
+    def begin(self, abnormal: Labels) -> None:
+        """Before the first step of a fit: learn how many of the training images are abnormal."""
+        ...
