@@ -5,10 +5,14 @@ from typing import Any, NamedTuple
 
 from infer.errors import UnknownChoiceError
 from train.collapse import Watched, watch_generator, watch_nothing
+from train.latent_pictures import watch_latents
 from train.loops.adversarial import fit_adversarially
 from train.loops.gradient import fit_by_gradient
 from train.methods.cae import Cae, CaeConfig
+from train.methods.cevae import Cevae, CevaeConfig
 from train.methods.fanogan import FAnoGan, FAnoGanConfig
+from train.methods.ssae import Ssae, SsaeConfig
+from train.methods.vae import Vae, VaeConfig
 from train.shapes import Images
 
 
@@ -24,6 +28,9 @@ class Recipe(NamedTuple):
 RECIPES = {
     "cae": Recipe(CaeConfig, Cae, fit_by_gradient, watch_nothing),
     "fanogan": Recipe(FAnoGanConfig, FAnoGan, fit_adversarially, watch_generator),
+    "ssae": Recipe(SsaeConfig, Ssae, fit_by_gradient, watch_nothing),
+    "vae": Recipe(VaeConfig, Vae, fit_by_gradient, watch_latents),
+    "cevae": Recipe(CevaeConfig, Cevae, fit_by_gradient, watch_latents),
 }
 
 

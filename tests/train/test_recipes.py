@@ -7,8 +7,8 @@ from train.scores import ScoreRecipe
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones():
-    with pytest.raises(UnknownChoiceError, match="'vae' is unknown") as refusal:
-        find("vae")
+    with pytest.raises(UnknownChoiceError, match="'gpt' is unknown") as refusal:
+        find("gpt")
     assert "cae, fanogan" in refusal.value.hint
 
 

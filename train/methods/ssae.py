@@ -1,0 +1,121 @@
+"""Scale-space autoencoder: what none of its scales can redraw is anomalous.
+
+Baur, Wiestler, Albarqouni, Navab, "Scale-Space Autoencoders for Unsupervised Anomaly Segmentation
+in Brain MRI", MICCAI 2020. A Laplacian pyramid takes the image apart into bands of detail; each has
+an autoencoder of its own, so that fine detail does not compete with coarse shape for one
+bottleneck. Put together again, the bands are the reconstruction.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from train.methods.method import Findings, TrainingLoss
+from train.networks.autoencoder import BOTTOM, Decoder, Encoder, Shape, levels_for, widths_for
+from train.networks.pyramid import Decomposition, Pyramid, scales_of
+from train.shapes import Images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SsaeConfig:
+    """The numbers of one scale-space autoencoder and its fit."""
+
+    seed: int
+    device: str  # auto, cpu, cuda
+    devices: int  # data-parallel processes
+    precision: Literal["32-true", "bf16-mixed"]
+    intensity_range: tuple[float, float]  # of the images, black and white
+    levels: int  # bands of the pyramid, K
+    base: Literal["passed", "encoded"]  # the coarsest image: as it is, or by an autoencoder too
+    width: int  # channels after the first halving of a band
+    latent: int  # of each band
+    dropout: float
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    epochs: int
+    validate_every: int  # epochs
+
+    @property
+    def records(self) -> int:
+        return self.epochs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandShape(Shape):
+    """An autoencoder cut for one scale, which may be smaller than any image."""
+
+    @property
+    def widths(self) -> list[int]:
+        halvings = (min(self.image_size) // BOTTOM).bit_length() - 1
+        return widths_for(self.width, max(1, halvings))
+
+
+class Ssae(nn.Module):
+    """A pyramid with an autoencoder per band; evidence is image minus reconstruction."""
+
+    def __init__(self, config: SsaeConfig, channels: int, image_size: tuple[int, ...]) -> None:
+        super().__init__()
+        self.config = config
+        levels_for(image_size)  # refuses what no method takes
+        self.pyramid = Pyramid(channels, image_size, config.levels)
+        redrawn = config.levels + (config.base == "encoded")
+        self.autoencoders = nn.ModuleList(
+            _autoencoder(config, channels, size)
+            for size in scales_of(image_size, config.levels)[:redrawn]
+        )
+
+    def training_loss(self, images: Images) -> TrainingLoss:
+        """Sum over the scales of the mean squared difference between image and reconstruction."""
+        # In half precision the bands would carry the rounding of the image, larger than detail.
+        with torch.autocast(images.device.type, enabled=False):
+            scales = self.pyramid.decompose(images)
+        terms = {
+            f"level_{level}": functional.mse_loss(redrawn, image)
+            for level, (redrawn, image) in enumerate(
+                zip(self._redraw(scales), scales.images, strict=True)
+            )
+        }
+        if self.config.base == "passed":
+            del terms[f"level_{self.config.levels}"]  # 0 by construction
+        return TrainingLoss(torch.stack(list(terms.values())).sum(), terms)
+
+    def findings(self, images: Images) -> Findings:
+        """Image minus reconstruction; no further parts."""
+        reconstruction = self._redraw(self.pyramid.decompose(images))[0]
+        return Findings(images - reconstruction, reconstruction, {})
+
+    def optimizers(self) -> dict[str, Optimizer]:
+        """Adam on all autoencoders at once."""
+        return {
+            "model": torch.optim.AdamW(
+                self.parameters(),
+                lr=self.config.learning_rate,
+                weight_decay=self.config.weight_decay,
+            )
+        }
+
+    def _redraw(self, scales: Decomposition) -> list[Tensor]:
+        """The reconstruction at every scale, finest first."""
+        bands = [
+            autoencoder(band).float()
+            for autoencoder, band in zip(self.autoencoders, scales.bands, strict=False)
+        ]
+        encoded = self.config.base == "encoded"
+        base = self.autoencoders[-1](scales.base).float() if encoded else scales.base
+        return self.pyramid.collapse(bands, base)
+
+
+def _autoencoder(config: SsaeConfig, channels: int, size: tuple[int, ...]) -> nn.Sequential:
+    shape = BandShape(
+        channels=channels,
+        image_size=size,
+        width=config.width,
+        latent=config.latent,
+        dropout=config.dropout,
+    )
+    return nn.Sequential(Encoder(shape), Decoder(shape))

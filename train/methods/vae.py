@@ -1,0 +1,81 @@
+"""Variational autoencoder: what is unlikely under a model of healthy images is anomalous.
+
+The brain-MRI study's method (Kingma and Welling, ICLR 2014), with the maps of Zimmerer, Isensee,
+Petersen, Kohl, Maier-Hein, "Unsupervised Anomaly Localization using Variational Auto-Encoders",
+MICCAI 2019. The study's "5-layer" is read as four stride-2 convolutions of 16, 32, 64 and 256
+feature maps and a fifth that takes in all they leave and gives μ and log σ²; its "256 latent
+variables" as one vector of 256 per image, not 256 maps. LeakyReLU follows every layer but those
+that give μ, log σ² and the image, which must be free to take any value.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from train.methods.method import Findings, TrainingLoss
+from train.networks.variational import AnomalyMap, Variational, VariationalShape
+from train.shapes import Images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaeConfig:
+    """The numbers of one variational autoencoder and its fit."""
+
+    seed: int
+    device: str  # auto, cpu, cuda
+    devices: int  # data-parallel processes
+    precision: Literal["32-true", "bf16-mixed"]
+    intensity_range: tuple[float, float]  # of the images, black and white
+    features: tuple[int, ...]  # channels after each halving
+    latent: int
+    variance: float  # of a pixel around its reconstruction, c: the smaller, the less the KL counts
+    anomaly_map: AnomalyMap
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    epochs: int
+    validate_every: int  # epochs
+
+    @property
+    def records(self) -> int:
+        return self.epochs
+
+
+class Vae(nn.Module):
+    """A variational autoencoder; evidence is the map that its config names."""
+
+    def __init__(self, config: VaeConfig, channels: int, image_size: tuple[int, ...]) -> None:
+        super().__init__()
+        self.config = config
+        shape = VariationalShape(
+            channels=channels,
+            image_size=image_size,
+            features=config.features,
+            latent=config.latent,
+            variance=config.variance,
+        )
+        self.network = Variational(shape)
+
+    def training_loss(self, images: Images) -> TrainingLoss:
+        """The negative ELBO of the batch's mean image, and its two terms."""
+        elbo = self.network.elbo(images)
+        likelihood, kl = elbo.likelihood.mean(), elbo.kl.mean()
+        return TrainingLoss(likelihood + kl, {"likelihood": likelihood, "kl": kl})
+
+    def findings(self, images: Images) -> Findings:
+        """The map, and the image's two losses, at the mean latents: nothing is left to chance."""
+        seen = self.network.look(images, self.config.anomaly_map)
+        return Findings(seen.evidence, seen.reconstruction, seen.elbo._asdict())
+
+    def optimizers(self) -> dict[str, Optimizer]:
+        """Adam on everything."""
+        return {
+            "model": torch.optim.AdamW(
+                self.parameters(),
+                lr=self.config.learning_rate,
+                weight_decay=self.config.weight_decay,
+            )
+        }
