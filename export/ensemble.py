@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from export.calibration import CalibrationError
 from export.fitted import Fitted
 from export.graph import Graph
 from infer.shapes import Images as ImageArray
@@ -104,10 +105,13 @@ def ensemble_of(members: Mapping[str, Fitted], images: ImageArray) -> Ensemble:
     """The graph of several fitted models, in units of these prepared validation normals.
 
     Raises:
-        ValueError: there is no member, or no image to measure them on.
+        CalibrationError: there is no image to measure the members on.
     """
-    if not members or not len(images):
-        raise ValueError(f"{len(members)} members and {len(images)} normal images: need both")
+    if not len(images):
+        raise CalibrationError(
+            "no validation image is normal: the members of an ensemble cannot be compared",
+            hint="the study's split leaves none; lower split.normal_folds or add normal scans",
+        )
     return Ensemble(
         {
             name: Member(
@@ -132,7 +136,7 @@ def units_of(anomaly_maps: MapArray, scores: ScoreArray) -> Units:
     )
 
 
-def in_words(members: Mapping[str, Fitted]) -> str:
+def score_in_words(members: Mapping[str, Fitted]) -> str:
     """How an ensemble scores, and each member in it: one line for each."""
     lines = [
         "mean of the members' scores and of their maps, each in units of its validation normals",

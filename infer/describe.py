@@ -11,7 +11,9 @@ def describe_model(path: Path) -> str:
     manifest = read_manifest(path)
     lines = {"file": f"{path} ({path.stat().st_size / 2**20:.1f} MiB)", **_facts(manifest)}
     width = max(map(len, lines))
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in lines.items())
+    below = "\n" + " " * (width + 2)
+    indented = {name: value.replace("\n", below) for name, value in lines.items()}
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in indented.items())
 
 
 def _facts(manifest: Manifest) -> dict[str, str]:
@@ -42,12 +44,19 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "normal scans": _scores(normals.scores),
         "parity": _parity(manifest.parity),
         "made by": f"MLflow run {origin.mlflow_run_id}, seed {origin.seed}",
+        **_members(origin.members),
         "code": origin.git_commit + (" with uncommitted changes" if origin.git_dirty else ""),
         "data": origin.data_hash,
         "versions": ", ".join(f"{name} {version}" for name, version in origin.versions.items())
         or "not recorded",
         "schema": str(manifest.schema),
     }
+
+
+def _members(runs: dict[str, str]) -> dict[str, str]:
+    """Of an ensemble only."""
+    said = "\n".join(f"{name}, MLflow run {run_id}" for name, run_id in runs.items())
+    return {"members": said} if runs else {}
 
 
 def _aggregation(top_share: float) -> str:

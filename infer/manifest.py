@@ -1,6 +1,6 @@
 """All that `infer` may know of a model; versioned JSON inside the ONNX file's metadata."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -67,6 +67,8 @@ class Provenance:
     data_hash: str  # of the prepared data
     seed: int
     versions: dict[str, str]  # library → version
+    # Of an ensemble: member → its MLflow run. Files of single models, and older ones, say nothing.
+    members: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

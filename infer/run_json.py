@@ -59,6 +59,7 @@ def manifest_summary(manifest: Manifest) -> dict[str, Any]:
         "map_threshold": _threshold(manifest.map_threshold),
         "normals": len(manifest.normals.scores),
         "mlflow_run_id": manifest.provenance.mlflow_run_id,
+        "members": manifest.provenance.members,
         "git_commit": manifest.provenance.git_commit,
         "git_dirty": manifest.provenance.git_dirty,
         "data_hash": manifest.provenance.data_hash,

@@ -23,10 +23,12 @@ BLOCKS = (
     "root",
     "params_file",
     "methods",
+    "variants",
     "data",
     "split",
     "augment",
     "fit",
+    "ensembles",
     "scores",
     "export",
     "evaluate",
@@ -53,6 +55,20 @@ class Params:
     def methods(self) -> tuple[str, ...]:
         return tuple(self.values["methods"])
 
+    @property
+    def variants(self) -> dict[str, str]:
+        """Further fits of a method's model: the method by the variant's name."""
+        return dict(self.values["variants"])
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """All that is fitted, exported and compared: methods, then variants."""
+        return (*self.methods, *self.variants)
+
+    def of(self, *keys: str) -> str:
+        """The sibling that the block at `keys` is laid over; "" if it stands by itself."""
+        return str(self._found(keys).get("of", ""))
+
     def block(self, config: type[Config], *keys: str) -> Config:
         """The block at `keys` as a `config`: `block(CaeConfig, "fit", "cae")`."""
         return build(config, self._at(keys), where=f"{self.path}: {'.'.join(keys)}")
@@ -66,12 +82,20 @@ class Params:
         return tuple(self._at(keys))
 
     def _at(self, keys: tuple[str, ...]) -> Mapping[str, Any]:
+        """The block; with `of: sibling`, the sibling's numbers where it names none of its own."""
+        values = self._found(keys)
+        if "of" not in values:
+            return values
+        own = {name: value for name, value in values.items() if name != "of"}
+        return {**self._found((*keys[:-1], str(values["of"]))), **own}
+
+    def _found(self, keys: tuple[str, ...]) -> Mapping[str, Any]:
         values: Any = self.values
         for depth, key in enumerate(keys):
             if not isinstance(values, Mapping) or key not in values:
                 place = ".".join(keys[: depth + 1])
                 known = list(values) if isinstance(values, Mapping) else []
-                raise BadParamsError(f"{self.path} lacks {place}", hint=_suggest(key, known))
+                raise BadParamsError(f"{self.path} lacks {place}", hint=suggest(key, known))
             values = values[key]
         if not isinstance(values, Mapping):
             raise BadParamsError(f"{self.path}: {'.'.join(keys)} must be a block of numbers")
@@ -124,10 +148,10 @@ def _check_keys(config: Any, values: Mapping[str, Any], *, where: str) -> None:
 def _refuse_unknown(values: Mapping[str, Any], known: Sequence[str], *, where: str) -> None:
     for name in values:
         if name not in known:
-            raise BadParamsError(f"{where}.{name} is unknown", hint=_suggest(str(name), known))
+            raise BadParamsError(f"{where}.{name} is unknown", hint=suggest(str(name), known))
 
 
-def _suggest(name: str, known: Sequence[str]) -> str:
+def suggest(name: str, known: Sequence[str]) -> str:
     """What the writer may have meant."""
     close = get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(known))}"

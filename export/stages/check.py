@@ -8,12 +8,13 @@ import sys
 
 from export.calibration import ExportConfig
 from export.figures import CompareConfig
+from export.membership import ensembles
 from train.augment import AugmentConfig
 from train.command import run_stage
 from train.data import DataConfig
 from train.datasets.catalog import dataset
 from train.metrics import Bootstrap
-from train.params import BadParamsError, Params
+from train.params import BadParamsError, Params, suggest
 from train.protocol import SplitConfig
 from train.recipes import find
 from train.scores import ScoreRecipe
@@ -38,11 +39,44 @@ def check(params: Params) -> None:
                 f"{params.path}: methods names {method!r}, but there is no block fit.{method}",
                 hint=f"there are {', '.join(params.names('fit'))}",
             )
+    _check_variants(params)
+    ensembles(params)
     if not params.blocks(ScoreRecipe, "scores"):
         raise BadParamsError(f"{params.path}: scores is empty", hint="name at least one recipe")
     params.block(ExportConfig, "export")
     params.block(Bootstrap, "evaluate")
     params.block(CompareConfig, "compare")
+
+
+def _check_variants(params: Params) -> None:
+    """Refuse what DVC could not run, or would run in the wrong order.
+
+    Raises:
+        BadParamsError: variants and blocks disagree, or a variant's method is not fitted.
+    """
+    for method in params.methods:
+        if of := params.of("fit", method):
+            raise BadParamsError(
+                f"{params.path}: methods names {method!r}, which is a variant of {of}",
+                hint=f"write it under variants, as {method}: {of}",
+            )
+    for variant, method in params.variants.items():
+        if variant not in params.names("fit"):
+            raise BadParamsError(
+                f"{params.path}: variants names {variant!r}, but there is no block fit.{variant}",
+                hint=suggest(variant, params.names("fit")),
+            )
+        if (of := params.of("fit", variant)) != method:
+            raise BadParamsError(
+                f"{params.path}: variants.{variant} is {method}, but fit.{variant} is of "
+                f"{of or 'no method'}",
+                hint="both must name the same method",
+            )
+        if method not in params.methods:
+            raise BadParamsError(
+                f"{params.path}: variants names {variant!r}, but methods lacks {method}",
+                hint=f"add {method} to methods: it is fitted first",
+            )
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from export.baselines import Baseline, baselines
 from export.calibration import ExportConfig, calibrate
 from export.draft import calibrated, draft_manifest
 from export.figures import CompareConfig
+from export.membership import ensembles
 from export.page import to_html
 from export.scan_scores import score_scans
 from export.table import Compared, numbers, to_csv, to_markdown
@@ -32,7 +33,9 @@ def compare(params: Params) -> None:
     study = params.study
     config = params.block(CompareConfig, "compare")
     bootstrap = params.block(Bootstrap, "evaluate")
-    models = [load_model(study, method) for method in params.methods]
+    models = [load_model(study, method, fits=(method,)) for method in params.models]
+    for name, ensemble in ensembles(params).items():
+        models.append(load_model(study, name, fits=ensemble.members))
     training, _ = load_images(study, "train")
     rows = [*models, *(measure(params, it, bootstrap) for it in baselines(training))]
     csv_path = report_folder(study, "compare.csv")
@@ -49,13 +52,13 @@ def compare(params: Params) -> None:
     print("\n".join(f"{it}" for it in (csv_path, readable, *written)))
 
 
-def load_model(study: str, method: str) -> Compared:
-    """What the stages `fit` and `evaluate` reported of a method."""
-    reports = report_folder(study, "evaluate")
-    fit = json.loads((report_folder(study, "fit") / f"{method}.json").read_text(encoding="utf-8"))
+def load_model(study: str, name: str, *, fits: tuple[str, ...]) -> Compared:
+    """What the stage `evaluate` reported of a model, and `fit` of the methods in it."""
+    reports, fit_reports = report_folder(study, "evaluate"), report_folder(study, "fit")
+    fitted = [json.loads((fit_reports / f"{it}.json").read_text(encoding="utf-8")) for it in fits]
     return Compared(
-        evaluation=evaluation.load(reports / method, reports / f"{method}.json"),
-        fit_seconds=fit["fit_seconds"],
+        evaluation=evaluation.load(reports / name, reports / f"{name}.json"),
+        fit_seconds=sum(it["fit_seconds"] for it in fitted),
         in_words="",
     )
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from export import onnx_file
-from export.ensemble import BATCH, ensemble_of, in_words, units_of
+from export.calibration import CalibrationError
+from export.ensemble import BATCH, ensemble_of, score_in_words, units_of
 from export.fitted import Fitted
 from export.graph import ExportedGraph, output_names
 from export.parity import measure
@@ -193,12 +194,11 @@ def test_weights_of_all_members_are_in_the_one_file(file):
 
 
 def test_an_ensemble_in_words_says_every_members_recipe():
-    first, *lines = in_words(members()).splitlines()
+    first, *lines = score_in_words(members()).splitlines()
     assert "mean of the members' scores" in first
     assert lines == ["first: as TinyModel", "second-izi: as TinyModel"]
 
 
-@pytest.mark.parametrize("given", [{}, members()], ids=["no member", "no normals"])
-def test_nothing_to_combine_or_to_measure_on_is_refused(given):
-    with pytest.raises(ValueError, match="need both"):
-        ensemble_of(given, images(0 if given else 5))
+def test_without_normals_members_cannot_be_compared():
+    with pytest.raises(CalibrationError, match="no validation image is normal"):
+        ensemble_of(members(), images(0))

@@ -3,10 +3,12 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from torch import nn
 
 from infer.finding import images_of
 from infer.readers import read
@@ -44,7 +46,8 @@ def make_study() -> Params:
         ImageRow(scan=it.case.scan, slice=0, split=it.split, normal=it.case.normal) for it in seen
     ]
     save(data_folder(STUDY), Prepared(cases=cases, rows=rows, images=np.concatenate(images)))
-    _write_fit()
+    torch.manual_seed(0)
+    write_fit("cae", cae(), TINY)
     return params
 
 
@@ -80,19 +83,19 @@ def _image(case: Case, data: DataConfig) -> np.ndarray:
     )
 
 
-def _write_fit() -> None:
-    torch.manual_seed(0)
+def write_fit(method: str, model: nn.Module, config: dict[str, Any]) -> None:
+    """What the stage `fit` would leave of a method, but for the fitting."""
     metadata = {
         "study": STUDY,
-        "method": "cae",
+        "method": method,
         "run_id": "a run of another store",
         "score": "bright",
         "score_recipe": json.dumps(asdict(RECIPE)),
-        "config": json.dumps(TINY),
+        "config": json.dumps(config),
         "seed": "0",
         "data_hash": data_hash(STUDY),
     }
-    checkpoint.save(checkpoint_path(STUDY, "cae"), cae(), metadata)
-    report = report_folder(STUDY, "fit") / "cae.json"
-    report.parent.mkdir(parents=True)
+    checkpoint.save(checkpoint_path(STUDY, method), model, metadata)
+    report = report_folder(STUDY, "fit") / f"{method}.json"
+    report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text('{"fit_seconds": 12.3}')

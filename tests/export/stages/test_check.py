@@ -42,3 +42,11 @@ def test_a_misspelt_key_of_any_block_is_refused_with_a_suggestion(tmp_path, caps
 def test_a_method_without_numbers_is_refused(tmp_path, capsys):
     assert check_text(tmp_path, TEXT.replace("  - cae", "  - vae", 1)) == 2
     assert "there is no block fit.vae" in capsys.readouterr().err
+
+
+def test_a_member_of_an_ensemble_that_is_not_fitted_is_refused(tmp_path, capsys):
+    both = "ensembles: {both: {members: [cae, fanogen]}}"
+    assert check_text(tmp_path, TEXT.replace("ensembles: {}", both)) == 2
+    said = capsys.readouterr().err
+    assert "ensembles.both names 'fanogen'" in said
+    assert "did you mean fanogan?" in said

@@ -1,0 +1,54 @@
+"""Who is in which ensemble: the block `ensembles`, checked against what is fitted."""
+
+from dataclasses import dataclass
+
+from train.params import BadParamsError, Params, suggest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsembleConfig:
+    """One ensemble."""
+
+    members: tuple[str, ...]  # methods and variants
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise ValueError("members is empty: name at least one")
+        if len(set(self.members)) < len(self.members):
+            raise ValueError(f"members names one twice: {', '.join(self.members)}")
+
+
+def ensembles(params: Params) -> dict[str, EnsembleConfig]:
+    """Every ensemble by its name, in the order of the file.
+
+    Raises:
+        BadParamsError: a member is not fitted, or an ensemble is called as a method is.
+    """
+    found = params.blocks(EnsembleConfig, "ensembles")
+    for name, ensemble in found.items():
+        if name in params.names("fit"):
+            raise BadParamsError(
+                f"{params.path}: ensembles.{name} has the name of a method",
+                hint="their files would overwrite each other: call it otherwise",
+            )
+        for member in ensemble.members:
+            if member not in params.models:
+                raise BadParamsError(
+                    f"{params.path}: ensembles.{name} names {member!r}, which is not fitted",
+                    hint=suggest(member, params.models),
+                )
+    return found
+
+
+def members_of(params: Params, ensemble: str) -> tuple[str, ...]:
+    """What one ensemble is made of.
+
+    Raises:
+        BadParamsError: there is no such ensemble, or the block is not in order.
+    """
+    found = ensembles(params)
+    if ensemble not in found:
+        raise BadParamsError(
+            f"{params.path} lacks ensembles.{ensemble}", hint=suggest(ensemble, list(found))
+        )
+    return found[ensemble].members
