@@ -57,8 +57,9 @@ def in_words(name: str, recipe: ScoreRecipe) -> str:
         steps.append(f"of evidence averaged over {recipe.denoising_px} px")
     if recipe.smoothing_px > 1:
         steps.append(f"averaged over {recipe.smoothing_px} px")
-    power = "map" if recipe.power == 1 else f"map^{recipe.power}"
-    pixels = f"the highest {recipe.top_share:.3g} of the pixels (at least one)"
-    score = f"score = mean of {power} over {'all' if recipe.top_share == 1 else pixels}"
-    parts = "".join(f" + {weight:g} · {part}" for part, weight in recipe.parts.items())
-    return f"{name}: {' '.join(steps)}; {score}{parts}"
+    terms = [f"{weight:g} · {part}" for part, weight in recipe.parts.items()]
+    if recipe.top_share > 0:
+        power = "map" if recipe.power == 1 else f"map^{recipe.power}"
+        pixels = f"the highest {recipe.top_share:.3g} of the pixels (at least one)"
+        terms = [f"mean of {power} over {'all' if recipe.top_share == 1 else pixels}", *terms]
+    return f"{name}: {' '.join(steps)}; score = {' + '.join(terms)}"

@@ -20,14 +20,14 @@ class ScoreRecipe:
     score = mean of the highest `top_share` of map**`power`, plus Σ weight · part.
 
     `denoising_px` averages the signed evidence before its polarity is taken: noise, whose signs
-    alternate, cancels there, a lesion does not.
+    alternate, cancels there, a lesion does not. With a `top_share` of 0 the score is its parts.
     """
 
     polarity: Literal["absolute", "bright", "dark"]
     denoising_px: int  # odd; 1: none
     smoothing_px: int  # odd; 1: none
     power: int  # 1: mean residual; 2: mean squared residual
-    top_share: float  # of the pixels, in (0, 1]; at least one pixel counts, so 1e-9 is the maximum
+    top_share: float  # of the pixels; at least one counts, so 1e-9 is the maximum; 0: none
     parts: dict[str, float]  # the method's own score parts and their weights; {} for none
 
     def __post_init__(self) -> None:
@@ -36,8 +36,10 @@ class ScoreRecipe:
                 raise ValueError(f"{name} must be odd and at least 1, got {side}")
         if self.power < 1:
             raise ValueError(f"power must be at least 1, got {self.power}")
-        if not 0 < self.top_share <= 1:
-            raise ValueError(f"top_share must lie in (0, 1], got {self.top_share}")
+        if not 0 <= self.top_share <= 1:
+            raise ValueError(f"top_share must lie in [0, 1], got {self.top_share}")
+        if self.top_share == 0 and not self.parts:
+            raise ValueError("top_share is 0 and there are no parts: nothing is left of the score")
 
 
 class Scored(NamedTuple):
@@ -91,6 +93,8 @@ def _polarised(evidence: Evidence, polarity: str) -> Evidence:
 
 def _mean_of_highest(values: Maps, share: float) -> Scores:
     pixels = values.flatten(1)
+    if share == 0:
+        return pixels.new_zeros(len(pixels))
     count = max(1, round(share * pixels.shape[1]))
     if count == pixels.shape[1]:
         return pixels.mean(dim=1)

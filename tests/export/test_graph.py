@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import torch
 
 from export.graph import ExportedGraph, in_words, output_names
@@ -48,3 +50,8 @@ def test_a_recipe_in_words_says_each_of_its_numbers():
         "mine: map = |evidence| averaged over 3 px; "
         "score = mean of map^2 over the highest 0.1 of the pixels (at least one) + 0.5 · latent"
     )
+
+
+def test_a_recipe_of_parts_alone_says_so_in_words():
+    words = in_words("energy", replace(RECIPE, top_share=0.0, parts={"energy": 1.0}))
+    assert words == "energy: map = |evidence| averaged over 3 px; score = 1 · energy"

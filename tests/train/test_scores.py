@@ -96,8 +96,22 @@ def test_a_recipe_naming_a_part_the_method_lacks_is_no_candidate():
     assert list(candidates(recipes, ["features", "latent"])) == ["plain", "both"]
 
 
+def test_a_score_of_parts_alone_leaves_the_map_out_of_it():
+    part = torch.tensor([1.0, -2.0, 3.0])
+    alone = Scorer(changed(top_share=0.0, parts={"energy": 2.0}))(findings(energy=part))
+    torch.testing.assert_close(alone.score, 2 * part)
+    torch.testing.assert_close(alone.anomaly_map, Scorer(PLAIN)(findings()).anomaly_map)
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"smoothing_px": 4}, {"denoising_px": 0}, {"top_share": 0.0}, {"power": 0}]
+    "wrong",
+    [
+        {"smoothing_px": 4},
+        {"denoising_px": 0},
+        {"top_share": 0.0},  # of no parts either: of nothing
+        {"top_share": -0.1, "parts": {"energy": 1.0}},
+        {"power": 0},
+    ],
 )
 def test_impossible_numbers_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

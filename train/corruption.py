@@ -1,0 +1,142 @@
+"""Spoil healthy images as a restorer's training needs: coarse noise, or planted lesions.
+
+Pure functions: the images given stay as they are, chance is torch's global generator on their
+device, and what comes back lies in the same intensity range.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from train.shapes import Images, Maps
+
+LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+AIR = 0.05  # of the intensity range: darker is no tissue
+OUTLINE_CELLS = 8  # across the image: how coarse the waves of a lesion's outline are
+REACH = 3.0  # of an outline, in radii: beyond it no wave can carry a lesion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseConfig:
+    """Gaussian noise drawn on a coarse grid and enlarged."""
+
+    resolution: int  # cells along the image's shortest side
+    std: float  # share of the intensity range
+
+    def __post_init__(self) -> None:
+        if self.resolution < 1:
+            raise ValueError(f"resolution must be at least 1, got {self.resolution}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LesionsConfig:
+    """Soft irregular blobs in the tissue; a pair is a range that each lesion draws from."""
+
+    count: tuple[int, int]  # per image
+    radius: tuple[float, float]  # share of the image's shortest side; drawn per axis
+    contrast: tuple[float, float]  # share of the intensity range; added or subtracted
+    irregularity: float  # how far waves move the outline, in radii; 0: ellipses
+    softness: float  # width of the outline, in radii
+
+    def __post_init__(self) -> None:
+        for name in ("count", "radius", "contrast"):
+            low, high = getattr(self, name)
+            if not 0 <= low <= high:
+                raise ValueError(f"{name} must be a range from 0 up, got {low} to {high}")
+        if not self.radius[0] > 0:
+            raise ValueError("radius must be above 0")
+        if not self.softness > 0:
+            raise ValueError(f"softness must be above 0, got {self.softness}")
+
+
+def add_noise(images: Images, config: NoiseConfig, intensity_range: tuple[float, float]) -> Images:
+    """Images with coarse noise; the grid lies elsewhere each time."""
+    low, high = intensity_range
+    spatial = images.shape[2:]
+    cell = max(1, min(spatial) // config.resolution)
+    # One cell more than fits, so that the grid can lie elsewhere each time, without a seam.
+    whole = [size + cell for size in spatial]
+    cells = [size // cell for size in whole]
+    noise = coarse_waves((*images.shape[:2], *whole), cells, images.device)
+    for axis, size in enumerate(spatial, start=2):
+        noise = noise.narrow(axis, int(torch.randint(cell, ())), size)
+    return (images + config.std * (high - low) * noise).clamp(low, high)
+
+
+def plant_lesions(
+    images: Images, config: LesionsConfig, intensity_range: tuple[float, float]
+) -> Images:
+    """Images with lesions in their tissue, brighter or darker in each channel by its own draw."""
+    low, high = intensity_range
+    tissue = images.amax(dim=1, keepdim=True) > low + AIR * (high - low)
+    planted = images
+    fewest, most = config.count
+    wanted = torch.randint(fewest, most + 1, (len(images),), device=images.device)
+    for number in range(most):
+        present = (number < wanted).view(-1, *[1] * (images.ndim - 1))
+        change = _contrasts(images, config, high - low) * blobs(tissue, config)
+        planted = planted + present * change
+    return planted.clamp(low, high)
+
+
+def blobs(tissue: Tensor, config: LesionsConfig) -> Maps:
+    """One soft irregular blob per image, 1 inside and 0 far outside, its centre in the tissue."""
+    spatial, device = tissue.shape[2:], tissue.device
+    offsets = _pixels(spatial, device) - _centres(tissue).unsqueeze(1)  # (batch, pixel, axis)
+    axes = _rotations(len(tissue), len(spatial), device)
+    turned = (offsets.unsqueeze(3) * axes.unsqueeze(1)).sum(dim=2)  # a product would be autocast
+    distances = (turned / _radii(tissue, config).unsqueeze(1)).norm(dim=2)
+    waves = coarse_waves(tuple(tissue.shape), [OUTLINE_CELLS] * len(spatial), device).flatten(1)
+    outline = 1 + config.irregularity * waves
+    inside: Tensor = torch.sigmoid((outline - distances) / config.softness)
+    blob: Tensor = inside * (distances < REACH)
+    return blob.view_as(tissue)
+
+
+def coarse_waves(shape: tuple[int, ...], cells: list[int], device: torch.device) -> Tensor:
+    """Gaussian noise of so many cells along each axis, enlarged to `shape`."""
+    noise = torch.randn(*shape[:2], *cells, device=device)
+    return functional.interpolate(noise, shape[2:], mode=LINEAR[len(cells)], align_corners=False)
+
+
+def _contrasts(images: Images, config: LesionsConfig, span: float) -> Tensor:
+    """What each lesion adds to each channel."""
+    shape = (*images.shape[:2], *[1] * (images.ndim - 2))
+    size = _between(*config.contrast, torch.rand(shape, device=images.device))
+    sign = torch.randint(2, shape, device=images.device) * 2 - 1
+    return span * sign * size
+
+
+def _centres(tissue: Tensor) -> Tensor:
+    """A pixel of each image's tissue (batch, axis); of the whole image where it has none."""
+    chances = tissue.flatten(1).float()
+    chances = torch.where(chances.any(dim=1, keepdim=True), chances, torch.ones_like(chances))
+    chosen = torch.multinomial(chances, 1).squeeze(1)
+    return _pixels(tissue.shape[2:], tissue.device)[chosen]
+
+
+def _radii(tissue: Tensor, config: LesionsConfig) -> Tensor:
+    """Along each axis, in pixels (batch, axis); as often from 2 to 4 as from 4 to 8."""
+    axes = tissue.ndim - 2
+    smallest, largest = map(math.log, config.radius)
+    share = _between(smallest, largest, torch.rand(len(tissue), axes, device=tissue.device)).exp()
+    return share * min(tissue.shape[2:])
+
+
+def _rotations(count: int, axes: int, device: torch.device) -> Tensor:
+    """Random orthogonal axes: the QR factor of gaussian numbers."""
+    rotations: Tensor = torch.linalg.qr(torch.randn(count, axes, axes, device=device)).Q
+    return rotations
+
+
+def _pixels(spatial: tuple[int, ...], device: torch.device) -> Tensor:
+    """The coordinates of each pixel, in the order of a flattened image (pixel, axis)."""
+    axes = [torch.arange(size, device=device, dtype=torch.float32) for size in spatial]
+    return torch.cartesian_prod(*axes)
+
+
+def _between(low: float, high: float, share: Tensor) -> Tensor:
+    return low + (high - low) * share

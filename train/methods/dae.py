@@ -1,0 +1,93 @@
+"""Denoising autoencoder: what it removes from an image is anomalous.
+
+Kascenas, Pugeault & O'Neil, MIDL 2022.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from train.corruption import LesionsConfig, NoiseConfig, add_noise, plant_lesions
+from train.methods.method import Findings, TrainingLoss
+from train.networks.unet import UNet, UNetShape
+from train.shapes import Images
+
+LOSSES = {"mse": functional.mse_loss, "l1": functional.l1_loss}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaeConfig:
+    """The numbers of one restorer and its fit."""
+
+    seed: int
+    device: str  # auto, cpu, cuda
+    devices: int  # data-parallel processes
+    precision: Literal["32-true", "bf16-mixed"]
+    intensity_range: tuple[float, float]  # of the images, black and white
+    corruption: Literal["noise", "lesions"]  # what it learns to remove
+    noise: NoiseConfig
+    lesions: LesionsConfig
+    width: int  # channels at full size
+    levels: int  # halvings
+    bottleneck: int  # channels at the smallest size
+    skips: bool  # shortcuts around the bottleneck: a U-Net
+    loss: Literal["mse", "l1"]
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    epochs: int
+    validate_every: int  # epochs
+
+    @property
+    def records(self) -> int:
+        return self.epochs
+
+
+class Dae(nn.Module):
+    """A U-Net that restores what was spoiled; evidence is image minus restored image."""
+
+    def __init__(self, config: DaeConfig, channels: int, image_size: tuple[int, ...]) -> None:
+        super().__init__()
+        self.config = config
+        shape = UNetShape(
+            channels=channels,
+            image_size=image_size,
+            width=config.width,
+            levels=config.levels,
+            bottleneck=config.bottleneck,
+            skips=config.skips,
+        )
+        self.network = UNet(shape)
+
+    def training_loss(self, images: Images) -> TrainingLoss:
+        """Mean difference between images and what is restored of them after they were spoiled."""
+        restored = self._restore(self._spoil(images)).float()
+        return TrainingLoss(LOSSES[self.config.loss](restored, images), {})
+
+    def findings(self, images: Images) -> Findings:
+        """Image minus restored image; no further parts."""
+        restored = self._restore(images)
+        return Findings(images - restored, restored, {})
+
+    def optimizers(self) -> dict[str, Optimizer]:
+        """Adam on everything."""
+        return {
+            "model": torch.optim.AdamW(
+                self.parameters(),
+                lr=self.config.learning_rate,
+                weight_decay=self.config.weight_decay,
+            )
+        }
+
+    def _spoil(self, images: Images) -> Images:
+        if self.config.corruption == "noise":
+            return add_noise(images, self.config.noise, self.config.intensity_range)
+        return plant_lesions(images, self.config.lesions, self.config.intensity_range)
+
+    def _restore(self, images: Images) -> Images:
+        restored: Tensor = self.network(images)
+        return restored

@@ -1,0 +1,151 @@
+"""DAGMM: where a mixture of healthy images' codes and redrawing errors is thin, it is anomalous.
+
+Zong et al., ICLR 2018.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from train.methods.method import Findings, TrainingLoss
+from train.networks.autoencoder import Decoder, Encoder, Shape
+from train.networks.gaussian_mixture import (
+    StoredMixture,
+    densities_of,
+    energies,
+    inverse_variances,
+    moments_of,
+)
+from train.shapes import Images, Latents, Memberships
+
+DISTANCES = 2  # relative Euclidean and cosine, beside the latent
+EPSILON = 1e-6  # of norms: a black image is at a distance of a number, not of NaN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DagmmConfig:
+    """The numbers of one DAGMM and its fit."""
+
+    seed: int
+    device: str  # auto, cpu, cuda
+    devices: int  # data-parallel processes
+    precision: Literal["32-true", "bf16-mixed"]
+    intensity_range: tuple[float, float]  # of the images, black and white
+    width: int  # channels after the first halving
+    latent: int  # 1 or 2: the mixture's covariances grow with its square
+    dropout: float  # of the autoencoder
+    components: int  # of the mixture
+    estimation_width: int
+    estimation_dropout: float
+    covariance_floor: float  # λ, added to every variance
+    energy_weight: float
+    penalty_weight: float  # of the inverse variances
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    epochs: int
+    validate_every: int  # epochs
+
+    @property
+    def records(self) -> int:
+        return self.epochs
+
+
+class Compressed(NamedTuple):
+    """An image in few numbers, and redrawn from some of them."""
+
+    reconstruction: Images
+    features: Latents  # the latent, relative Euclidean distance, cosine distance
+
+
+class Dagmm(nn.Module):
+    """Autoencoder, membership network and mixture; evidence is image minus reconstruction."""
+
+    def __init__(self, config: DagmmConfig, channels: int, image_size: tuple[int, ...]) -> None:
+        super().__init__()
+        self.config = config
+        shape = Shape(
+            channels=channels,
+            image_size=image_size,
+            width=config.width,
+            latent=config.latent,
+            dropout=config.dropout,
+        )
+        self.encoder = Encoder(shape)
+        self.decoder = Decoder(shape)
+        self.estimation = nn.Sequential(
+            nn.Linear(config.latent + DISTANCES, config.estimation_width),
+            nn.Tanh(),
+            nn.Dropout(config.estimation_dropout),
+            nn.Linear(config.estimation_width, config.components),
+            nn.Softmax(dim=1),
+        )
+        self.mixture = StoredMixture(config.components, config.latent + DISTANCES)
+
+    def training_loss(self, images: Images) -> TrainingLoss:
+        """Redrawing error (a sum over pixels, as in the paper), energy and penalty.
+
+        Energy is that under the mixture of these very images, through which the gradient flows;
+        what is stored serves `findings` only.
+        """
+        compressed = self._compress(images)
+        moments = moments_of(
+            compressed.features,
+            self.estimation(compressed.features),
+            self.config.covariance_floor,
+        )
+        errors = (images - compressed.reconstruction.float()).square().flatten(1).sum(dim=1)
+        terms = {
+            "reconstruction": errors.mean(),
+            "energy": energies(compressed.features, densities_of(moments)).mean().float(),
+            "penalty": inverse_variances(moments).float(),
+        }
+        total = (
+            terms["reconstruction"]
+            + self.config.energy_weight * terms["energy"]
+            + self.config.penalty_weight * terms["penalty"]
+        )
+        return TrainingLoss(total, terms)
+
+    def findings(self, images: Images) -> Findings:
+        """Image minus reconstruction, with the energy under the stored mixture."""
+        compressed = self._compress(images)
+        parts = {"energy": self.mixture(compressed.features)}
+        return Findings(images - compressed.reconstruction, compressed.reconstruction, parts)
+
+    def describe(self, images: Images) -> tuple[Latents, Memberships]:
+        """What a mixture is fitted to: features and soft memberships."""
+        features = self._compress(images).features
+        return features, self.estimation(features)
+
+    def store_mixture(self, features: Latents, memberships: Memberships) -> None:
+        """Take the mixture of these images, which should be the whole training set, for good."""
+        self.mixture.store(moments_of(features, memberships, self.config.covariance_floor))
+
+    def optimizers(self) -> dict[str, Optimizer]:
+        """Adam on everything."""
+        return {
+            "model": torch.optim.AdamW(
+                self.parameters(),
+                lr=self.config.learning_rate,
+                weight_decay=self.config.weight_decay,
+            )
+        }
+
+    def _compress(self, images: Images) -> Compressed:
+        latents = self.encoder(images)
+        reconstruction = self.decoder(latents)
+        features = [latents.float(), distances(images, reconstruction.float())]
+        return Compressed(reconstruction, torch.cat(features, dim=1))
+
+
+def distances(images: Images, reconstructions: Images) -> Latents:
+    """Relative Euclidean and cosine distance of each image to its reconstruction."""
+    first, second = images.flatten(1), reconstructions.flatten(1)
+    length, other = first.norm(dim=1), second.norm(dim=1)
+    relative = (first - second).norm(dim=1) / (length + EPSILON)
+    cosine = 1 - (first * second).sum(dim=1) / (length * other + EPSILON)
+    return torch.stack([relative, cosine], dim=1)

@@ -1,0 +1,89 @@
+"""U-Net: an image through halvings and back, with or without shortcuts around them."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from infer.errors import UnknownChoiceError
+from train.networks.autoencoder import (
+    BATCH_NORM,
+    CONV,
+    CONV_TRANSPOSE,
+    LEAK,
+    levels_for,
+    widths_for,
+)
+from train.shapes import Images
+
+POOL = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UNetShape:
+    """What a U-Net is cut for."""
+
+    channels: int
+    image_size: tuple[int, ...]  # powers of two
+    width: int  # channels at full size
+    levels: int  # halvings
+    bottleneck: int  # channels at the smallest size
+    skips: bool  # without them all passes through the bottleneck
+
+    def __post_init__(self) -> None:
+        most = levels_for(self.image_size)
+        if not 1 <= self.levels <= most:
+            raise UnknownChoiceError(
+                f"levels {self.levels} are not possible at image_size {list(self.image_size)}",
+                hint=f"use 1 to {most}",
+            )
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels at each size, from full to smallest."""
+        return [*widths_for(self.width, self.levels), self.bottleneck]
+
+
+class UNet(nn.Module):
+    """Images → images of the same shape, unbounded."""
+
+    def __init__(self, shape: UNetShape) -> None:
+        super().__init__()
+        dims, widths = len(shape.image_size), shape.widths
+        self.skips = shape.skips
+        before = [shape.channels, *widths]
+        self.downward = nn.ModuleList(_block(dims, *pair) for pair in pairwise(before))
+        self.halve = POOL[dims](2)
+        steps = list(pairwise(reversed(widths)))
+        self.doublings = nn.ModuleList(
+            CONV_TRANSPOSE[dims](wide, narrow, kernel_size=2, stride=2) for wide, narrow in steps
+        )
+        self.upward = nn.ModuleList(
+            _block(dims, narrow * (2 if shape.skips else 1), narrow) for _, narrow in steps
+        )
+        self.last = CONV[dims](shape.width, shape.channels, kernel_size=1)
+
+    def forward(self, images: Images) -> Images:
+        passed = [self.downward[0](images)]
+        for block in self.downward[1:]:
+            passed.append(block(self.halve(passed[-1])))
+        features: Tensor = passed.pop()
+        for double, block in zip(self.doublings, self.upward, strict=True):
+            features, beside = double(features), passed.pop()
+            features = block(torch.cat([features, beside], dim=1) if self.skips else features)
+        redrawn: Tensor = self.last(features)
+        return redrawn
+
+
+def _block(dims: int, before: int, after: int) -> nn.Module:
+    """Two convolutions."""
+    return nn.Sequential(*_conv(dims, before, after), *_conv(dims, after, after))
+
+
+def _conv(dims: int, before: int, after: int) -> list[nn.Module]:
+    return [
+        CONV[dims](before, after, kernel_size=3, padding=1, bias=False),
+        BATCH_NORM[dims](after),
+        nn.LeakyReLU(LEAK),
+    ]
