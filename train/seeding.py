@@ -1,6 +1,8 @@
 """Chance that can be repeated: seed every generator, put their state aside and bring it back."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -29,3 +31,14 @@ def restore_generators(states: dict[str, Tensor]) -> None:
     torch.set_rng_state(states["cpu"])
     if torch.cuda.is_available():
         torch.cuda.set_rng_state_all([state for name, state in states.items() if name != "cpu"])
+
+
+@contextmanager
+def chance_aside(seed: int) -> Iterator[None]:
+    """Draw from a chance of its own, always the same; outside, nothing has been drawn."""
+    states = generator_states()
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        restore_generators(states)

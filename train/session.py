@@ -1,23 +1,25 @@
-"""A fit under way: trained, watched, validated, put aside, brought back, and kept at its best."""
+"""A fit under way: trained, watched, validated, put aside, brought back, and kept."""
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from matplotlib.figure import Figure
 
 from train import checkpoint, plots, tracking
-from train.batches import Batches
-from train.paths import checkpoint_path, report_folder
+from train.batches import Batches, scale_of
+from train.keeper import Keeper, Kept
 from train.recipes import Recipe
 from train.scores import Scorer, ScoreRecipe
 from train.seeding import generator_states, restore_generators
 from train.task import Images, Task, metadata_of, params_of, tags_of
-from train.validation import Validation, as_tensor, findings_of, validate
+from train.validation import as_tensor, findings_of, validate, validate_each
 
 RESUME_SECONDS = 15.0  # between two writings of the resume file: what a kill costs at most
 WATCHES = 12  # grids of generated images over a fit
@@ -30,11 +32,6 @@ class Progress:
     """What a fit has learned so far, apart from the model's present weights."""
 
     history: list[dict[str, float]] = field(default_factory=list)
-    best: dict[str, torch.Tensor] = field(default_factory=dict)  # weights
-    best_score: str = ""  # name of the score recipe
-    best_value: float = float("-inf")  # AUROC, or −loss
-    best_loss: float = float("inf")  # decides between equal values
-    best_record: int = -1
     seconds: float = 0.0
     run_id: str = ""
 
@@ -50,6 +47,8 @@ class Session:
         model: Any,
         batches: Batches,
         images: Images,
+        keepers: Sequence[Keeper],
+        resume_path: Path,
     ) -> None:
         self.task = task
         self.recipe = recipe
@@ -57,9 +56,10 @@ class Session:
         self.model = model
         self.batches = batches
         self.images = images
+        self.keepers = keepers
+        self.resume_path = resume_path
         self.optimizers = model.optimizers()
         self.progress = Progress()
-        self.resume_path = checkpoint_path(task.study, task.method).with_suffix(".resume")
 
     def resume(self) -> None:
         """Bring back the state an interrupted fit of the same task left, if any."""
@@ -71,6 +71,8 @@ class Session:
             optimizer.load_state_dict(state["optimizers"][name])
         self.batches.waiting = state["waiting"]
         self.progress = Progress(**state["progress"])
+        for keeper in self.keepers:
+            keeper.resume(state["keepers"][keeper.name])
         restore_generators(state["generators"])
         print(f"{self.task.method}: goes on at record {len(self.progress.history)}")
 
@@ -82,20 +84,22 @@ class Session:
             "optimizers": {name: it.state_dict() for name, it in self.optimizers.items()},
             "waiting": self.batches.waiting,
             "progress": {name: getattr(self.progress, name) for name in names},
+            "keepers": {keeper.name: keeper.put_aside() for keeper in self.keepers},
             "generators": generator_states(),
         }
         checkpoint.save_resume(self.resume_path, state, self.task.fingerprint)
 
-    def open_run(self) -> tracking.Run:
-        """The MLflow run of this fit: the first process's only."""
+    def open_run(self, name: str, *, parent: str) -> tracking.Run:
+        """The MLflow run of this fit, below `parent` if one is given: the first process's only."""
         if not self.fabric.is_global_zero:
             return tracking.SilentRun()
         task = self.task
         run = tracking.start(
             task.study,
-            task.method,
+            name,
             params=params_of(task) | self.images.counts,
             tags=tags_of(task),
+            parent=parent,
             resume=self.progress.run_id,
         )
         self.progress.run_id = run.id
@@ -104,6 +108,8 @@ class Session:
     def run_records(self, run: tracking.Run) -> None:
         """Train to the end, looking at the validation images now and then."""
         done, total = len(self.progress.history), self.task.config.records
+        if self._has_stalled(done - 1):
+            return
         started = saved = time.monotonic()
         before = self.progress.seconds
         fitting = self.recipe.fit(
@@ -114,6 +120,7 @@ class Session:
             last = step == total - 1
             if record.candidate and ((step + 1) % self.task.config.validate_every == 0 or last):
                 metrics |= self._validate(step)
+            last = last or self._has_stalled(step)
             if step % max(1, total // WATCHES) == 0 or last:
                 metrics |= self._watch(run, step)
             self.progress.history.append(metrics)
@@ -124,113 +131,149 @@ class Session:
                 self.put_aside()
                 saved = time.monotonic()
                 print(f"{self.task.method}: record {step + 1} of {total}", _words(metrics))
+            if last:
+                break
+
+    def _has_stalled(self, step: int) -> bool:
+        """Whether the best look is too long ago, where a config says when to lose patience.
+
+        For methods whose learning rate does not run towards the last record.
+        """
+        patience = getattr(self.task.config, "patience", 0)  # records
+        best = max((it.kept.record for it in self.keepers if it.kept), default=step)
+        return 0 < patience <= step - best
 
     def _validate(self, step: int) -> dict[str, float]:
-        """Score the validation images; keep the weights if none were better."""
-        states = generator_states()  # looking must not change what is drawn next
-        seen = validate(self.model, self.task.scores, self.images.validation, self.images.abnormal)
-        restore_generators(states)
-        name, value = _choose(seen)
-        if (value, -seen.loss) > (self.progress.best_value, -self.progress.best_loss):
-            self.progress.best = {
-                key: tensor.detach().cpu().clone()
-                for key, tensor in self.model.state_dict().items()
-            }
-            self.progress.best_score, self.progress.best_value = name, value
-            self.progress.best_loss, self.progress.best_record = seen.loss, step
-        metrics = {f"auroc_{name}": value for name, value in seen.auroc.items()}
-        if metrics:
-            metrics["validation_auroc"] = max(seen.auroc.values())
-        return {"validation_loss": seen.loss, **metrics}
+        """Let every keeper look at its own validation images."""
+        looks = validate_each(
+            self.model,
+            self.task.scores,
+            self.images.validation,
+            self.images.abnormal,
+            [keeper.rows for keeper in self.keepers],
+        )
+        weights = {
+            key: tensor.detach().cpu().clone() for key, tensor in self.model.state_dict().items()
+        }
+        metrics: dict[str, float] = {}
+        for keeper, seen in zip(self.keepers, looks, strict=True):
+            keeper.look(seen, weights, step)
+            of = "" if len(self.keepers) == 1 else f"_{keeper.name}"
+            metrics |= {f"auroc_{name}{of}": value for name, value in seen.auroc.items()}
+            if seen.auroc:
+                metrics[f"validation_auroc{of}"] = max(seen.auroc.values())
+            metrics[f"validation_loss{of}"] = seen.loss
+        return metrics
 
     def _watch(self, run: tracking.Run, step: int) -> dict[str, float]:
         """What the method wants watched: figures, and grids for the run's pictures."""
         config = self.task.config
         trained = as_tensor(self.images.train[:WATCHED], config.intensity_range, self.fabric.device)
-        seen = self.recipe.watch(self.model, trained)
+        watched = (
+            self.images.validation[_shown(self.images.abnormal)]
+            if self.recipe.supervised
+            else scale_of(config).standardised(trained)
+        )
+        seen = self.recipe.watch(self.model, watched)
         for name, images in seen.grids.items():
             run.picture(plots.grid(images, config.intensity_range), f"{name}/{step + 1:05d}")
         return seen.metrics
 
-    def keep(self, run: tracking.Run) -> None:
-        """Write the best weights, the metrics and the pictures; the resume file has served."""
-        self.model.load_state_dict(self.progress.best)
+    def keep(self, run: tracking.Run, keeper: Keeper, path: Path) -> dict[str, Any]:
+        """Write a keeper's weights to `path`, log its pictures, and return what is known of it."""
+        kept = _kept(keeper)
+        self.model.load_state_dict(kept.weights)
+        result = result_of(self.progress, kept)
         if not self.fabric.is_global_zero:
-            return
-        self._draw(run)
-        result = result_of(self.progress)
-        path = checkpoint_path(self.task.study, self.task.method)
-        metadata = metadata_of(
-            self.task, run_id=run.id, score=self.progress.best_score, validation=result
-        )
-        checkpoint.save(path, self.progress.best, metadata)
-        report = report_folder(self.task.study, "fit") / f"{self.task.method}.json"
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text(json.dumps(result, indent=2) + "\n")
+            return result
+        of = "" if len(self.keepers) == 1 else f"{keeper.name}/"
+        for name, figure in self._pictures(keeper, kept).items():
+            run.picture(figure, f"{of}{name}")
+        metadata = metadata_of(self.task, run_id=run.id, score=kept.score, validation=result)
+        checkpoint.save(path, kept.weights, metadata)
         numbers = {f"kept_{name}": it for name, it in result.items() if not isinstance(it, str)}
-        run.log(numbers, self.task.config.records)
-        self.resume_path.unlink(missing_ok=True)
+        run.log({f"{of}{name}": it for name, it in numbers.items()}, self.task.config.records)
         print(f"{self.task.method}: {path}", json.dumps(result))
+        return result
 
-    def _draw(self, run: tracking.Run) -> None:
-        """The kept model's pictures."""
-        recipe = self.task.scores[self.progress.best_score]
-        low_high = self.task.config.intensity_range
-        seen = validate(
-            self.model,
-            {self.progress.best_score: recipe},
-            self.images.validation,
-            self.images.abnormal,
-        )
-        scores = seen.scores[self.progress.best_score]
-        run.picture(_reconstructions(self.model, recipe, self.images, low_high), "reconstructions")
-        names = sorted({name for record in self.progress.history for name in record})
+    def forget(self) -> None:
+        """Remove the resume file: it has served."""
+        if self.fabric.is_global_zero:
+            self.resume_path.unlink(missing_ok=True)
+
+    def _pictures(self, keeper: Keeper, kept: Kept) -> dict[str, Figure]:
+        """What the kept model redraws and how its validation scores part, and the fit's curves."""
+        recipe = {kept.score: self.task.scores[kept.score]}
+        images, abnormal = self.images.validation[keeper.rows], self.images.abnormal[keeper.rows]
+        seen = validate(self.model, recipe, images, abnormal)
+        scores = seen.scores[kept.score]
+        history = self.progress.history
+        names = sorted({name for record in history for name in record})
         losses = [name for name in names if "auroc" not in name and "distance" not in name]
-        run.picture(plots.curves(self.progress.history, losses, "losses"), "losses")
+        redrawn = _reconstructions(
+            self.model, recipe[kept.score], images, abnormal, self.task.config
+        )
+        pictures = {
+            "reconstructions": redrawn,
+            "losses": plots.curves(history, losses, "losses"),
+        }
         if seen.auroc:
-            auroc = seen.auroc[self.progress.best_score]
-            run.picture(plots.roc(scores, self.images.abnormal, auroc), "roc")
-            run.picture(plots.f1_over_threshold(scores, self.images.abnormal), "f1")
-            run.picture(plots.histogram(scores, self.images.abnormal), "scores")
             areas = [name for name in names if name.startswith("auroc_")]
-            run.picture(plots.curves(self.progress.history, areas, "validation AUROC"), "auroc")
+            pictures |= {
+                "roc": plots.roc(scores, abnormal, seen.auroc[kept.score]),
+                "f1": plots.f1_over_threshold(scores, abnormal),
+                "scores": plots.histogram(scores, abnormal),
+                "auroc": plots.curves(history, areas, "validation AUROC"),
+            }
+        return pictures
 
 
-def result_of(progress: Progress) -> dict[str, Any]:
+def result_of(progress: Progress, kept: Kept) -> dict[str, Any]:
     """The metrics of a fit: of the kept model, the losses of the last record, and the time."""
-    kept = progress.history[progress.best_record]
-    losses = {name: value for name, value in progress.history[-1].items() if "loss" in name}
+    losses = {
+        name: value
+        for name, value in progress.history[-1].items()
+        if "loss" in name and not name.startswith("validation_loss_")
+    }
     return {
-        "score": progress.best_score,
-        "record": progress.best_record + 1,
+        "score": kept.score,
+        "record": kept.record + 1,
         "records": len(progress.history),
-        "validation_loss": kept["validation_loss"],
-        **({"validation_auroc": progress.best_value} if "validation_auroc" in kept else {}),
+        "validation_loss": kept.loss,
+        **({} if kept.auroc is None else {"validation_auroc": kept.auroc}),
         **{f"final_{name}": value for name, value in losses.items()},
         "fit_seconds": round(progress.seconds, 1),
     }
 
 
-def _choose(seen: Validation) -> tuple[str, float]:
-    """The best score recipe and its worth; without abnormal images, the first and −loss."""
-    if not seen.auroc:
-        return next(iter(seen.scores)), -seen.loss
-    name = max(seen.auroc, key=lambda name: seen.auroc[name])
-    return name, seen.auroc[name]
+def _kept(keeper: Keeper) -> Kept:
+    if keeper.kept is None:
+        raise RuntimeError(f"keeper {keeper.name} saw no record: the last one must be a candidate")
+    return keeper.kept
 
 
 def _reconstructions(
-    model: Any, recipe: ScoreRecipe, images: Images, intensity_range: tuple[float, float]
+    model: Any,
+    recipe: ScoreRecipe,
+    images: torch.Tensor,
+    abnormal: np.ndarray,
+    config: Any,
 ) -> Figure:
     """The same validation images for every fit of a study: the first normal and abnormal ones."""
-    abnormal = torch.from_numpy(images.abnormal)
-    half = SHOWN // 2
-    shown = torch.cat([images.validation[~abnormal][:half], images.validation[abnormal][:half]])
+    scale = scale_of(config)
+    shown = images[_shown(abnormal)]
     found = findings_of(model, shown)
     maps = Scorer(recipe)(found).anomaly_map
-    redrawn = shown - found.evidence if found.reconstruction is None else found.reconstruction
-    first, second, third = (it.float().cpu().numpy() for it in (shown, redrawn, maps))
-    return plots.reconstructions(first, second, third, intensity_range)
+    ranged, redrawn = scale.undone(shown), found.reconstruction
+    redrawn = ranged - found.evidence if redrawn is None else scale.undone(redrawn)
+    seen, expected, found_maps = (it.float().cpu().numpy() for it in (ranged, redrawn, maps))
+    return plots.reconstructions(seen, expected, found_maps, config.intensity_range)
+
+
+def _shown(abnormal: np.ndarray) -> np.ndarray:
+    """Rows of the first normal and the first abnormal images."""
+    half = SHOWN // 2
+    return np.concatenate([np.flatnonzero(it)[:half] for it in (~abnormal, abnormal)])
 
 
 def _words(metrics: Mapping[str, float]) -> str:

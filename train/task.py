@@ -26,6 +26,7 @@ class Task:
     channels: int
     image_size: tuple[int, int]
     data_hash: str
+    shared: str  # hash of the networks taken over from another fit; "" for none
 
     @property
     def fingerprint(self) -> str:
@@ -38,13 +39,15 @@ class Images:
     """The images a fit may see."""
 
     train: np.ndarray
-    validation: torch.Tensor  # in the method's range, on its device
+    train_abnormal: np.ndarray  # which of them; none, but for methods that learn from labels
+    validation: torch.Tensor  # as the model takes them, on its device
     abnormal: np.ndarray  # which of the validation images
 
     @property
     def counts(self) -> dict[str, int]:
         return {
             "train_images": len(self.train),
+            "train_abnormal": int(self.train_abnormal.sum()),
             "validation_normal": int((~self.abnormal).sum()),
             "validation_abnormal": int(self.abnormal.sum()),
         }
@@ -85,6 +88,7 @@ def metadata_of(
         "channels": str(task.channels),
         "image_size": json.dumps(task.image_size),
         "data_hash": task.data_hash,
+        "shared": task.shared,
         "seed": str(task.config.seed),
         "validation": json.dumps(validation),
         "git_commit": git.commit,

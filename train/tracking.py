@@ -29,6 +29,7 @@ FLUSH_SECONDS = 5.0  # metrics wait this long: one transaction for many epochs
 METRICS_AT_ONCE = 1000  # MLflow's limit for one request
 SYSTEM_SECONDS = 5.0  # between looks at processor and memory
 LONGEST_PARAM = 6000  # characters, MLflow's limit
+PARENT_TAG = "mlflow.parentRunId"  # what MLflow's pages nest runs by
 
 
 @runtime_checkable
@@ -146,19 +147,21 @@ def start(
     *,
     params: Mapping[str, Any],
     tags: Mapping[str, str],
+    parent: str = "",
     resume: str = "",
 ) -> MlflowRun:
-    """Begin a run in the study's experiment, or go on with the run `resume`."""
+    """Begin a run in the study's experiment, below `parent`, or go on with the run `resume`."""
     client = open_client()
     if resume and _exists(client, resume):
         client.update_run(resume, status="RUNNING")
         return MlflowRun(client, resume)
     run = client.create_run(_experiment(client, study), run_name=method)
     run_id = str(run.info.run_id)
+    below = {PARENT_TAG: parent} if parent else {}
     client.log_batch(
         run_id,
         params=[Param(name, str(value)[:LONGEST_PARAM]) for name, value in params.items()],
-        tags=[RunTag(name, value) for name, value in (dict(tags) | _dvc_tags()).items()],
+        tags=[RunTag(name, value) for name, value in (dict(tags) | below | _dvc_tags()).items()],
         synchronous=True,
     )
     return MlflowRun(client, run_id)

@@ -1,6 +1,6 @@
 """What a model is worth on the validation images, under every score recipe it can follow."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,42 +11,91 @@ from sklearn.metrics import roc_auc_score
 from infer.shapes import Images as ImageArray
 from infer.shapes import Scores as ScoreArray
 from train.batches import to_range
-from train.methods.method import Findings
+from train.methods.method import Findings, LabelledModel
 from train.scores import Scorer, ScoreRecipe, candidates
+from train.seeding import chance_aside
 
 BATCH = 128  # images at a time: a matter of memory only
+SEED = 0  # of the noise in a validation loss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
     """One look at the validation images."""
 
-    loss: float  # of the normal images
+    loss: float  # of the normal images; where a method learns from labels, of all
     scores: dict[str, ScoreArray]  # by score recipe
     auroc: dict[str, float]  # by score recipe; empty where no image is abnormal
 
 
-@torch.inference_mode()
 def validate(
     model: Any,
     recipes: Mapping[str, ScoreRecipe],
     images: torch.Tensor,
     abnormal: np.ndarray,
 ) -> Validation:
-    """Score validation images, already in the method's range, in eval mode and full precision.
+    """One look at all validation images; see `validate_each`."""
+    (seen,) = validate_each(model, recipes, images, abnormal, [np.arange(len(abnormal))])
+    return seen
 
-    Full precision, because that is what is exported.
+
+@torch.inference_mode()
+def validate_each(
+    model: Any,
+    recipes: Mapping[str, ScoreRecipe],
+    images: torch.Tensor,
+    abnormal: np.ndarray,
+    subsets: Sequence[np.ndarray],
+) -> list[Validation]:
+    """What one look says of each subset of rows: every image is scored once.
+
+    Images are already in the method's range. In eval mode and full precision, because that is what
+    is exported. A loss that draws noise draws the same at every look, so that looks compare, and
+    the fit's own chance is left alone.
     """
     model.eval()
     findings = findings_of(model, images)
     able = candidates(recipes, findings.parts)
     scores = {name: Scorer(recipe)(findings).score.cpu().numpy() for name, recipe in able.items()}
-    normal = images[torch.from_numpy(~abnormal)]
-    loss = float(model.training_loss(normal[:BATCH]).total)
+    learns_labels = isinstance(model, LabelledModel)
+    losses: dict[bytes, float] = {}
+    seen = []
+    for rows in subsets:
+        counted = rows if learns_labels else rows[~abnormal[rows]]
+        if (key := counted.tobytes()) not in losses:
+            losses[key] = _loss(model, images, findings, abnormal, counted)
+        own = {name: values[rows] for name, values in scores.items()}
+        auroc = _auroc(own, abnormal[rows])
+        seen.append(Validation(loss=losses[key], scores=own, auroc=auroc))
+    return seen
+
+
+def _loss(
+    model: Any, images: torch.Tensor, findings: Findings, abnormal: np.ndarray, rows: np.ndarray
+) -> float:
+    """Of the images at `rows`."""
+    chosen = torch.from_numpy(rows)
+    if isinstance(model, LabelledModel):
+        truth = torch.from_numpy(abnormal[rows]).to(images.device)
+        return float(model.loss_of(_at(findings, chosen), truth))
+    with chance_aside(SEED):
+        return float(model.training_loss(images[chosen[:BATCH]]).total)
+
+
+def _at(findings: Findings, rows: torch.Tensor) -> Findings:
+    """The findings of some of the images."""
+    redrawn = findings.reconstruction
+    return Findings(
+        findings.evidence[rows],
+        None if redrawn is None else redrawn[rows],
+        {name: part[rows] for name, part in findings.parts.items()},
+    )
+
+
+def _auroc(scores: Mapping[str, ScoreArray], abnormal: np.ndarray) -> dict[str, float]:
     if not abnormal.any() or abnormal.all():
-        return Validation(loss=loss, scores=scores, auroc={})
-    auroc = {name: float(roc_auc_score(abnormal, values)) for name, values in scores.items()}
-    return Validation(loss=loss, scores=scores, auroc=auroc)
+        return {}
+    return {name: float(roc_auc_score(abnormal, values)) for name, values in scores.items()}
 
 
 @torch.inference_mode()

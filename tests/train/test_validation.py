@@ -57,3 +57,28 @@ def test_findings_do_not_depend_on_how_images_are_divided(monkeypatch):
     parts = validation.findings_of(Zero(), images)
     assert torch.equal(whole.evidence, parts.evidence)
     assert torch.equal(whole.reconstruction, parts.reconstruction)
+
+
+def test_each_subset_is_seen_as_if_the_other_images_did_not_exist():
+    images, abnormal = bright_last(8, 3)
+    images[0], images[7] = 0.9, 0.1
+    rows = np.array([1, 2, 6])
+    (_, seen) = validation.validate_each(Zero(), RECIPES, images, abnormal, [np.arange(8), rows])
+    alone = validation.validate(Zero(), RECIPES, images[rows], abnormal[rows])
+    np.testing.assert_array_equal(seen.scores["plain"], alone.scores["plain"])
+    assert (seen.loss, seen.auroc) == (alone.loss, alone.auroc)
+
+
+class Noisy(Zero):
+    """Its loss draws noise."""
+
+    def training_loss(self, images):
+        return TrainingLoss(torch.rand(()) + images.mean(), {})
+
+
+def test_looking_draws_the_same_noise_every_time_and_none_of_the_fits_own():
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    looks = [validation.validate(Noisy(), RECIPES, *bright_last(8, 3)).loss for _ in range(2)]
+    assert looks[0] == looks[1]
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,162 @@
+"""One fit from its task: device, model, batches and keepers, run to its end."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from infer.shapes import Images as ImageArray
+from train import tracking
+from train.augment import Augmentation, AugmentConfig
+from train.batches import Batches, scale_of
+from train.data import DataConfig, load_images
+from train.keeper import Keeper
+from train.params import BadParamsError, Params
+from train.recipes import find
+from train.scores import ScoreRecipe
+from train.seeding import seed_everything
+from train.session import Session
+from train.shared_networks import Weights, hash_of, load_shared, share
+from train.task import Images, Task
+from train.validation import as_tensor
+
+
+def shared_of(params: Params, method: str, data_hash: str, *, folder: Path) -> Weights:
+    """The networks that a variant takes over from the fit of its method; {} for none.
+
+    Args:
+        folder: where the fit of that method left its checkpoint, under its name.
+
+    Raises:
+        BadParamsError: the variant's block does not name its method.
+        BadModelError: the method has not been fitted, or to other data.
+    """
+    networks = find(method).shared
+    if not networks:
+        return {}
+    if not (of := params.of("fit", method)):
+        raise BadParamsError(
+            f"{params.path}: fit.{method} lacks `of`",
+            hint=f"name the method whose {' and '.join(networks)} it shares",
+        )
+    return load_shared(folder / f"{of}.safetensors", networks, data_hash=data_hash)
+
+
+def task_of(params: Params, method: str, data_hash: str, shared: Weights) -> Task:
+    """What a params file asks for, on this data."""
+    data = params.block(DataConfig, "data")
+    return Task(
+        study=params.study,
+        method=method,
+        config=params.block(find(method).config, "fit", method),
+        augment=params.block(AugmentConfig, "augment"),
+        scores=params.blocks(ScoreRecipe, "scores"),
+        channels=data.channels,
+        image_size=data.image_size,
+        data_hash=data_hash,
+        shared=hash_of(shared),
+    )
+
+
+def training_images(study: str, method: str) -> tuple[ImageArray, np.ndarray]:
+    """The prepared images a method may train on, and which of them are abnormal.
+
+    Raises:
+        BadParamsError: it learns from labels, and no training image is abnormal.
+    """
+    images, abnormal = load_images(study, "train")
+    if not find(method).supervised:
+        return images[~abnormal], abnormal[~abnormal]
+    if not abnormal.any():
+        raise BadParamsError(
+            f"{method} learns from labels, but no training image of study {study!r} is abnormal",
+            hint="divide the study with `abnormals: folds` in its block split",
+        )
+    return images, abnormal
+
+
+@contextmanager
+def fitted(
+    task: Task,
+    *,
+    shared: Weights,
+    train: np.ndarray,
+    train_abnormal: np.ndarray,
+    validation: np.ndarray,
+    abnormal: np.ndarray,
+    keepers: Sequence[Keeper],
+    resume_path: Path,
+    run_name: str,
+    parent_run: str,
+) -> Iterator[tuple[Session, tracking.Run]]:
+    """The session of a fit that has run to its end, and its run, open for what is yet to be told.
+
+    It goes on where an equal fit was interrupted; whatever is raised inside fails the run.
+
+    Args:
+        shared: networks that it takes over from another fit.
+        train: prepared images, as `validation`.
+        train_abnormal: which of the training images: none, but for methods that learn from labels.
+        abnormal: which of the validation images.
+    """
+    recipe, config = find(task.method), task.config
+    fabric = open_fabric(config)
+    seed_everything(config.seed)
+    model = recipe.model(config, task.channels, task.image_size)
+    share(model, shared, recipe.shared)
+    model = model.to(fabric.device, memory_format=torch.channels_last)
+    seed_everything(config.seed + fabric.global_rank)  # equal weights, different batches
+    batches = Batches(
+        train,
+        config.batch_size // fabric.world_size,
+        change=Augmentation(task.augment, task.channels),
+        intensity_range=config.intensity_range,
+        device=fabric.device,
+        abnormal=train_abnormal,
+        scale=scale_of(config),
+    )
+    images = Images(
+        train=train,
+        train_abnormal=train_abnormal,
+        validation=scale_of(config).standardised(
+            as_tensor(validation, config.intensity_range, fabric.device)
+        ),
+        abnormal=abnormal,
+    )
+    session = Session(task, recipe, fabric, model, batches, images, keepers, resume_path)
+    session.resume()
+    run = session.open_run(run_name, parent=parent_run)
+    try:
+        session.run_records(run)
+        yield session, run
+    except BaseException:
+        run.finish("FAILED")
+        raise
+    run.finish()
+
+
+def open_fabric(config: Any) -> Fabric:
+    """Device, precision and processes; each process goes on from here by itself.
+
+    Raises:
+        BadParamsError: this machine lacks the device, or the batch cannot be shared out.
+    """
+    if config.batch_size % config.devices:
+        raise BadParamsError(
+            f"batch_size {config.batch_size} cannot be shared by {config.devices} processes",
+            hint="make it a multiple of devices",
+        )
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise BadParamsError("device cuda is not available here", hint="use device: auto")
+    fabric = Fabric(
+        accelerator=config.device,
+        devices=config.devices,
+        strategy="ddp" if config.devices > 1 else "auto",
+        precision=config.precision,
+    )
+    fabric.launch()
+    return fabric

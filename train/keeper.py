@@ -1,0 +1,85 @@
+"""A keeper: by its own rule, and from its own validation images alone, the best state of a fit.
+
+One fit may serve several: under the `study` protocol one per half of the abnormal images, under
+the `blind` one a keeper that sees none.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from torch import Tensor
+
+from train.validation import Validation
+
+Rule = Literal["auroc", "loss", "last"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Kept:
+    """What a keeper holds: weights, the score recipe chosen with them, and why they were kept."""
+
+    weights: dict[str, Tensor]
+    score: str  # name of the score recipe
+    value: float  # what the rule maximises
+    loss: float  # decides between equal values
+    auroc: float | None  # of the chosen recipe; None: no abnormal image was seen
+    record: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Keeper:
+    """Keeps by `rule` what is best on the validation images at `rows`.
+
+    Without an abnormal image among them, `auroc` falls back to `loss`.
+    """
+
+    name: str
+    rule: Rule
+    score: str  # the recipe to keep to; empty: the best of each look by AUROC, or the first
+    rows: np.ndarray  # of the validation images
+    kept: Kept | None = None
+
+    def look(self, seen: Validation, weights: Mapping[str, Tensor], record: int) -> None:
+        """Keep these weights if the rule prefers them to what is kept.
+
+        Args:
+            seen: the look at this keeper's own rows.
+            weights: copies; keepers that keep the same look share them.
+        """
+        score = self.score or _best(seen)
+        value = self._value(seen, score, record)
+        if self.kept is None or (value, -seen.loss) > (self.kept.value, -self.kept.loss):
+            self.kept = Kept(
+                weights=dict(weights),
+                score=score,
+                value=value,
+                loss=seen.loss,
+                auroc=seen.auroc.get(score),
+                record=record,
+            )
+
+    def _value(self, seen: Validation, score: str, record: int) -> float:
+        if self.rule == "last":
+            return record
+        if self.rule == "loss" or not seen.auroc:
+            return -seen.loss
+        return seen.auroc[score]
+
+    def put_aside(self) -> dict[str, Any] | None:
+        """What is kept, as tensors, numbers and strings."""
+        if self.kept is None:
+            return None
+        return {name: getattr(self.kept, name) for name in Kept.__dataclass_fields__}
+
+    def resume(self, state: Mapping[str, Any] | None) -> None:
+        """Go on from what `put_aside` said."""
+        self.kept = None if state is None else Kept(**state)
+
+
+def _best(seen: Validation) -> str:
+    """The recipe with the highest AUROC; where nothing is abnormal, the first."""
+    if not seen.auroc:
+        return next(iter(seen.scores))
+    return max(seen.auroc, key=lambda name: seen.auroc[name])
