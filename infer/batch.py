@@ -18,6 +18,7 @@ from infer.executors.local import LocalExecutor
 from infer.interruption import Interruption
 from infer.journal import Entry
 from infer.manifest import Manifest, Threshold
+from infer.memory import keep_freed_memory
 from infer.output_names import is_volume, mask_names, overlay_names
 from infer.progress import Progress
 from infer.providers import Device
@@ -275,10 +276,11 @@ def _until(interruption: Interruption, chunks: Iterable[list[Task]]) -> Iterator
 
 
 def _ready(worker: Worker) -> Callable[[Sequence[Task]], list[Row | Entry]]:
-    """The worker, in a process where OpenCV adds no threads to ours."""
+    """The worker, in a process where OpenCV adds no threads to ours and memory is kept."""
     import cv2
 
     cv2.setNumThreads(1)
+    keep_freed_memory()
     return worker
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from infer.errors import UnreadableScanError
 from infer.intensity import Intensity, rescale
 from infer.manifest import Manifest
-from infer.masking import count_lesions, mask_above, peak
+from infer.masking import lesions_above, peak
 from infer.resizing import to_image_size, to_slice_size
 from infer.scoring import scan_score
 from infer.shapes import AnomalyMap, ImageGroups, Images, Maps, Mask, Scores, Voxels
@@ -158,7 +158,7 @@ def finding_of(
     highest, peak_value = peak(anomaly_map)
     if not np.isfinite(peak_value):
         raise UnreadableScanError("the model gave an anomaly map that is not finite for it")
-    mask = mask_above(
+    mask, lesions = lesions_above(
         anomaly_map, manifest.map_threshold.value, manifest.postprocessing, manifest.plane
     )
     return Finding(
@@ -171,7 +171,7 @@ def finding_of(
         reconstruction=outputs.reconstruction,
         peak=highest,
         peak_value=peak_value,
-        lesions=count_lesions(mask),
+        lesions=lesions,
     )
 
 

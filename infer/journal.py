@@ -4,12 +4,12 @@ A scan is done if its line names the same model and options (`key`), the same in
 outputs that still exist as they were written. Anything else is done again.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from infer.digest import digest, digest_of
 from infer.report_csv import Row, row_from
 from infer.writers.atomic import write_bytes
 
@@ -21,20 +21,6 @@ class Entry(NamedTuple):
     content: str  # digest of the scan's file
     outputs: dict[str, str]  # file relative to the output folder → its digest
     row: Row
-
-
-def digest(data: bytes) -> str:
-    """What tells one content from another."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def digest_of(path: Path) -> str:
-    """The digest of a file; empty if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
 
 
 def key_of(**shaping: Any) -> str:

@@ -1,6 +1,7 @@
 """Anomaly map → mask: threshold, closing, small components, lesions."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,9 +18,16 @@ class Postprocessing:
     smallest_lesion_px: int  # smaller components are dropped; voxels for volumes
 
 
-def mask_above(
+class Lesions(NamedTuple):
+    """What is anomalous of a scan."""
+
+    mask: Mask
+    components: int
+
+
+def lesions_above(
     anomaly_map: AnomalyMap, threshold: float, postprocessing: Postprocessing, plane: Plane
-) -> Mask:
+) -> Lesions:
     """Voxels above `threshold`, closed in each slice, without components that are too small.
 
     Voxels that touch by a face, an edge or a corner are one component (8 neighbours in a
@@ -27,17 +35,10 @@ def mask_above(
     """
     mask = anomaly_map > np.float32(threshold)
     if not mask.any():
-        return mask
+        return Lesions(mask, 0)
     if postprocessing.closing_radius_px > 0:
         mask = _close(mask, postprocessing.closing_radius_px, plane)
-    if postprocessing.smallest_lesion_px > 1:
-        mask = _drop_small(mask, at_least=postprocessing.smallest_lesion_px)
-    return mask
-
-
-def count_lesions(mask: Mask) -> int:
-    """Number of components (8 neighbours in a picture, 26 in a volume)."""
-    return _components(mask)[1] if mask.any() else 0
+    return _without_small(mask, at_least=postprocessing.smallest_lesion_px)
 
 
 def peak(anomaly_map: AnomalyMap) -> tuple[tuple[int, ...], float]:
@@ -52,45 +53,41 @@ def _close(mask: Mask, radius: int, plane: Plane) -> Mask:
     slices = to_slices(mask[np.newaxis], plane)[:, 0]
     closed = np.zeros(slices.shape, bool)
     for source, target in zip(slices, closed, strict=True):
-        if source.any():
-            padded = np.pad(source.view(np.uint8), radius)
-            whole = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)
-            target[...] = whole[radius:-radius, radius:-radius]
+        # Closing by a convex shape adds nothing beyond what bounds the lesions.
+        box = _bounds(source)
+        inside = np.ascontiguousarray(source[box]).view(np.uint8)
+        padded = cv2.copyMakeBorder(inside, radius, radius, radius, radius, cv2.BORDER_CONSTANT)
+        whole = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)
+        target[box] = whole[radius:-radius, radius:-radius]
     return from_slices(closed, plane, spatial=mask.shape)
 
 
-def _drop_small(mask: Mask, *, at_least: int) -> Mask:
-    if mask.ndim == 2:
-        return _drop_small_in_picture(mask, at_least)
-    labels, _ = _components(mask)
-    kept = np.bincount(labels.ravel()) >= at_least
-    kept[0] = False  # the background
-    return np.asarray(kept[labels])
+def _without_small(mask: Mask, *, at_least: int) -> Lesions:
+    """Sizes are counted where the mask is, not over the whole scan: several times faster."""
+    box = _bounds(mask) if mask.ndim == 2 else (slice(None),) * mask.ndim
+    inside = np.array(mask[box])
+    labels, count = _components(inside)
+    at = np.flatnonzero(inside)
+    label_at = labels.reshape(-1)[at]
+    small = np.bincount(label_at, minlength=count + 1) < at_least
+    inside.reshape(-1)[at[small[label_at]]] = False
+    kept = np.zeros(mask.shape, bool)
+    kept[box] = inside
+    return Lesions(kept, count - int(small[1:].sum()))
 
 
-def _drop_small_in_picture(mask: Mask, at_least: int) -> Mask:
-    # Sizes are counted where the mask is, not over the whole picture: several times faster.
-    left, top, width, height = cv2.boundingRect(_as_picture(mask))
-    box = slice(top, top + height), slice(left, left + width)
-    labels, count = _components(mask[box])
-    kept = np.bincount(labels[mask[box]], minlength=count + 1) >= at_least
-    if kept[1:].all():
-        return mask
-    mask = mask.copy()
-    mask[box] &= kept[labels]
-    return mask
+def _bounds(mask: Mask) -> tuple[slice, slice]:
+    """The rows and columns of a picture between which all of its mask lies."""
+    left, top, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
+    return slice(top, top + height), slice(left, left + width)
 
 
 def _components(mask: Mask) -> tuple[np.ndarray, int]:
     """Component number of each voxel (0: background), and the number of components."""
     if mask.ndim == 2:
-        count, labels = cv2.connectedComponents(_as_picture(mask), connectivity=8)
+        count, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
         return labels, count - 1
     from scipy import ndimage  # pictures need none of it: a quarter of a second at start-up
 
     labels, count = ndimage.label(mask, structure=np.ones((3,) * mask.ndim))
     return labels, count
-
-
-def _as_picture(mask: Mask) -> np.ndarray:
-    return np.ascontiguousarray(mask).view(np.uint8)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from infer import journal, output_folder
+from infer.digest import digest_of
 from infer.journal import Entry
 from infer.report_csv import Row, append_rows, write_report
 from infer.worker import Overlays, Task
@@ -99,7 +100,7 @@ def _done(
             entry.key == key
             and wanted <= entry.outputs.keys()
             and journal.is_whole(entry, out)
-            and entry.content == journal.digest_of(task.path)
+            and entry.content == digest_of(task.path)
         )
 
     known = [task for task in tasks if task.scan in entries]

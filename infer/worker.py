@@ -12,14 +12,15 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from infer.digest import digest
 from infer.engine import OnnxEngine
 from infer.errors import BadOutputError, UadError
 from infer.finding import Finding, find_all
-from infer.journal import Entry, digest, digest_of
+from infer.journal import Entry
 from infer.manifest import Manifest
 from infer.output_folder import MASKS, OVERLAYS
 from infer.output_names import is_volume
-from infer.readers import read
+from infer.readers import read_with_digest
 from infer.report_csv import Row
 from infer.scoring import normal_percentile
 from infer.slicing import step_axis
@@ -70,7 +71,7 @@ class Worker:
         attempts = [Attempt(task) for task in chunk]
         for attempt in attempts:
             with trying(attempt):
-                attempt.content, attempt.volume = _read(attempt.task.path)
+                attempt.volume, attempt.content = read_with_digest(attempt.task.path)
         self._find([attempt for attempt in attempts if attempt.volume is not None])
         for attempt in attempts:
             if attempt.finding is not None:
@@ -105,19 +106,19 @@ class Worker:
         if volume is None or finding is None:
             raise RuntimeError(f"{task.scan} was not scored")
         row = row_of(task, volume, finding, self.manifest)
-        _write_mask(self.out / task.mask, finding, volume)
-        outputs = {task.mask: digest_of(self.out / task.mask)}
+        outputs = {task.mask: self._write(task.mask, _encoded_mask(task.mask, finding, volume))}
         if self.overlays == "all" or (self.overlays == "anomalous" and row.anomalous):
-            outputs[task.overlay] = self._write_overlay(task, volume, finding, row)
+            from infer.writers.overlay import draw_overlay
+
+            picture = draw_overlay(volume, finding, self.manifest, scan=task.scan, row=row)
+            outputs[task.overlay] = self._write(task.overlay, picture)
         seconds = round(attempt.seconds + time.perf_counter() - start, 3)
         return Entry(self.key, attempt.content, outputs, row._replace(seconds=seconds))
 
-    def _write_overlay(self, task: Task, volume: Volume, finding: Finding, row: Row) -> str:
-        from infer.writers.overlay import draw_overlay
-
-        picture = draw_overlay(volume, finding, self.manifest, scan=task.scan, row=row)
-        write_bytes(self.out / task.overlay, picture)
-        return digest(picture)
+    def _write(self, name: str, content: bytes) -> str:
+        """The digest of what was written, as the journal keeps it."""
+        write_bytes(self.out / name, content)
+        return digest(content)
 
 
 @contextlib.contextmanager
@@ -199,20 +200,15 @@ def _volume_ml(voxels: int, volume: Volume) -> float | None:
     return voxels * math.prod(volume.spacing_mm) / 1000
 
 
-def _read(path: Path) -> tuple[str, Volume]:
-    return digest_of(path), read(path)
-
-
-def _write_mask(path: Path, finding: Finding, volume: Volume) -> None:
+def _encoded_mask(name: str, finding: Finding, volume: Volume) -> bytes:
     """In the format that goes with the scan's own."""
-    if is_volume(path.name):
+    if is_volume(name):
         from infer.writers import nifti
 
-        nifti.write_mask(path, finding.mask, volume)
-    else:
-        from infer.writers import image
+        return nifti.encode_mask(finding.mask, volume)
+    from infer.writers import image
 
-        image.write_mask(path, finding.mask, volume)
+    return image.encode_mask(finding.mask, volume)
 
 
 def _is_of_the_disk(error: BadOutputError) -> bool:

@@ -1,5 +1,5 @@
 """Files of one format → Volume."""
 
-from infer.readers.reading import find_scans, read
+from infer.readers.reading import find_scans, read, read_with_digest
 
-__all__ = ["find_scans", "read"]
+__all__ = ["find_scans", "read", "read_with_digest"]

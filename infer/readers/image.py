@@ -18,18 +18,23 @@ _UINT8 = np.linspace(0, 1, 2**8, dtype=np.float32)
 
 
 def read(path: Path) -> Volume:
-    """The picture as it is stored, pixel for pixel: a rotation in its EXIF data is not applied.
+    """The picture of a file; see `decode`."""
+    return decode(path.read_bytes(), path.name)
 
-    Transparency is dropped; a grey picture stored in colour has one channel.
+
+def decode(content: bytes, name: str) -> Volume:
+    """The picture in a file's content, pixel for pixel as it is stored.
+
+    A rotation in its EXIF data is not applied; transparency is dropped; a grey picture stored in
+    colour has one channel.
 
     Raises:
         UnreadableScanError: it is damaged, not a picture, or of a kind that has no white.
     """
-    content = path.read_bytes()
-    warnings = check(content, name=path.name)
-    pixels = _decode(content, path.name)
+    warnings = check(content, name=name)
+    pixels = _decode(content, name)
     return Volume(
-        voxels=_voxels(pixels, path.name),
+        voxels=_voxels(pixels, name),
         unit="display",
         spacing_mm=None,
         grid=Grid(shape=pixels.shape[:2], axes=(0, 1), flipped=(False, False)),

@@ -1,9 +1,11 @@
 """Find scans in a folder, and read each with the reader of its format."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from infer.digest import digest, digest_of
 from infer.errors import UnreadableScanError
 from infer.output_folder import JOURNAL, MASKS, OVERLAYS
 from infer.volume import Volume
@@ -20,14 +22,23 @@ def read(path: Path) -> Volume:
     Raises:
         UnreadableScanError: it is not the image it claims to be, or not one we can take.
     """
-    try:
-        if path.exists() and not path.is_file():  # a pipe would block us for ever
-            raise UnreadableScanError(f"{path.name} is not a file")
+    with _in_words(path):
         return _reader(path)(path)
-    except OSError as error:
-        raise UnreadableScanError(
-            f"{path.name} could not be opened: {error.strerror or error}"
-        ) from error
+
+
+def read_with_digest(path: Path) -> tuple[Volume, str]:
+    """One scan in memory, and the digest of its file; a picture's file is read only once.
+
+    Raises:
+        UnreadableScanError: it is not the image it claims to be, or not one we can take.
+    """
+    with _in_words(path):
+        if not path.name.lower().endswith(PICTURES):
+            return _reader(path)(path), digest_of(path)
+        from infer.readers import image
+
+        content = path.read_bytes()
+        return image.decode(content, path.name), digest(content)
 
 
 def is_scan(name: str) -> bool:
@@ -47,6 +58,19 @@ def find_scans(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return [folder]
     return sorted(_walk(folder, root=folder.resolve(), seen=set()))
+
+
+@contextlib.contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    """What the system says of a file, as a reason that a row can give."""
+    try:
+        if path.exists() and not path.is_file():  # a pipe would block us for ever
+            raise UnreadableScanError(f"{path.name} is not a file")
+        yield
+    except OSError as error:
+        raise UnreadableScanError(
+            f"{path.name} could not be opened: {error.strerror or error}"
+        ) from error
 
 
 def _reader(path: Path) -> Callable[[Path], Volume]:

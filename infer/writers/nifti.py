@@ -1,17 +1,15 @@
-"""Masks → NIfTI files that lie exactly over their scan."""
+"""Masks of volumes → NIfTI that lies exactly over the scan."""
 
 import gzip
 import math
-from pathlib import Path
 
 import numpy as np
 
 from infer.shapes import Mask
 from infer.volume import Volume
-from infer.writers.atomic import write_bytes
 
 
-def write_mask(path: Path, mask: Mask, volume: Volume) -> None:
+def encode_mask(mask: Mask, volume: Volume) -> bytes:
     """A .nii.gz of the scan's own shape, affine, voxel size, codes and units: 1 where anomalous.
 
     Of a scan with several volumes, the mask has the shape of the first, which was scored. The
@@ -31,4 +29,4 @@ def write_mask(path: Path, mask: Mask, volume: Volume) -> None:
     kind = nibabel.Nifti2Image if header.sizeof_hdr == 540 else nibabel.Nifti1Image
     # Without an affine of its own, the image keeps the header's two, and their codes.
     whole = kind(stored, None, header).to_bytes()  # type: ignore[no-untyped-call]
-    write_bytes(path, gzip.compress(whole, compresslevel=1, mtime=0))
+    return gzip.compress(whole, compresslevel=1, mtime=0)

@@ -59,13 +59,13 @@ def results(out):
 @pytest.fixture
 def watched(monkeypatch):
     """The scans that are really read, in this test."""
-    read, seen = worker.read, []
+    read, seen = worker.read_with_digest, []
 
     def watching(path: Path):
         seen.append(path.name)
         return read(path)
 
-    monkeypatch.setattr(worker, "read", watching)
+    monkeypatch.setattr(worker, "read_with_digest", watching)
     return seen
 
 
@@ -200,14 +200,14 @@ def test_results_of_a_scan_that_is_gone_stay_but_leave_the_report(scans, tiny_mo
 def test_an_unexpected_exception_is_a_failed_row_with_its_traceback_in_the_log(
     scans, tiny_model, tmp_path, monkeypatch
 ):
-    read = worker.read
+    read = worker.read_with_digest
 
     def breaking(path):
         if path.name == "healthy004.png":
             raise ZeroDivisionError("a bug")
         return read(path)
 
-    monkeypatch.setattr(worker, "read", breaking)
+    monkeypatch.setattr(worker, "read_with_digest", breaking)
     counts = run(scans, tiny_model, tmp_path / "out")
     assert (counts.ok, counts.failed) == (6, 1)
     row = report(tmp_path / "out")["healthy004.png"]
@@ -224,19 +224,19 @@ def test_a_scan_that_the_model_cannot_take_does_not_harm_its_batch(scans, tiny_m
 
 
 def test_a_full_disk_stops_the_run_and_the_next_goes_on(scans, tiny_model, tmp_path, monkeypatch):
-    write, written = worker._write_mask, []
+    write, written = worker.write_bytes, []
 
-    def filling(path, finding, volume):
+    def filling(path, content):
         if len(written) == 3:
             cause = OSError(28, "No space left on device")
             raise BadOutputError("mask.png could not be written") from cause
         written.append(path)
-        write(path, finding, volume)
+        write(path, content)
 
-    monkeypatch.setattr(worker, "_write_mask", filling)
+    monkeypatch.setattr(worker, "write_bytes", filling)
     with pytest.raises(BadOutputError, match="could not be written"):
         run(scans, tiny_model, tmp_path / "out", workers=1, batch_size=1)
-    monkeypatch.setattr(worker, "_write_mask", write)
+    monkeypatch.setattr(worker, "write_bytes", write)
     counts = run(scans, tiny_model, tmp_path / "out", workers=1, batch_size=1)
     assert (counts.resumed, counts.ok) == (3, 7)
 

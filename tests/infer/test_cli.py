@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 from typer.testing import CliRunner
@@ -85,11 +84,11 @@ def test_help_is_instant_and_imports_nothing_heavy():
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     command = [sys.executable, "-c", script]
-    seconds = []
-    for _ in range(3):  # the best of three: the machine may be busy with other tests
-        start = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
-        seconds.append(time.perf_counter() - start)
-        assert (done.returncode, done.stderr) == (0, "")
+    before = os.times()
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
+    after = os.times()
+    assert (done.returncode, done.stderr) == (0, "")
     assert "FOLDER" in done.stdout
-    assert min(seconds) < 0.5
+    # Of the processor, not of the clock: the machine may be busy with other tests.
+    seconds = sum(after[2:4]) - sum(before[2:4])
+    assert seconds < 0.5

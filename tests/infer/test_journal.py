@@ -3,6 +3,7 @@
 import pytest
 
 from infer import journal
+from infer.digest import digest
 from infer.journal import Entry
 from infer.report_csv import Row
 
@@ -48,7 +49,7 @@ def test_the_last_entry_of_a_scan_counts(tmp_path):
 def test_an_output_that_was_changed_or_lost_is_not_whole(tmp_path):
     mask = tmp_path / "mask.png"
     mask.write_bytes(b"mask")
-    done = entry(**{"mask.png": journal.digest(b"mask")})
+    done = entry(**{"mask.png": digest(b"mask")})
     assert journal.is_whole(done, tmp_path)
     mask.write_bytes(b"mas")
     assert not journal.is_whole(done, tmp_path)

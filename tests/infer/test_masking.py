@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from infer.masking import Postprocessing, count_lesions, mask_above, peak
+from infer.masking import Postprocessing, lesions_above, peak
 from infer.slicing import from_slices, to_slices
 
 SPATIAL = [(40, 37), (9, 20, 17)]
@@ -20,7 +20,8 @@ def map_of(spatial):
 @pytest.mark.parametrize("spatial", SPATIAL, ids=["2D", "3D"])
 def test_without_postprocessing_the_mask_is_the_voxels_above(spatial):
     anomaly_map = map_of(spatial)
-    np.testing.assert_array_equal(mask_above(anomaly_map, 0.7, PLAIN, "axial"), anomaly_map > 0.7)
+    mask = lesions_above(anomaly_map, 0.7, PLAIN, "axial").mask
+    np.testing.assert_array_equal(mask, anomaly_map > 0.7)
 
 
 @pytest.mark.parametrize("spatial", SPATIAL, ids=["2D", "3D"])
@@ -30,10 +31,10 @@ def test_small_components_are_those_that_scipy_finds(spatial):
     large = [part for part in range(1, count + 1) if (labels == part).sum() >= 12]
     assert 0 < len(large) < count  # or the test says nothing
     dropping = Postprocessing(closing_radius_px=0, smallest_lesion_px=12)
-    mask = mask_above(anomaly_map, 1.0, dropping, "axial")
-    np.testing.assert_array_equal(mask, np.isin(labels, large))
-    assert count_lesions(mask) == len(large)
-    assert count_lesions(anomaly_map > 1) == count
+    found = lesions_above(anomaly_map, 1.0, dropping, "axial")
+    np.testing.assert_array_equal(found.mask, np.isin(labels, large))
+    assert found.components == len(large)
+    assert lesions_above(anomaly_map, 1.0, PLAIN, "axial").components == count
 
 
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
@@ -45,7 +46,7 @@ def test_closing_is_that_of_scipy_on_each_slice_of_the_plane(spatial, plane):
     closed = [ndimage.binary_closing(np.pad(one, 4), disc)[4:-4, 4:-4] for one in slices]
     closing = Postprocessing(closing_radius_px=2, smallest_lesion_px=0)
     np.testing.assert_array_equal(
-        mask_above(anomaly_map, 1.0, closing, plane),
+        lesions_above(anomaly_map, 1.0, closing, plane).mask,
         from_slices(np.stack(closed), plane, spatial=spatial),
     )
 
@@ -54,22 +55,23 @@ def test_a_lesion_at_the_border_does_not_grow_by_closing():
     anomaly_map = np.zeros((20, 20), np.float32)
     anomaly_map[5:9, 1:4] = 1
     closing = Postprocessing(closing_radius_px=3, smallest_lesion_px=0)
-    mask = mask_above(anomaly_map, 0.5, closing, "axial")
+    mask = lesions_above(anomaly_map, 0.5, closing, "axial").mask
     assert not mask[:, 0].any()
 
 
 def test_voxels_touching_by_a_corner_are_one_lesion():
-    assert count_lesions(np.eye(4, dtype=bool)) == 1
-    corner = np.zeros((2, 2, 2), bool)
-    corner[0, 0, 0] = corner[1, 1, 1] = True
-    assert count_lesions(corner) == 1
+    diagonal = np.eye(4, dtype=np.float32)
+    assert lesions_above(diagonal, 0.5, PLAIN, "axial").components == 1
+    corner = np.zeros((2, 2, 2), np.float32)
+    corner[0, 0, 0] = corner[1, 1, 1] = 1
+    assert lesions_above(corner, 0.5, PLAIN, "axial").components == 1
 
 
 @pytest.mark.parametrize("spatial", SPATIAL, ids=["2D", "3D"])
 def test_an_empty_mask_has_no_lesions(spatial):
-    mask = mask_above(np.zeros(spatial, np.float32), 0.5, PLAIN, "axial")
+    mask, count = lesions_above(np.zeros(spatial, np.float32), 0.5, PLAIN, "axial")
     assert not mask.any()
-    assert count_lesions(mask) == 0
+    assert count == 0
 
 
 @pytest.mark.parametrize("spatial", SPATIAL, ids=["2D", "3D"])
@@ -83,5 +85,6 @@ def test_the_peak_is_where_the_map_is_highest(spatial):
 def test_the_map_is_left_untouched():
     anomaly_map = map_of((40, 37))
     before = anomaly_map.copy()
-    mask_above(anomaly_map, 1.0, Postprocessing(closing_radius_px=2, smallest_lesion_px=9), "axial")
+    both = Postprocessing(closing_radius_px=2, smallest_lesion_px=9)
+    lesions_above(anomaly_map, 1.0, both, "axial")
     np.testing.assert_array_equal(anomaly_map, before)

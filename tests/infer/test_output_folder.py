@@ -3,6 +3,7 @@
 import pytest
 
 from infer import journal, output_folder
+from infer.digest import digest
 from infer.errors import BadOutputError
 from infer.output_folder import claimed, refuse_harmful, start_afresh
 from infer.report_csv import Row
@@ -64,7 +65,7 @@ def test_starting_afresh_removes_what_we_made_and_nothing_else(tmp_path):
         (tmp_path / "masks/mine.txt").write_text("mine")
         (tmp_path / "report.csv").write_text("ours")
         row = Row(scan="a.png", status="ok")
-        outputs = {"masks/ward/a.png": journal.digest(b"ours")}
+        outputs = {"masks/ward/a.png": digest(b"ours")}
         entries = [journal.Entry("key", "content", outputs, row)]
         journal.append_entries(tmp_path / output_folder.JOURNAL, entries)
         start_afresh(tmp_path)

@@ -10,6 +10,7 @@ import pytest
 from infer.errors import UnreadableScanError
 from infer.readers import read
 from infer.writers import image as writer
+from infer.writers.atomic import write_bytes
 
 GREY, COLOUR, PALETTE, GREY_ALPHA, COLOUR_ALPHA = 0, 2, 3, 4, 6
 
@@ -165,7 +166,7 @@ def test_every_cut_of_a_png_is_noticed(tmp_path):
 def test_a_mask_lies_pixel_for_pixel_over_its_picture(tmp_path, shape):
     volume = volume_of(tmp_path, png(pixels_of(*shape), GREY))
     mask = np.random.default_rng(1).random(shape) > 0.5
-    writer.write_mask(tmp_path / "deep" / "mask.png", mask, volume)
+    write_bytes(tmp_path / "deep" / "mask.png", writer.encode_mask(mask, volume))
     written = cv2.imread(str(tmp_path / "deep" / "mask.png"), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(written, np.where(mask, 255, 0))
     assert written.dtype == np.uint8

@@ -11,6 +11,7 @@ from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 from infer.errors import UnreadableScanError
 from infer.readers import read
 from infer.writers import nifti as writer
+from infer.writers.atomic import write_bytes
 
 ORIENTATIONS = [
     "".join(codes)
@@ -51,7 +52,7 @@ def test_a_marked_voxel_is_marked_in_the_mask_at_the_same_place(tmp_path, codes)
     path = saved(tmp_path / "scan.nii.gz", voxels, affine_of(codes))
     volume = read(path)
     mask = volume.voxels[0] > 50
-    writer.write_mask(tmp_path / "mask.nii.gz", mask, volume)
+    write_bytes(tmp_path / "mask.nii.gz", writer.encode_mask(mask, volume))
     written = nibabel.load(tmp_path / "mask.nii.gz")
     np.testing.assert_array_equal(np.asanyarray(written.dataobj), voxels > 50)
     np.testing.assert_array_equal(written.affine, nibabel.load(path).affine)
@@ -67,7 +68,7 @@ def test_an_oblique_volume_takes_the_closest_axes_and_its_mask_stays_oblique(tmp
     np.testing.assert_array_equal(
         volume.voxels[0], random_voxels().transpose(2, 1, 0)[:, ::-1, ::-1]
     )
-    writer.write_mask(tmp_path / "mask.nii.gz", volume.voxels[0] > 5, volume)
+    write_bytes(tmp_path / "mask.nii.gz", writer.encode_mask(volume.voxels[0] > 5, volume))
     written = nibabel.load(tmp_path / "mask.nii.gz")
     np.testing.assert_array_equal(written.affine, nibabel.load(path).affine)
 
@@ -82,7 +83,8 @@ def test_the_mask_has_the_scan_s_shape_codes_and_units(tmp_path, kind, shape):
     image.header.set_slope_inter(2, -1024)
     nibabel.save(image, tmp_path / "scan.nii")
     volume = read(tmp_path / "scan.nii")
-    writer.write_mask(tmp_path / "mask.nii.gz", np.ones(volume.voxels.shape[1:], bool), volume)
+    everything = np.ones(volume.voxels.shape[1:], bool)
+    write_bytes(tmp_path / "mask.nii.gz", writer.encode_mask(everything, volume))
     mask, scan = nibabel.load(tmp_path / "mask.nii.gz"), nibabel.load(tmp_path / "scan.nii")
     assert isinstance(mask, kind)
     assert mask.shape == shape
@@ -95,7 +97,7 @@ def test_the_mask_has_the_scan_s_shape_codes_and_units(tmp_path, kind, shape):
 def test_the_same_mask_gives_the_same_bytes(tmp_path):
     volume = read(saved(tmp_path / "scan.nii", random_voxels()))
     for name in ("a.nii.gz", "b.nii.gz"):
-        writer.write_mask(tmp_path / name, volume.voxels[0] > 7, volume)
+        write_bytes(tmp_path / name, writer.encode_mask(volume.voxels[0] > 7, volume))
     assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.nii.gz", "b.nii.gz", "scan.nii"]
 
@@ -137,7 +139,7 @@ def test_of_several_volumes_the_first_is_read_and_a_warning_says_so(tmp_path):
         volume.voxels[0], voxels[..., 0].transpose(2, 1, 0)[:, ::-1, ::-1]
     )
     assert volume.warnings == ("it holds 3 volumes: the first was scored",)
-    writer.write_mask(tmp_path / "mask.nii.gz", volume.voxels[0] > 5, volume)
+    write_bytes(tmp_path / "mask.nii.gz", writer.encode_mask(volume.voxels[0] > 5, volume))
     assert nibabel.load(tmp_path / "mask.nii.gz").shape == (4, 5, 6)
 
 
