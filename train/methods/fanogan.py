@@ -65,6 +65,15 @@ class FAnoGanConfig:
         return self.gan_records + self.encoder_steps // self.steps_per_record
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FurtherEncoderConfig(FAnoGanConfig):
+    """The numbers of another encoder for a generator and critic that are fitted already."""
+
+    @property
+    def gan_records(self) -> int:
+        return 0
+
+
 class CriticLoss(NamedTuple):
     """What the critic minimises, and its terms."""
 
