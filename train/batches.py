@@ -1,8 +1,8 @@
 """Endless batches of training images: shuffled, augmented, in the method's intensity range."""
 
 import math
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,42 @@ def to_range(images: Images, intensity_range: tuple[float, float]) -> Images:
     """Prepared images, in [0, 1], in the range a method works in."""
     low, high = intensity_range
     return images * (high - low) + low
+
+
+class ChannelScale(NamedTuple):
+    """What is subtracted from each channel, in a method's range, and what it is then divided by.
+
+    Both are empty for a method that takes channels as they are. What ships does the same:
+    `infer.intensity.standardise`.
+    """
+
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def standardised(self, images: Images) -> Images:
+        """Images in the method's range, as its network takes them."""
+        if not self.mean:
+            return images
+        return (images - _by_channel(self.mean, images)) / _by_channel(self.std, images)
+
+    def undone(self, images: Images) -> Images:
+        """Standardised images, in the method's range again."""
+        if not self.mean:
+            return images
+        return images * _by_channel(self.std, images) + _by_channel(self.mean, images)
+
+
+AS_THEY_ARE = ChannelScale()
+
+
+def scale_of(config: Any) -> ChannelScale:
+    """The scale a method's numbers ask for, if they ask for one."""
+    mean, std = getattr(config, "channel_mean", ()), getattr(config, "channel_std", ())
+    return ChannelScale(tuple(mean), tuple(std))
+
+
+def _by_channel(values: Sequence[float], images: Images) -> Tensor:
+    return images.new_tensor(values).reshape(-1, *[1] * (images.ndim - 2))
 
 
 def channels_last(images: Images) -> Images:
@@ -47,12 +83,14 @@ class Batches(Iterator[Images]):
         intensity_range: tuple[float, float],
         device: torch.device,
         abnormal: np.ndarray | None = None,  # which of `images`; None: all are normal
+        scale: ChannelScale = AS_THEY_ARE,
     ) -> None:
         self.images = torch.from_numpy(np.ascontiguousarray(images))
         self.batch_size = batch_size
         self.change = change
         self.intensity_range = intensity_range
         self.device = device
+        self.scale = scale
         none = np.zeros(len(images), bool)
         self.abnormal = torch.from_numpy(none if abnormal is None else abnormal)
         self.waiting = torch.empty(0, dtype=torch.int64)  # rows of the passes begun, not yet shown
@@ -71,5 +109,6 @@ class Batches(Iterator[Images]):
             self.waiting = torch.cat([self.waiting, torch.randperm(len(self.images))])
         rows, self.waiting = self.waiting[: self.batch_size], self.waiting[self.batch_size :]
         images = self.images[rows].to(self.device, non_blocking=True)
-        changed = channels_last(to_range(self.change(images), self.intensity_range))
-        return Labelled(changed, self.abnormal[rows].to(self.device, non_blocking=True))
+        ranged = to_range(self.change(images), self.intensity_range)
+        taken = channels_last(self.scale.standardised(ranged))
+        return Labelled(taken, self.abnormal[rows].to(self.device, non_blocking=True))

@@ -1,4 +1,7 @@
-"""Every method we can train, by the name used in params.yaml."""
+"""Every method we can train, and every variant, by the name used in params.yaml.
+
+A variant has no file of its own: it is a method's model fitted in another way.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,9 +11,14 @@ from train.collapse import Watched, watch_generator, watch_nothing
 from train.latent_pictures import watch_latents
 from train.loops.adversarial import fit_adversarially
 from train.loops.gradient import fit_by_gradient
+from train.loops.mixture import fit_mixture_only, fit_with_mixture
+from train.loops.supervised import fit_with_labels
 from train.methods.cae import Cae, CaeConfig
 from train.methods.cevae import Cevae, CevaeConfig
-from train.methods.fanogan import FAnoGan, FAnoGanConfig
+from train.methods.dae import Dae, DaeConfig
+from train.methods.dagmm import Dagmm, DagmmConfig
+from train.methods.densenet import DenseNet, DenseNetConfig
+from train.methods.fanogan import FAnoGan, FAnoGanConfig, FurtherEncoderConfig
 from train.methods.ssae import Ssae, SsaeConfig
 from train.methods.vae import Vae, VaeConfig
 from train.shapes import Images
@@ -23,14 +31,28 @@ class Recipe(NamedTuple):
     model: Callable[..., Any]  # model(config, channels, image_size)
     fit: Callable[..., Any]  # a generator of `train.loops.record.Record`
     watch: Callable[[Any, Images], Watched]  # of the model and as many normal images
+    shared: tuple[str, ...] = ()  # networks taken over, as they are, from the fit it is `of`
 
+    @property
+    def supervised(self) -> bool:
+        """Whether abnormal images are trained on, with their labels."""
+        return self.fit is fit_with_labels
+
+
+GAN = ("generator", "critic")
 
 RECIPES = {
     "cae": Recipe(CaeConfig, Cae, fit_by_gradient, watch_nothing),
     "fanogan": Recipe(FAnoGanConfig, FAnoGan, fit_adversarially, watch_generator),
+    "fanogan-izi": Recipe(FurtherEncoderConfig, FAnoGan, fit_adversarially, watch_nothing, GAN),
+    "fanogan-ziz": Recipe(FurtherEncoderConfig, FAnoGan, fit_adversarially, watch_nothing, GAN),
     "ssae": Recipe(SsaeConfig, Ssae, fit_by_gradient, watch_nothing),
     "vae": Recipe(VaeConfig, Vae, fit_by_gradient, watch_latents),
     "cevae": Recipe(CevaeConfig, Cevae, fit_by_gradient, watch_latents),
+    "dae": Recipe(DaeConfig, Dae, fit_by_gradient, watch_nothing),
+    "dagmm": Recipe(DagmmConfig, Dagmm, fit_with_mixture, watch_nothing),
+    "dagmm-untrained": Recipe(DagmmConfig, Dagmm, fit_mixture_only, watch_nothing),
+    "densenet": Recipe(DenseNetConfig, DenseNet, fit_with_labels, watch_nothing),
 }
 
 

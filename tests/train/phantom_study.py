@@ -1,6 +1,5 @@
 """A prepared study of a few synthetic heads, at any size and with any number of channels."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,11 +17,14 @@ from train.paths import data_folder
 STUDY = "contract"
 REPOSITORY = Path(__file__).parents[2]
 SLICE_SIZE = (72, 60)  # (height, width) of the scans, pixels
-COUNTS = {"train": (8, 0), "validation": (3, 3), "test": (2, 1)}  # normal, abnormal
+COUNTS = {"train": (8, 2), "validation": (3, 3), "test": (2, 1)}  # normal, abnormal
 
 
 def make_phantom_study(method: str, image_size: tuple[int, int], channels: int) -> Params:
-    """Write scans and tables into the working directory; the method's numbers are made tiny."""
+    """Write scans and tables into the working directory; the method's numbers are made tiny.
+
+    With two channels, `infer.finding.with_channels` must be `powers`.
+    """
     params = _params(method, image_size, channels)
     scans = data_folder(STUDY) / "scans"
     scans.mkdir(parents=True)
@@ -45,24 +47,23 @@ def make_phantom_study(method: str, image_size: tuple[int, int], channels: int) 
     return params
 
 
-def reader_of(channels: int):
-    """Reads as `uad-infer` does, but every scan has so many channels: no format of ours has 2."""
-
-    def read_channels(path):
-        volume = read(path)
-        powers = [volume.voxels ** (at + 1) for at in range(channels)]
-        return replace(volume, voxels=np.concatenate(powers))
-
-    return read_channels
+def powers(voxels: np.ndarray, channels: int) -> np.ndarray:
+    """As many channels from a grey scan, as no file that we read has two; others as they are."""
+    if len(voxels) == channels:
+        return voxels
+    return np.concatenate([voxels ** (at + 1) for at in range(channels)])
 
 
 def _params(method: str, image_size: tuple[int, int], channels: int) -> Params:
     params = load(REPOSITORY / "params.yaml")
     values = dict(params.values)
     values["study"] = STUDY
-    values["methods"] = [method]
+    blocks = values["fit"]
+    of = blocks[method].get("of", method)  # of a variant, the method that it is fitted after
+    values["methods"] = [of]
+    values["variants"] = {method: of} if of != method else {}
     values["data"] = {**values["data"], "image_size": list(image_size), "channels": channels}
-    values["fit"] = {method: tiny(method, values["fit"][method])}
+    values["fit"] = {name: tiny(name, blocks[name]) for name in (method, of)}
     return Params(params.path, values)
 
 
@@ -74,7 +75,7 @@ def _draw(path: Path, seed: int, *, normal: bool) -> Case:
 
 def _image(scan: Path, data: DataConfig) -> np.ndarray:
     return images_of(
-        reader_of(data.channels)(scan),
+        read(scan),
         channels=data.channels,
         intensity=data.intensity.to_range(0.0, 1.0),
         plane=data.plane,

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from export import parity, registry, scan_scores
+from export import parity, registry
 from export.stages.export import export
-from infer import worker
+from infer import finding
 from infer.batch import Options, score_folder
 from infer.engine import open_engine
 from infer.interruption import Interruption
 from infer.progress import Silence
-from tests.train.phantom_study import COUNTS, STUDY, make_phantom_study, reader_of
+from tests.train.phantom_study import COUNTS, STUDY, make_phantom_study, powers
 from tests.train.told_run import Told
 from train import checkpoint, session, tracking
 from train.data import DataConfig, load_images
@@ -40,11 +40,11 @@ class Study(NamedTuple):
     data: DataConfig
     patch: pytest.MonkeyPatch
 
-    def fit(self, **options):
+    def fit(self, method="", **options):
         """Fit and return what the run was told."""
         told = Told(**options)
         self.patch.setattr(tracking, "start", lambda *given, **named: told)
-        fit(self.params, self.method)
+        fit(self.params, method or self.method)
         return told
 
     @property
@@ -66,18 +66,20 @@ class Study(NamedTuple):
     ids=[f"{method}, {size}" for method in RECIPES for size in SIZES],
 )
 def study(request, tmp_path_factory):
-    """A prepared study for one method and size; nothing is fitted yet."""
+    """A prepared study for one method and size; fitted is only what a variant is a variant of."""
     method, image_size, channels = request.param
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("study"))
-        for module in (worker, scan_scores):
-            patch.setattr(module, "read", reader_of(channels))
+        patch.setattr(finding, "with_channels", powers)
         patch.setattr(registry, "register", lambda *given, **named: "1")
         patch.setattr(session, "RESUME_SECONDS", -1)  # the state is put aside at every record
         patch.setattr(session, "WATCHES", 1)
-        patch.setattr(session.Session, "_draw", lambda *given: None)  # pictures cost a second
+        patch.setattr(session.Session, "_pictures", lambda *given: {})  # they cost a second
         params = make_phantom_study(method, image_size, channels)
-        yield Study(params, method, params.block(DataConfig, "data"), patch)
+        study = Study(params, method, params.block(DataConfig, "data"), patch)
+        for fitted_before in params.variants.values():
+            study.fit(fitted_before)
+        yield study
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from torch.optim import Optimizer
 from infer.errors import UnknownChoiceError
 from train.methods.method import Findings, TrainingLoss
 from train.networks.imagenet import load_imagenet
-from train.shapes import Images, Labels, Loss, Maps, Scores
+from train.shapes import Images, Labels, Loss, Scores
 
 UPSAMPLING = {2: "bilinear", 3: "trilinear"}
 
@@ -126,8 +126,8 @@ class DenseNet(nn.Module):
             )
         }
 
-    def _class_activation(self, images: Images) -> Maps:
-        """Σ w_k · A_k over the last feature map; its mean, plus the bias, is the logit."""
+    def _class_activation(self, images: Images) -> Tensor:
+        """Σ w_k · A_k over the last feature map, at its size; its mean, plus bias, is the logit."""
         features = torch.relu(self.network.features(images))
         weights = self.network.class_layers.out.weight
         activation: Tensor = torch.einsum("ok,bk...->bo...", weights, features)
