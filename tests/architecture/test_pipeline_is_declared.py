@@ -20,7 +20,14 @@ def read_yaml(path: Path) -> Any:
     return YAML(typ="safe", pure=True).load(path.read_text())
 
 
-STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
+def stage_of(entry: dict[str, Any]) -> dict[str, Any]:
+    """A stage; of one that is written once for all variants, with the variant in the matrix."""
+    if "do" not in entry:
+        return entry
+    return {**entry["do"], "matrix": {"method": entry["foreach"]}}
+
+
+STAGES = {name: stage_of(entry) for name, entry in read_yaml(ROOT / "dvc.yaml")["stages"].items()}
 
 
 def stage_module(stage: dict[str, Any]) -> str:
@@ -96,7 +103,7 @@ def test_studies_have_names_of_their_own() -> None:
 
 def test_paths_are_built_as_the_pipeline_declares_them() -> None:
     declared = {
-        path.replace("${study}", "s").replace("${item.method}", "m")
+        path.replace("${study}", "s").replace("${item.method}", "m").replace("${key}", "m")
         for stage in STAGES.values()
         for path in output_paths(stage)
     }

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -93,6 +93,27 @@ def test_named_blocks_keep_the_order_of_the_file(tmp_path: Path) -> None:
     params = load(written(tmp_path, whole_file(scores="{b: {low: 1}, a: {low: 2}}")))
     assert list(params.blocks(Inner, "scores")) == ["b", "a"]
     assert params.names("scores") == ("b", "a")
+
+
+def test_a_block_of_another_has_its_numbers_but_for_its_own(tmp_path: Path) -> None:
+    base = "{width: 8, loss: mse, size: [4, 6], inner: {low: 1}}"
+    fit = f"{{base: {base}, variant: {{of: base, loss: l1}}}}"
+    params = load(written(tmp_path, whole_file(fit=fit)))
+    base_config = params.block(Outer, "fit", "base")
+    assert params.block(Outer, "fit", "variant") == replace(base_config, loss="l1")
+    assert (params.of("fit", "variant"), params.of("fit", "base")) == ("base", "")
+
+
+def test_a_block_of_one_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    params = load(written(tmp_path, whole_file(fit="{base: {a: 1}, variant: {of: bsae}}")))
+    with pytest.raises(BadParamsError, match=r"lacks fit\.bsae") as refused:
+        params.block(Outer, "fit", "variant")
+    assert "base" in refused.value.hint
+
+
+def test_models_are_the_methods_and_then_their_variants(tmp_path: Path) -> None:
+    params = load(written(tmp_path, whole_file(methods="[b, a]", variants="{a-x: a}")))
+    assert params.models == ("b", "a", "a-x")
 
 
 @pytest.mark.parametrize(

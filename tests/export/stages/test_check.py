@@ -40,8 +40,8 @@ def test_a_misspelt_key_of_any_block_is_refused_with_a_suggestion(tmp_path, caps
 
 
 def test_a_method_without_numbers_is_refused(tmp_path, capsys):
-    assert check_text(tmp_path, TEXT.replace("  - cae", "  - vae", 1)) == 2
-    assert "there is no block fit.vae" in capsys.readouterr().err
+    assert check_text(tmp_path, TEXT.replace("  - cae", "  - gpt", 1)) == 2
+    assert "there is no block fit.gpt" in capsys.readouterr().err
 
 
 def test_a_member_of_an_ensemble_that_is_not_fitted_is_refused(tmp_path, capsys):
@@ -50,3 +50,24 @@ def test_a_member_of_an_ensemble_that_is_not_fitted_is_refused(tmp_path, capsys)
     said = capsys.readouterr().err
     assert "ensembles.both names 'fanogen'" in said
     assert "did you mean fanogan?" in said
+
+
+def test_the_variants_of_the_default_study_are_in_order_when_switched_on(tmp_path):
+    on = "variants: {fanogan-izi: fanogan, fanogan-ziz: fanogan}"
+    assert check_text(tmp_path, TEXT.replace("variants: {}", on)) == 0
+
+
+@pytest.mark.parametrize(
+    ("methods", "variants", "says"),
+    [
+        ("[cae]", "{fanogan-izi: fanogan}", "methods lacks fanogan"),
+        ("[cae, fanogan]", "{fanogan-izi: cae}", "but fit.fanogan-izi is of fanogan"),
+        ("[cae, fanogan]", "{cae: fanogan}", "but fit.cae is of no method"),
+        ("[cae, fanogan]", "{fanogan-zzi: fanogan}", "there is no block fit.fanogan-zzi"),
+        ("[cae, fanogan-izi]", "{}", "which is a variant of fanogan"),
+    ],
+)
+def test_a_variant_that_could_not_be_fitted_is_refused(tmp_path, capsys, methods, variants, says):
+    text = TEXT.replace("methods:\n  - cae\n  - fanogan\n", f"methods: {methods}\n", 1)
+    assert check_text(tmp_path, text.replace("variants: {}", f"variants: {variants}", 1)) == 2
+    assert says in capsys.readouterr().err
