@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import infer
 from infer import journal, output_folder
 from infer.engine import OnnxEngine, open_engine
 from infer.errors import UnknownChoiceError, UnreadableScanError
@@ -26,7 +27,7 @@ from infer.readers import find_scans
 from infer.readers.reading import PICTURES, VOLUMES
 from infer.record import Counts, Record
 from infer.report_csv import Row
-from infer.run_json import uad_version, write_run
+from infer.run_json import write_run
 from infer.worker import LOGGER, Overlays, Task, Worker, task_for
 
 BATCH_SIZES = {"cpu": 16, "cuda": 64}
@@ -264,7 +265,7 @@ def _key(engine: OnnxEngine, options: Options) -> str:
         model=engine.sha256,
         threshold=options.threshold,
         map_threshold=options.map_threshold,
-        uad=uad_version(),
+        uad=infer.__version__,
     )
 
 

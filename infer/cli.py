@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import infer
 from infer.errors import UadError, UnknownChoiceError
 
 if TYPE_CHECKING:
@@ -38,9 +39,7 @@ class Overlays(StrEnum):
 
 def _print_version(wanted: bool) -> bool:
     if wanted:
-        from infer.run_json import uad_version
-
-        typer.echo(f"uad-infer {uad_version()}")
+        typer.echo(f"uad-infer {infer.__version__}")
         raise typer.Exit
     return wanted
 

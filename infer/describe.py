@@ -29,7 +29,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         ),
         "intensity": (
             f"{intensity.recipe} {intensity.low:g} to {intensity.high:g} {unit} "
-            f"→ {intensity.output_low:g} to {intensity.output_high:g}"
+            f"→ {intensity.output_low:g} to {intensity.output_high:g}" + _standardised(manifest)
         ),
         "slice score": manifest.score_recipe,
         "scan score": _aggregation(manifest.aggregation.top_share),
@@ -51,6 +51,16 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         or "not recorded",
         "schema": str(manifest.schema),
     }
+
+
+def _standardised(manifest: Manifest) -> str:
+    if not manifest.channel_mean:
+        return ""
+    mean, std = (
+        ", ".join(f"{value:g}" for value in values)
+        for values in (manifest.channel_mean, manifest.channel_std)
+    )
+    return f", less {mean}, by {std}"
 
 
 def _members(runs: dict[str, str]) -> dict[str, str]:

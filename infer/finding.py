@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from infer.errors import UnreadableScanError
-from infer.intensity import Intensity, rescale
+from infer.intensity import Intensity, rescale, standardise, unstandardise
 from infer.manifest import Manifest
 from infer.masking import lesions_above, peak
 from infer.resizing import to_image_size, to_slice_size
@@ -48,8 +48,8 @@ class Finding:
     mask: Mask
     slice_scores: Scores
     score_parts: dict[str, Scores]  # per slice
-    images: Images  # what the network saw, one per slice
-    reconstruction: Images | None
+    images: Images  # what the network saw, one per slice, before channels are standardised
+    reconstruction: Images | None  # in the range of `images`
     peak: tuple[int, ...]  # of the map, in the volume's axes
     peak_value: float
     lesions: int
@@ -112,7 +112,9 @@ def find_all(
         )
         for volume in volumes
     ]
-    outputs = run_batches(images, engine, batch_size=batch_size)
+    mean, std = manifest.channel_mean, manifest.channel_std
+    taken = [standardise(it, mean, std) for it in images]
+    outputs = run_batches(taken, engine, batch_size=batch_size)
     return [
         finding_of(volume, seen, output, manifest)
         for volume, seen, output in zip(volumes, images, outputs, strict=True)
@@ -168,7 +170,9 @@ def finding_of(
         slice_scores=outputs.score,
         score_parts=outputs.score_parts,
         images=images,
-        reconstruction=outputs.reconstruction,
+        reconstruction=None
+        if outputs.reconstruction is None
+        else unstandardise(outputs.reconstruction, manifest.channel_mean, manifest.channel_std),
         peak=highest,
         peak_value=peak_value,
         lesions=lesions,

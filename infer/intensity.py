@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from infer.shapes import Voxels
+from infer.shapes import Images, Voxels
 from infer.volume import Unit
 
 
@@ -47,6 +47,27 @@ def rescale(voxels: Voxels, unit: Unit, intensity: Intensity) -> Voxels:
     if unit == "display":
         return _linear(voxels, 0.0, 1.0, intensity)
     return _linear(voxels, intensity.low, intensity.high, intensity)
+
+
+def standardise(images: Images, mean: tuple[float, ...], std: tuple[float, ...]) -> Images:
+    """Each channel less its mean, by its standard deviation; as they are if both are empty.
+
+    Not the images' own mean, but that of the images whose weights a network started from.
+    """
+    if not mean:
+        return images
+    return (images - _by_channel(mean, images)) / _by_channel(std, images)
+
+
+def unstandardise(images: Images, mean: tuple[float, ...], std: tuple[float, ...]) -> Images:
+    """The inverse of `standardise`."""
+    if not mean:
+        return images
+    return images * _by_channel(std, images) + _by_channel(mean, images)
+
+
+def _by_channel(values: tuple[float, ...], images: np.ndarray) -> np.ndarray:
+    return np.array(values, np.float32).reshape(-1, *[1] * (images.ndim - 2))
 
 
 def _by_percentile(voxels: Voxels, intensity: Intensity) -> Voxels:

@@ -12,7 +12,8 @@ from infer.scoring import Aggregation
 from infer.slicing import Plane
 
 METADATA_KEY = "uad.manifest"
-SCHEMA = 1
+# 1: the first. 2: channel_mean and channel_std, without which a network would see other images.
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +94,15 @@ class Manifest:
     self_test: SelfTest
     parity: Parity
     provenance: Provenance
+    # Applied to each channel after `intensity`; empty where there is none, as in schema 1.
+    channel_mean: tuple[float, ...] = ()
+    channel_std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if {len(self.channel_mean), len(self.channel_std)} not in ({0}, {self.channels}):
+            raise ValueError("channel_mean and channel_std must have a value for each channel")
+        if not all(spread > 0 for spread in self.channel_std):
+            raise ValueError(f"channel_std must be above 0, got {list(self.channel_std)}")
 
 
 def to_json(manifest: Manifest) -> str:

@@ -2,16 +2,17 @@
 
 import json
 import platform
+import sys
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import infer
 from infer.engine import OnnxEngine
 from infer.manifest import Manifest, Threshold
 from infer.writers.atomic import write_bytes
 
-LIBRARIES = ("numpy", "opencv-python-headless", "onnxruntime-gpu", "onnxruntime", "nibabel")
+LIBRARIES = ("numpy", "cv2", "onnxruntime", "nibabel", "scipy")  # as they are imported
 
 
 def write_run(
@@ -67,22 +68,10 @@ def manifest_summary(manifest: Manifest) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what produced the results."""
-    found = {"uad": uad_version(), "python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def uad_version() -> str:
-    """The installed version; "unknown" in a source tree that was never installed."""
-    try:
-        return metadata.version("uad")
-    except metadata.PackageNotFoundError:
-        return "unknown"
+    """Versions of what produced the results: of the libraries that were needed for it."""
+    found = {"uad": infer.__version__, "python": platform.python_version()}
+    needed = {name: sys.modules[name] for name in LIBRARIES if name in sys.modules}
+    return found | {name: str(it.__version__) for name, it in needed.items()}
 
 
 def _threshold(threshold: Threshold) -> dict[str, Any]:

@@ -4,11 +4,25 @@ Both are (height, width) or (depth, height, width). Two names, so that one funct
 can hold a scan's map and the images it was made from.
 """
 
+import sys
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float32
+
+# Shapes are checked in tests only, which import jaxtyping first; a run has no use for them, and
+# importing them costs as much as importing NumPy.
+if TYPE_CHECKING or "jaxtyping" in sys.modules:
+    from jaxtyping import Bool, Float32
+else:
+
+    class Float32:
+        """An array type without its axes."""
+
+        def __class_getitem__(cls, array_and_axes: tuple[type, str]) -> type:
+            return array_and_axes[0]
+
+    Bool = Float32
 
 Voxels: TypeAlias = Float32[np.ndarray, "channel *spatial"]
 Foreground: TypeAlias = Bool[np.ndarray, "*spatial"]
