@@ -20,6 +20,8 @@ def draft_manifest(
     study: str,
     method: str,
     intensity_range: tuple[float, float],
+    channel_mean: tuple[float, ...] = (),
+    channel_std: tuple[float, ...] = (),
     score_recipe: str,
     provenance: Provenance,
 ) -> Manifest:
@@ -43,6 +45,8 @@ def draft_manifest(
         self_test=NO_SELF_TEST,
         parity=NO_PARITY,
         provenance=provenance,
+        channel_mean=channel_mean,
+        channel_std=channel_std,
     )
 
 

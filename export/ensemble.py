@@ -61,22 +61,28 @@ class Said(NamedTuple):
 class Member(nn.Module):
     """One fitted model that takes prepared images, and the units to read it in."""
 
-    def __init__(self, graph: Graph, intensity_range: tuple[float, float], units: Units) -> None:
+    def __init__(self, fitted: Fitted, units: Units) -> None:
         super().__init__()
-        self.graph = graph
-        self.intensity_range = intensity_range
+        self.graph = fitted.graph
+        self.intensity_range = fitted.intensity_range
+        self.scale = fitted.scale
         self.units = units
 
     def forward(self, image: Images) -> Said:
-        """What the model says of these images in its own range."""
-        found = self.graph.outputs(to_range(image, self.intensity_range))
+        """What the model says of these images in its own range and scale."""
+        taken = self.scale.standardised(to_range(image, self.intensity_range))
+        found = self.graph.outputs(taken)
         redrawn = found.get("reconstruction")
-        low, high = self.intensity_range
         return Said(
             found["anomaly_map"] / self.units.map_unit,
             (found["score"] - self.units.score_middle) / self.units.score_spread,
-            None if redrawn is None else (redrawn - low) / (high - low),
+            None if redrawn is None else self._prepared(redrawn),
         )
+
+    def _prepared(self, images: Images) -> Images:
+        """Images as the model draws them, in [0, 1] again."""
+        low, high = self.intensity_range
+        return (self.scale.undone(images) - low) / (high - low)
 
 
 class Ensemble(Graph):
@@ -86,6 +92,8 @@ class Ensemble(Graph):
         super().__init__()
         self.names = tuple(members)
         self.members = nn.ModuleList(members.values())
+        zeros = [-it.units.score_middle / it.units.score_spread for it in members.values()]
+        self.score_zero = sum(zeros) / len(zeros)
         self.eval()  # a fresh wrapper is in training mode, whatever mode its children are in
 
     def outputs(self, image: Images) -> dict[str, Tensor]:
@@ -113,14 +121,7 @@ def ensemble_of(members: Mapping[str, Fitted], images: ImageArray) -> Ensemble:
             hint="the study's split leaves none; lower split.normal_folds or add normal scans",
         )
     return Ensemble(
-        {
-            name: Member(
-                fitted.graph,
-                fitted.intensity_range,
-                units_of(*_say(fitted.graph, images, fitted.intensity_range)),
-            )
-            for name, fitted in members.items()
-        }
+        {name: Member(fitted, units_of(*_say(fitted, images))) for name, fitted in members.items()}
     )
 
 
@@ -146,12 +147,11 @@ def score_in_words(members: Mapping[str, Fitted]) -> str:
 
 
 @torch.no_grad()
-def _say(
-    graph: Graph, images: ImageArray, intensity_range: tuple[float, float]
-) -> tuple[MapArray, ScoreArray]:
+def _say(fitted: Fitted, images: ImageArray) -> tuple[MapArray, ScoreArray]:
     """A model's maps and scores of prepared images."""
-    batches = to_range(torch.from_numpy(images), intensity_range).split(BATCH)
-    found = [graph.outputs(batch) for batch in batches]
+    ranged = to_range(torch.from_numpy(images), fitted.intensity_range)
+    batches = fitted.scale.standardised(ranged).split(BATCH)
+    found = [fitted.graph.outputs(batch) for batch in batches]
     anomaly_maps = torch.cat([it["anomaly_map"] for it in found])
     return anomaly_maps.numpy(), torch.cat([it["score"] for it in found]).numpy()
 

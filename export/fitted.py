@@ -7,6 +7,7 @@ from typing import Any
 
 from export.graph import ExportedGraph, in_words
 from train import checkpoint
+from train.batches import ChannelScale, scale_of
 from train.data import DataConfig
 from train.params import build
 from train.recipes import find
@@ -19,6 +20,7 @@ class Fitted:
 
     graph: ExportedGraph
     intensity_range: tuple[float, float]
+    scale: ChannelScale  # of its channels, in that range
     score_recipe: str  # in words
     metadata: dict[str, str]
 
@@ -34,6 +36,7 @@ def load_fitted(path: Path, method: str, data: DataConfig) -> Fitted:
     return Fitted(
         graph=ExportedGraph(model, Scorer(score)),
         intensity_range=config.intensity_range,
+        scale=scale_of(config),
         score_recipe=in_words(metadata["score"], score),
         metadata=metadata,
     )

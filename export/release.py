@@ -18,9 +18,11 @@ from export.draft import calibrated
 from export.graph import Graph
 from export.scan_scores import THREADS, score_scans
 from infer.engine import OnnxEngine, open_engine
+from infer.intensity import standardise
 from infer.manifest import Manifest, SelfTest
 from infer.self_test import measure as measure_self_test
 from infer.shapes import Images
+from train.batches import AS_THEY_ARE, ChannelScale
 from train.data import load_images
 from train.datasets.case import Case
 
@@ -55,7 +57,12 @@ def release(
     found = calibrate(score_scans(validation, draft, engine), config)
     manifest = replace(calibrated(draft, found), parity=same)
     score, peak_value = measure_self_test(engine, manifest)
-    expected = SelfTest(score=score, peak_value=peak_value, tolerance=SELF_TEST_TOLERANCE)
+    expected = SelfTest(
+        score=score,
+        peak_value=peak_value,
+        tolerance=SELF_TEST_TOLERANCE,
+        score_zero=graph.score_zero,
+    )
     manifest = replace(manifest, self_test=expected)
     onnx_file.write(path, model, manifest)
     return manifest
@@ -69,12 +76,15 @@ def open_draft(model: onnx.ModelProto, manifest: Manifest) -> OnnxEngine:
         return open_engine(draft, device="cpu", threads=THREADS)
 
 
-def parity_images(study: str, intensity_range: tuple[float, float]) -> Images:
-    """Prepared validation images in the graph's range, evenly spaced over all there are."""
+def parity_images(
+    study: str, intensity_range: tuple[float, float], scale: ChannelScale = AS_THEY_ARE
+) -> Images:
+    """Prepared validation images as the graph takes them, evenly spaced over all there are."""
     images, _ = load_images(study, "validation")
     chosen = np.unique(np.linspace(0, len(images) - 1, PARITY_IMAGES).round().astype(int))
     low, high = intensity_range
-    return np.ascontiguousarray(images[chosen] * (high - low) + low, np.float32)
+    ranged = np.ascontiguousarray(images[chosen] * (high - low) + low, np.float32)
+    return standardise(ranged, scale.mean, scale.std)
 
 
 def in_words(path: Path, manifest: Manifest, version: str) -> str:

@@ -56,14 +56,16 @@ def standardise(images: Images, mean: tuple[float, ...], std: tuple[float, ...])
     """
     if not mean:
         return images
-    return (images - _by_channel(mean, images)) / _by_channel(std, images)
+    standard: np.ndarray = (images - _by_channel(mean, images)) / _by_channel(std, images)
+    return standard
 
 
 def unstandardise(images: Images, mean: tuple[float, ...], std: tuple[float, ...]) -> Images:
     """The inverse of `standardise`."""
     if not mean:
         return images
-    return images * _by_channel(std, images) + _by_channel(mean, images)
+    ranged: np.ndarray = images * _by_channel(std, images) + _by_channel(mean, images)
+    return ranged
 
 
 def _by_channel(values: tuple[float, ...], images: np.ndarray) -> np.ndarray:

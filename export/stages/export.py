@@ -29,13 +29,15 @@ def export(params: Params, method: str) -> None:
     data = params.block(DataConfig, "data")
     config = params.block(ExportConfig, "export")
     fitted = load_fitted(checkpoint_path(study, method), method, data)
-    images = parity_images(study, fitted.intensity_range)
+    images = parity_images(study, fitted.intensity_range, fitted.scale)
     draft = draft_manifest(
         data,
         config,
         study=study,
         method=method,
         intensity_range=fitted.intensity_range,
+        channel_mean=fitted.scale.mean,
+        channel_std=fitted.scale.std,
         score_recipe=fitted.score_recipe,
         provenance=provenance_of(fitted, study),
     )

@@ -11,6 +11,7 @@ from export.graph import ExportedGraph, output_names
 from export.parity import measure
 from infer.engine import open_engine
 from tests.export.tiny_graph import RECIPE, SIZE, TINY_MANIFEST, TinyModel
+from train.batches import AS_THEY_ARE, ChannelScale
 from train.methods.method import Findings
 from train.scores import Scorer
 
@@ -37,11 +38,12 @@ def images(count, seed=0):
     return np.random.default_rng(seed).random((count, 1, *SIZE), np.float32)
 
 
-def fitted(model=TinyModel, intensity_range=PREPARED, *, seed=0):
+def fitted(model=TinyModel, intensity_range=PREPARED, *, seed=0, scale=AS_THEY_ARE):
     torch.manual_seed(seed)
     return Fitted(
         graph=ExportedGraph(model(), Scorer(RECIPE)),
         intensity_range=intensity_range,
+        scale=scale,
         score_recipe=f"as {model.__name__}",
         metadata={},
     )
@@ -87,6 +89,14 @@ def test_outputs_keep_the_contract_and_each_member_is_a_part(ensemble):
     assert output_names(ensemble, torch.from_numpy(images(2))) == names
     shapes = [it.shape for it in say(ensemble, images(3)).values()]
     assert shapes == [(3, 1, *SIZE), (3,), (3, 1, *SIZE), (3,), (3,)]
+
+
+def test_a_member_sees_channels_standardised_as_in_its_fit(normals):
+    scale = ChannelScale((0.25,), (0.5,))
+    member, seen = fitted(Witness, SIGNED, scale=scale), images(3)
+    said = say(ensemble_of({"only": member}, normals), seen)
+    np.testing.assert_allclose(member.graph.model.seen, (seen * 2 - 1 - 0.25) / 0.5, atol=1e-6)
+    np.testing.assert_allclose(said["reconstruction"], seen, atol=1e-6)
 
 
 def test_an_ensemble_of_one_ranks_images_and_pixels_as_its_member(normals):

@@ -1,5 +1,6 @@
 """Model files: what is opened, what is refused and in which words; devices."""
 
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from infer import providers
 from infer.engine import open_engine, read_manifest
 from infer.errors import BadModelError, UnknownChoiceError
 from infer.finding import Engine
-from infer.manifest import METADATA_KEY, SCHEMA
+from infer.manifest import METADATA_KEY, SCHEMA, from_json, to_json
 from tests.infer.tiny_model import MANIFEST, SIZE, save, tiny_graph
 
 
@@ -80,6 +81,12 @@ def test_weights_in_a_second_file_are_refused(tmp_path):
     onnx.save(graph, path, save_as_external_data=True, location="weights", size_threshold=0)
     with pytest.raises(BadModelError, match="second file"):
         read_manifest(path)
+
+
+def test_a_manifest_of_the_first_schema_takes_channels_as_they_are():
+    said = json.loads(to_json(replace(MANIFEST, schema=1)))
+    del said["channel_mean"], said["channel_std"]
+    assert from_json(json.dumps(said), where="old.onnx").channel_mean == ()
 
 
 def test_a_newer_schema_is_refused(tmp_path):

@@ -126,6 +126,26 @@ def test_map_and_mask_have_the_size_of_the_scan_and_slices_that_of_the_network()
     assert finding.score == pytest.approx(np.sort(finding.slice_scores)[-4:].mean())
 
 
+def test_the_graph_gets_standardised_channels_and_everyone_else_the_models_range():
+    plain = manifest_of("axial")
+    standard = dataclasses.replace(plain, channel_mean=(0.25,), channel_std=(0.5,))
+    volumes = volumes_of_many_shapes()[:2]
+    before = find_all(volumes, plain, Brightness(), batch_size=BATCH)
+    after = find_all(volumes, standard, Brightness(), batch_size=BATCH)
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_allclose(other.slice_scores, (one.slice_scores - 0.25) / 0.5, rtol=1e-5)
+        np.testing.assert_array_equal(other.images, one.images)
+        np.testing.assert_allclose(other.reconstruction, one.images, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"channel_mean": (0.5,)}, {"channel_mean": (0.5, 0.5), "channel_std": (1.0, 1.0)}]
+)
+def test_a_manifest_whose_standardisation_does_not_fit_its_channels_is_refused(wrong):
+    with pytest.raises(ValueError, match="a value for each channel"):
+        dataclasses.replace(manifest_of("axial"), **wrong)
+
+
 def test_nothing_in_nothing_out():
     assert find_all([], manifest_of("axial"), Brightness(), batch_size=BATCH) == []
 

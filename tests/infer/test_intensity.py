@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from infer.intensity import Intensity, rescale
+from infer.intensity import Intensity, rescale, standardise, unstandardise
 
 SPATIAL = [(9, 7), (5, 6, 7)]
 BRAIN_WINDOW = Intensity(recipe="window", low=0, high=80, output_low=-1, output_high=1)
@@ -75,3 +75,23 @@ def test_the_input_is_left_untouched_and_the_output_stays_in_range(intensity, un
 def test_an_upside_down_window_is_refused():
     with pytest.raises(ValueError, match="low must be below high"):
         Intensity(recipe="window", low=80, high=0, output_low=0, output_high=1)
+
+
+def test_channels_are_standardised_each_by_its_own_numbers():
+    images = np.array([[[[0.5]], [[0.5]]]], np.float32)
+    standard = standardise(images, (0.5, 0.25), (0.1, 0.5))
+    np.testing.assert_allclose(standard.ravel(), [0, 0.5], atol=1e-7)
+    assert standard.dtype == np.float32
+
+
+def test_standardised_images_can_be_brought_back():
+    images = np.random.default_rng(0).random((3, 2, 5, 4), np.float32)
+    numbers = (0.4, 0.5), (0.2, 0.3)
+    back = unstandardise(standardise(images, *numbers), *numbers)
+    np.testing.assert_allclose(back, images, atol=1e-6)
+
+
+def test_without_numbers_nothing_is_computed():
+    images = np.zeros((1, 1, 2, 2), np.float32)
+    assert standardise(images, (), ()) is images
+    assert unstandardise(images, (), ()) is images

@@ -3,7 +3,8 @@ from collections import Counter
 import numpy as np
 import torch
 
-from train.batches import Batches, to_range
+from infer.intensity import standardise
+from train.batches import Batches, ChannelScale, to_range
 
 
 def numbered(count, batch_size, intensity_range=(0.0, 1.0)):
@@ -37,3 +38,26 @@ def test_batches_come_in_the_methods_range():
         to_range(torch.tensor([0.0, 0.5, 1.0]).view(3, 1, 1, 1), (-1.0, 1.0)).flatten(),
         torch.tensor([-1.0, 0.0, 1.0]),
     )
+
+
+def test_labels_come_with_their_images():
+    abnormal = np.array([False, True, False, True, True])
+    batches = Batches(
+        np.arange(5, dtype=np.float32).reshape(-1, 1, 1, 1),
+        3,
+        change=lambda batch: batch,
+        intensity_range=(0.0, 1.0),
+        device=torch.device("cpu"),
+        abnormal=abnormal,
+    )
+    for _ in range(4):
+        images, labels = batches.labelled()
+        assert labels.tolist() == [abnormal[int(value)] for value in images.flatten()]
+
+
+def test_channels_are_standardised_exactly_as_what_ships_does_it():
+    images = torch.rand(4, 3, 8, 8)
+    scale = ChannelScale((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    standard = scale.standardised(images)
+    np.testing.assert_array_equal(standard, standardise(images.numpy(), *scale))
+    torch.testing.assert_close(scale.undone(standard), images)
