@@ -22,6 +22,8 @@ TINY: dict[str, dict[str, Any]] = {
         "encoder_steps": 2,
         "steps_per_record": 1,
     },
+    "dae": {"levels": 2, "bottleneck": 8},
+    "dagmm": {"latent": 2, "estimation_dropout": 0.0},
     "vae": {"features": [4, 8]},
     "cevae": {"features": [4, 8]},
 }
