@@ -15,6 +15,8 @@ from train.shapes import Images
 class Graph(nn.Module):
     """What an ONNX file computes: `outputs` says it by name, in the order of the contract."""
 
+    score_zero = 0.0  # the score where all is exactly as expected
+
     def outputs(self, image: Images) -> dict[str, Tensor]:
         """Maps, scores, and what else is said of a batch of images."""
         raise NotImplementedError
@@ -55,6 +57,8 @@ def in_words(name: str, recipe: ScoreRecipe) -> str:
     steps = [f"map = {residual[recipe.polarity]}"]
     if recipe.denoising_px > 1:
         steps.append(f"of evidence averaged over {recipe.denoising_px} px")
+    if recipe.standardised:
+        steps.append("standardised by that of healthy training images at its pixel")
     if recipe.smoothing_px > 1:
         steps.append(f"averaged over {recipe.smoothing_px} px")
     terms = [f"{weight:g} · {part}" for part, weight in recipe.parts.items()]

@@ -34,6 +34,13 @@ class Bare(TinyModel):
         return Findings(images - 0.5, None, {"latent": images.flatten(1).mean(dim=1)})
 
 
+class Brightness(TinyModel):
+    """Finds nothing in a black image."""
+
+    def findings(self, images):
+        return Findings(images, None, {"latent": images.flatten(1).mean(dim=1)})
+
+
 def images(count, seed=0):
     return np.random.default_rng(seed).random((count, 1, *SIZE), np.float32)
 
@@ -168,6 +175,13 @@ def test_each_member_gets_the_range_it_was_fitted_on(normals):
         expected = normals[:3] * (high - low) + low
         np.testing.assert_allclose(witnesses[name].graph.model.seen, expected, atol=1e-6)
     np.testing.assert_allclose(said["reconstruction"], normals[:3], atol=1e-6)
+
+
+def test_a_score_where_no_member_finds_anything_is_what_the_self_test_counts_from(normals):
+    ensemble = ensemble_of({"first": fitted(Brightness), "second": fitted(Brightness)}, normals)
+    (score,) = say(ensemble, np.zeros_like(images(1)))["score"]
+    assert score < -1
+    assert ensemble.score_zero == pytest.approx(score, rel=1e-5)
 
 
 def test_reconstructions_are_of_the_members_that_have_one(normals):

@@ -61,3 +61,9 @@ def test_agreement_is_relative():
     assert not agrees(Measured(100.2, 0.01), expected)
     assert not agrees(Measured(100.0, 0.0102), expected)
     assert not agrees(Measured(float("nan"), 0.01), expected)
+
+
+def test_agreement_is_relative_to_the_score_where_all_is_as_expected():
+    expected = SelfTest(score=0.01, peak_value=1.0, tolerance=1e-3, score_zero=-10.0)
+    assert agrees(Measured(0.015, 1.0), expected)
+    assert not agrees(Measured(0.05, 1.0), expected)
