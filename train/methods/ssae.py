@@ -4,6 +4,12 @@ Baur, Wiestler, Albarqouni, Navab, "Scale-Space Autoencoders for Unsupervised An
 in Brain MRI", MICCAI 2020. A Laplacian pyramid takes the image apart into bands of detail; each has
 an autoencoder of its own, so that fine detail does not compete with coarse shape for one
 bottleneck. Put together again, the bands are the reconstruction.
+
+The published form passes the coarsest image through, and with it any large smooth lesion. Measured,
+validation AUROC: 0.872 with an autoencoder for it, 0.854 passed through on the first fold of head
+CT (600 epochs each); 0.938 and 0.933 on phantoms. So it is encoded in our studies: a consistent but
+small difference of one fit each. The head-CT study reports a test AUROC of 0.81 ± 0.08. A fit took
+90 s there, on one thread of a busy machine.
 """
 
 from dataclasses import dataclass

@@ -6,6 +6,12 @@ MICCAI 2019. The study's "5-layer" is read as four stride-2 convolutions of 16, 
 feature maps and a fifth that takes in all they leave and gives μ and log σ²; its "256 latent
 variables" as one vector of 256 per image, not 256 maps. LeakyReLU follows every layer but those
 that give μ, log σ² and the image, which must be free to take any value.
+
+The study reports a Dice of 0.27 on BraTS, and nothing of head CT. Measured on the first fold of
+head CT, validation AUROC: 0.891 with 64 latents (300 epochs) as with 16 (600), and 0.880 with 16
+and three times the variance (300). By map, the same 64-latent model: residual 0.891, ELBO gradient
+0.874, likelihood 0.845, KL gradient no better than chance. A fit took 100 s on one thread of a busy
+machine.
 """
 
 from dataclasses import dataclass
