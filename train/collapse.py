@@ -10,6 +10,8 @@ from torch import Tensor
 from train.shapes import Images, OtherImages
 
 GENERATED = 64  # images of each kind that are compared
+COLLAPSE_RATIO = "collapse_ratio"  # the metric's name
+COLLAPSED_BELOW = 0.5  # `Diversity.ratio`: good fits end above 0.9, untrained ones begin near 0.4
 
 
 class Watched(NamedTuple):
@@ -17,6 +19,7 @@ class Watched(NamedTuple):
 
     metrics: dict[str, float]
     grids: dict[str, np.ndarray]  # name → images (image, channel, height, width)
+    warnings: tuple[str, ...] = ()  # what would make the model useless, if it stayed so
 
 
 class Diversity(NamedTuple):
@@ -48,20 +51,27 @@ def watch_generator(model: Any, images: Images) -> Watched:
     generated = model.generate(model.fixed_latents(GENERATED))
     seen = diversity(generated, images)
     metrics = {
-        "collapse_ratio": seen.ratio,
+        COLLAPSE_RATIO: seen.ratio,
         "generated_distance": seen.generated,
         "real_distance": seen.real,
         "nearest_training_distance": seen.nearest,
     }
     redrawn = torch.stack([images[:8], model.findings(images[:8]).reconstruction], dim=1)
-    return Watched(
-        metrics, {"generated": _array(generated), "redrawn": _array(redrawn.flatten(0, 1))}
-    )
+    grids = {"generated": _array(generated), "redrawn": _array(redrawn.flatten(0, 1))}
+    return Watched(metrics, grids, _warnings(seen))
 
 
 def watch_nothing(model: Any, images: Images) -> Watched:
     """For methods that generate nothing."""
     return Watched({}, {})
+
+
+def _warnings(seen: Diversity) -> tuple[str, ...]:
+    if seen.ratio >= COLLAPSED_BELOW:
+        return ()
+    return (
+        f"the generator has collapsed: its images differ by {seen.ratio:.0%} of what real ones do",
+    )
 
 
 def _mean_pairwise(images: Images) -> float:

@@ -1,6 +1,7 @@
 """A fit under way: trained, watched, validated, put aside, brought back, and kept."""
 
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 
 from train import checkpoint, plots, tracking
 from train.batches import Batches, scale_of
+from train.collapse import COLLAPSE_RATIO
 from train.keeper import Keeper, Kept
 from train.recipes import Recipe
 from train.scores import Scorer, ScoreRecipe
@@ -122,7 +124,7 @@ class Session:
                 metrics |= self._validate(step)
             last = last or self._has_stalled(step)
             if step % max(1, total // WATCHES) == 0 or last:
-                metrics |= self._watch(run, step)
+                metrics |= self._watch(run, step, last=last)
             self.progress.history.append(metrics)
             self.progress.seconds = before + time.monotonic() - started
             run.log(metrics, step)
@@ -165,7 +167,7 @@ class Session:
             metrics[f"validation_loss{of}"] = seen.loss
         return metrics
 
-    def _watch(self, run: tracking.Run, step: int) -> dict[str, float]:
+    def _watch(self, run: tracking.Run, step: int, *, last: bool) -> dict[str, float]:
         """What the method wants watched: figures, and grids for the run's pictures."""
         config = self.task.config
         trained = as_tensor(self.images.train[:WATCHED], config.intensity_range, self.fabric.device)
@@ -177,6 +179,9 @@ class Session:
         seen = self.recipe.watch(self.model, watched)
         for name, images in seen.grids.items():
             run.picture(plots.grid(images, config.intensity_range), f"{name}/{step + 1:05d}")
+        if last and self.fabric.is_global_zero:  # before, there is hope
+            for warning in seen.warnings:
+                print(f"warning: {self.task.method}: {warning}", file=sys.stderr)
         return seen.metrics
 
     def keep(self, run: tracking.Run, keeper: Keeper, path: Path) -> dict[str, Any]:
@@ -229,10 +234,11 @@ class Session:
 
 
 def result_of(progress: Progress, kept: Kept) -> dict[str, Any]:
-    """The metrics of a fit: of the kept model, the losses of the last record, and the time."""
+    """The metrics of a fit: of the kept model, what the last record said, and the time."""
+    last = progress.history[-1]
     losses = {
         name: value
-        for name, value in progress.history[-1].items()
+        for name, value in last.items()
         if "loss" in name and not name.startswith("validation_loss_")
     }
     return {
@@ -242,6 +248,7 @@ def result_of(progress: Progress, kept: Kept) -> dict[str, Any]:
         "validation_loss": kept.loss,
         **({} if kept.auroc is None else {"validation_auroc": kept.auroc}),
         **{f"final_{name}": value for name, value in losses.items()},
+        **({COLLAPSE_RATIO: last[COLLAPSE_RATIO]} if COLLAPSE_RATIO in last else {}),
         "fit_seconds": round(progress.seconds, 1),
     }
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from train.collapse import diversity
+from tests.train.methods.test_fanogan import fanogan, images
+from train.collapse import diversity, watch_generator
 
 
 def noise(count, seed):
@@ -21,6 +22,20 @@ def test_a_generator_that_copies_training_images_is_at_no_distance_from_them():
     real = noise(16, 0)
     assert diversity(real.flip(0), real).nearest == pytest.approx(0, abs=1e-6)
     assert diversity(noise(16, 1), real).nearest > 0.5
+
+
+def test_a_collapsed_generator_is_reported_in_words():
+    model = fanogan()
+    torch.nn.init.zeros_(model.generator.from_latent.weight)  # every latent becomes one image
+    seen = watch_generator(model, images(8))
+    assert seen.metrics["collapse_ratio"] == pytest.approx(0, abs=1e-6)
+    assert "the generator has collapsed: its images differ by 0%" in seen.warnings[0]
+
+
+def test_a_generator_as_diverse_as_its_images_is_not():
+    model = fanogan()
+    drawn = model.eval().generate(torch.randn(32, model.config.latent)).detach()
+    assert watch_generator(model, drawn).warnings == ()
 
 
 def test_distances_are_root_mean_squares():

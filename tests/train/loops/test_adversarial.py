@@ -65,6 +65,30 @@ def test_generator_and_critic_stay_bit_for_bit_while_the_encoder_learns(fitting)
     assert [record.candidate for record in game + rest] == [False, False, True, True, True]
 
 
+def test_the_generators_running_statistics_move_in_the_game_and_rest_with_the_encoder(fitting):
+    model, records = fitting
+    norms = [it for it in model.generator.modules() if isinstance(it, torch.nn.BatchNorm2d)]
+
+    def seen():
+        return [int(norm.num_batches_tracked) for norm in norms]
+
+    next(records)
+    after_one_stretch = seen()
+    assert min(after_one_stretch) > 0
+    next(records)
+    after_the_game, means = seen(), [norm.running_mean.clone() for norm in norms]
+    assert after_the_game > after_one_stretch
+    for _ in records:
+        assert seen() == after_the_game
+        assert all(map(torch.equal, means, (norm.running_mean for norm in norms)))
+
+
+def test_the_encoder_s_optimiser_holds_no_weight_of_generator_or_critic(fitting):
+    model, _ = fitting
+    (group,) = model.optimizers()["encoder"].param_groups
+    assert {*map(id, group["params"])} == {*map(id, model.encoder.parameters())}
+
+
 def test_the_game_changes_generator_and_critic_and_leaves_the_encoder(fitting):
     model, records = fitting
     generator, critic, encoder = (

@@ -82,6 +82,26 @@ def test_each_image_has_its_own_point_and_norm_over_all_its_values():
     torch.testing.assert_close(penalty, (shares.norm(dim=1) - 1).square().mean())
 
 
+def test_the_penalty_by_hand_is_of_each_image_and_over_channels_and_pixels_together():
+    class Half(nn.Module):
+        """‖x‖²/2: the gradient at an image is the image."""
+
+        def forward(self, images):
+            return images.square().flatten(1).sum(dim=1) / 2
+
+    # Two channels of 1 × 2 pixels; real equals generated, so that every point between is the image.
+    pair = torch.tensor([[[[3.0, 0.0]], [[0.0, 4.0]]], [[[0.0, 0.0]], [[2.0, 0.0]]]])
+    # Norms 5 and 2; by channel they would be 3, 4, 0 and 2, over the batch √29.
+    assert gradient_penalty(Half(), pair, pair) == ((5 - 1) ** 2 + (2 - 1) ** 2) / 2
+
+
+def test_the_critic_learns_from_the_penalty():
+    critic = LinearCritic(torch.full((1, 2, 2), 2.0))  # a slope of norm 4
+    gradient_penalty(critic, torch.randn(3, 1, 2, 2), torch.randn(3, 1, 2, 2)).backward()
+    # d(‖w‖ − 1)²/dw = 2 (‖w‖ − 1) w / ‖w‖
+    torch.testing.assert_close(critic.weight.grad, torch.full((1, 2, 2), 3.0))
+
+
 def test_the_penalty_in_half_precision_is_close_to_that_in_full():
     critic = fanogan(critic_norm="none").critic
     real, generated = images(8), images(8).flip(0)
@@ -99,6 +119,25 @@ def test_the_critic_judges_each_image_by_itself_even_in_training(norm):
     critic = fanogan(critic_norm=norm).critic.train()
     some = images(5)
     torch.testing.assert_close(critic(some)[:1], critic(some[:1]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("norm", ["none", "layer"])
+def test_the_critic_has_no_layer_that_couples_a_batch_or_drops_at_random(norm):
+    coupling = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+    assert not [it for it in fanogan(critic_norm=norm).critic.modules() if isinstance(it, coupling)]
+
+
+@pytest.mark.parametrize("norm", ["none", "layer"])
+def test_the_critics_gradient_at_an_image_does_not_depend_on_its_neighbours(norm):
+    critic = fanogan(critic_norm=norm).critic.train()
+
+    def gradient_at(some):
+        some = some.clone().requires_grad_()
+        return torch.autograd.grad(critic(some).sum(), some)[0]
+
+    torch.testing.assert_close(
+        gradient_at(images(5))[:1], gradient_at(images(5)[:1]), atol=1e-6, rtol=1e-5
+    )
 
 
 def test_a_layer_norm_of_the_batch_is_refused_in_the_critic_by_its_type():

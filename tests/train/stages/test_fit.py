@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from ruamel.yaml import YAML
 
 from tests.train.tiny_configs import tiny
@@ -10,7 +11,9 @@ from tests.train.told_run import Told
 from train import checkpoint, data, session, tracking
 from train.command import run_stage
 from train.datasets.case import Case
+from train.networks.residual import Generator
 from train.params import load
+from train.recipes import RECIPES
 from train.stages.fit import fit
 
 # Long enough for looks at validation to differ.
@@ -53,6 +56,12 @@ def study(request, tmp_path, monkeypatch):
     monkeypatch.setattr(session, "WATCHES", WATCHES)
     monkeypatch.setattr(session, "RESUME_SECONDS", -1)  # the state is put aside at every record
     return load("params.yaml")
+
+
+def shared_weights(method):
+    """Generator and critic, running statistics included, as the checkpoint holds them."""
+    weights, _ = checkpoint.load(Path(f"models/phantom/{method}.safetensors"))
+    return {name: it for name, it in weights.items() if name.startswith(("generator.", "critic."))}
 
 
 @pytest.fixture
@@ -113,6 +122,46 @@ def test_the_generator_is_watched_for_collapse_and_its_pictures_kept(study, run)
     assert any(name.startswith("generated/") for name in told.pictures)
 
 
+def test_a_collapsed_generator_is_reported_when_the_fit_ends(study, run, monkeypatch, capsys):
+    draw = Generator.forward
+    monkeypatch.setattr(Generator, "forward", lambda self, latents: draw(self, 0 * latents))
+    told = run(study, "fanogan")
+    result = json.loads(Path("reports/phantom/fit/fanogan.json").read_text())
+    assert result["collapse_ratio"] == told.metrics[5]["collapse_ratio"] < 0.01
+    assert capsys.readouterr().err.count("fanogan: the generator has collapsed") == 1
+
+
+def test_variants_have_the_generator_and_critic_of_their_method_bit_for_bit(study, run):
+    run(study, "fanogan")
+    gan = shared_weights("fanogan")
+    for variant in ("fanogan-izi", "fanogan-ziz"):
+        run(study, variant)
+        others = shared_weights(variant)
+        assert gan.keys() == others.keys()
+        assert all(torch.equal(gan[name], others[name]) for name in gan), variant
+
+
+def test_a_variant_of_a_method_that_is_not_fitted_is_refused(study, capsys):
+    assert run_stage(fit, ["params.yaml", "fanogan-izi"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: models/phantom/fanogan.safetensors does not exist, "
+        "whose generator and critic are to be shared",
+        "hint:  run the fit stage of fanogan first",
+    ]
+
+
+def test_a_variant_starts_afresh_when_its_method_was_fitted_again(study, run):
+    run(study, "fanogan")
+    with pytest.raises(KeyboardInterrupt):
+        run(study, "fanogan-izi", stop_at=2)
+    numbers = study.values["fit"]["fanogan"]
+    rate = numbers["gan_learning_rate"]
+    numbers["gan_learning_rate"] = rate / 2
+    run(study, "fanogan")
+    numbers["gan_learning_rate"] = rate
+    assert min(run(study, "fanogan-izi").metrics) == 0
+
+
 def test_the_checkpoint_says_all_that_rebuilds_and_traces_the_model(study, run):
     run(study, "fanogan")
     _, metadata = checkpoint.load(Path("models/phantom/fanogan.safetensors"))
@@ -143,8 +192,8 @@ def test_a_fit_is_a_run_in_the_store(study, monkeypatch):
 
 
 def test_what_the_user_can_mend_is_two_lines_and_exit_code_2(study, capsys):
-    assert run_stage(fit, ["params.yaml", "vae"]) == 2
+    assert run_stage(fit, ["params.yaml", "gpt"]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        "error: method 'vae' is unknown",
-        "hint:  known methods: cae, fanogan",
+        "error: method 'gpt' is unknown",
+        f"hint:  known methods: {', '.join(RECIPES)}",
     ]
