@@ -12,6 +12,7 @@ from train.data import DataConfig
 from train.params import build
 from train.recipes import find
 from train.scores import Scorer, ScoreRecipe
+from train.usual import taken_from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +28,15 @@ class Fitted:
 
 def load_fitted(path: Path, method: str, data: DataConfig) -> Fitted:
     """The model of a checkpoint under the score recipe chosen for it, in eval mode."""
-    weights, metadata = checkpoint.load(path)
+    tensors, metadata = checkpoint.load(path)
+    weights, usual = taken_from(tensors)
     recipe = find(method)
     config: Any = build(recipe.config, json.loads(metadata["config"]), where=str(path))
     score = build(ScoreRecipe, json.loads(metadata["score_recipe"]), where=str(path))
     model = recipe.model(config, data.channels, data.image_size)
     model.load_state_dict(weights)
     return Fitted(
-        graph=ExportedGraph(model, Scorer(score)),
+        graph=ExportedGraph(model, Scorer(score, usual)),
         intensity_range=config.intensity_range,
         scale=scale_of(config),
         score_recipe=in_words(metadata["score"], score),

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
+from train.usual import Usual
 from train.validation import Validation
 
 Rule = Literal["auroc", "loss", "last"]
@@ -22,6 +23,7 @@ class Kept:
 
     weights: dict[str, Tensor]
     score: str  # name of the score recipe
+    usual: Usual | None  # what it standardises by
     value: float  # what the rule maximises
     loss: float  # decides between equal values
     auroc: float | None  # of the chosen recipe; None: no abnormal image was seen
@@ -54,6 +56,7 @@ class Keeper:
             self.kept = Kept(
                 weights=dict(weights),
                 score=score,
+                usual=seen.scorers[score].usual,
                 value=value,
                 loss=seen.loss,
                 auroc=seen.auroc.get(score),
@@ -71,11 +74,14 @@ class Keeper:
         """What is kept, as tensors, numbers and strings."""
         if self.kept is None:
             return None
-        return {name: getattr(self.kept, name) for name in Kept.__dataclass_fields__}
+        state = {name: getattr(self.kept, name) for name in Kept.__dataclass_fields__}
+        return state | {"usual": self.kept.usual and self.kept.usual._asdict()}
 
     def resume(self, state: Mapping[str, Any] | None) -> None:
         """Go on from what `put_aside` said."""
-        self.kept = None if state is None else Kept(**state)
+        if state is not None:
+            usual = state["usual"] and Usual(**state["usual"])
+            self.kept = Kept(**{**state, "usual": usual})
 
 
 def _best(seen: Validation) -> str:

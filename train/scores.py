@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from train.methods.method import Findings
 from train.shapes import Evidence, Maps, Scores
+from train.usual import Usual, usual_of
 
 MEAN_POOL = {2: functional.avg_pool2d, 3: functional.avg_pool3d}
 
@@ -20,11 +21,14 @@ class ScoreRecipe:
     score = mean of the highest `top_share` of map**`power`, plus Σ weight · part.
 
     `denoising_px` averages the signed evidence before its polarity is taken: noise, whose signs
-    alternate, cancels there, a lesion does not. With a `top_share` of 0 the score is its parts.
+    alternate, cancels there, a lesion does not. `standardised` then asks how unusual the evidence
+    is at its pixel: what a model always gets wrong about skull or ventricles is no finding. With
+    a `top_share` of 0 the score is its parts.
     """
 
     polarity: Literal["absolute", "bright", "dark"]
     denoising_px: int  # odd; 1: none
+    standardised: bool  # by mean and spread of the evidence of healthy training images
     smoothing_px: int  # odd; 1: none
     power: int  # 1: mean residual; 2: mean squared residual
     top_share: float  # of the pixels; at least one counts, so 1e-9 is the maximum; 0: none
@@ -50,21 +54,50 @@ class Scored(NamedTuple):
 
 
 class Scorer(nn.Module):
-    """A score recipe as a module without weights, so that it can be part of an exported graph."""
+    """A score recipe as a module without weights, so that it can be part of an exported graph.
 
-    def __init__(self, recipe: ScoreRecipe) -> None:
+    Raises:
+        ValueError: the recipe standardises, and by what is not given.
+    """
+
+    mean: Tensor  # of the usual evidence; where the recipe does not standardise, neither exists
+    spread: Tensor
+
+    def __init__(self, recipe: ScoreRecipe, usual: Usual | None = None) -> None:
         super().__init__()
+        if recipe.standardised and usual is None:
+            raise ValueError("a recipe that standardises needs the evidence of healthy images")
         self.recipe = recipe
+        self.usual = usual if recipe.standardised else None
+        for name, values in self.usual._asdict().items() if self.usual else ():
+            self.register_buffer(name, values)
 
     def forward(self, findings: Findings) -> Scored:
         """Map and score of each image on its own."""
         denoised = smooth(findings.evidence, self.recipe.denoising_px)
+        if self.recipe.standardised:
+            denoised = (denoised - self.mean) / self.spread
         magnitude = _polarised(denoised, self.recipe.polarity).mean(dim=1, keepdim=True)
         anomaly_map = smooth(magnitude, self.recipe.smoothing_px)
         score = _mean_of_highest(anomaly_map**self.recipe.power, self.recipe.top_share)
         for name, weight in self.recipe.parts.items():
             score = score + weight * findings.parts[name]
         return Scored(anomaly_map, score)
+
+
+def scorers(
+    recipes: Mapping[str, ScoreRecipe], parts: Collection[str], healthy: Evidence
+) -> dict[str, Scorer]:
+    """A scorer for each recipe that a method can follow.
+
+    Args:
+        parts: names of the method's own score parts.
+        healthy: evidence of healthy training images, as they are: nothing added, nothing turned.
+    """
+    able = candidates(recipes, parts)
+    sides = {recipe.denoising_px for recipe in able.values() if recipe.standardised}
+    usual = {side: usual_of(smooth(healthy, side)) for side in sides}
+    return {name: Scorer(recipe, usual.get(recipe.denoising_px)) for name, recipe in able.items()}
 
 
 def candidates(
@@ -94,7 +127,7 @@ def _polarised(evidence: Evidence, polarity: str) -> Evidence:
 def _mean_of_highest(values: Maps, share: float) -> Scores:
     pixels = values.flatten(1)
     if share == 0:
-        return pixels.new_zeros(len(pixels))
+        return torch.zeros_like(pixels[:, 0])  # a length would become a constant of the graph
     count = max(1, round(share * pixels.shape[1]))
     if count == pixels.shape[1]:
         return pixels.mean(dim=1)

@@ -18,10 +18,11 @@ from train.batches import Batches, scale_of
 from train.collapse import COLLAPSE_RATIO
 from train.keeper import Keeper, Kept
 from train.recipes import Recipe
-from train.scores import Scorer, ScoreRecipe
+from train.scores import Scorer
 from train.seeding import generator_states, restore_generators
 from train.task import Images, Task, metadata_of, params_of, tags_of
-from train.validation import as_tensor, findings_of, validate, validate_each
+from train.usual import tensors_of
+from train.validation import HEALTHY, as_tensor, findings_of, validate, validate_each
 
 RESUME_SECONDS = 15.0  # between two writings of the resume file: what a kill costs at most
 WATCHES = 12  # grids of generated images over a fit
@@ -60,6 +61,7 @@ class Session:
         self.images = images
         self.keepers = keepers
         self.resume_path = resume_path
+        self.healthy = healthy_images(images, task.config, fabric.device)
         self.optimizers = model.optimizers()
         self.progress = Progress()
 
@@ -153,6 +155,7 @@ class Session:
             self.images.validation,
             self.images.abnormal,
             [keeper.rows for keeper in self.keepers],
+            self.healthy,
         )
         weights = {
             key: tensor.detach().cpu().clone() for key, tensor in self.model.state_dict().items()
@@ -195,7 +198,7 @@ class Session:
         for name, figure in self._pictures(keeper, kept).items():
             run.picture(figure, f"{of}{name}")
         metadata = metadata_of(self.task, run_id=run.id, score=kept.score, validation=result)
-        checkpoint.save(path, kept.weights, metadata)
+        checkpoint.save(path, kept.weights | tensors_of(kept.usual), metadata)
         numbers = {f"kept_{name}": it for name, it in result.items() if not isinstance(it, str)}
         run.log({f"{of}{name}": it for name, it in numbers.items()}, self.task.config.records)
         print(f"{self.task.method}: {path}", json.dumps(result))
@@ -210,14 +213,13 @@ class Session:
         """What the kept model redraws and how its validation scores part, and the fit's curves."""
         recipe = {kept.score: self.task.scores[kept.score]}
         images, abnormal = self.images.validation[keeper.rows], self.images.abnormal[keeper.rows]
-        seen = validate(self.model, recipe, images, abnormal)
+        seen = validate(self.model, recipe, images, abnormal, self.healthy)
         scores = seen.scores[kept.score]
         history = self.progress.history
         names = sorted({name for record in history for name in record})
         losses = [name for name in names if "auroc" not in name and "distance" not in name]
-        redrawn = _reconstructions(
-            self.model, recipe[kept.score], images, abnormal, self.task.config
-        )
+        scorer = Scorer(recipe[kept.score], kept.usual)
+        redrawn = _reconstructions(self.model, scorer, images, abnormal, self.task.config)
         pictures = {
             "reconstructions": redrawn,
             "losses": plots.curves(history, losses, "losses"),
@@ -231,6 +233,13 @@ class Session:
                 "auroc": plots.curves(history, areas, "validation AUROC"),
             }
         return pictures
+
+
+def healthy_images(images: Images, config: Any, device: torch.device) -> torch.Tensor:
+    """The normal training images as a model takes them, not augmented."""
+    normal = images.train[~images.train_abnormal]
+    ranged = as_tensor(normal[:HEALTHY], config.intensity_range, device)
+    return scale_of(config).standardised(ranged)
 
 
 def result_of(progress: Progress, kept: Kept) -> dict[str, Any]:
@@ -261,7 +270,7 @@ def _kept(keeper: Keeper) -> Kept:
 
 def _reconstructions(
     model: Any,
-    recipe: ScoreRecipe,
+    scorer: Scorer,
     images: torch.Tensor,
     abnormal: np.ndarray,
     config: Any,
@@ -270,7 +279,7 @@ def _reconstructions(
     scale = scale_of(config)
     shown = images[_shown(abnormal)]
     found = findings_of(model, shown)
-    maps = Scorer(recipe)(found).anomaly_map
+    maps = scorer(found).anomaly_map
     ranged, redrawn = scale.undone(shown), found.reconstruction
     redrawn = ranged - found.evidence if redrawn is None else scale.undone(redrawn)
     seen, expected, found_maps = (it.float().cpu().numpy() for it in (ranged, redrawn, maps))

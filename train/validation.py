@@ -12,10 +12,11 @@ from infer.shapes import Images as ImageArray
 from infer.shapes import Scores as ScoreArray
 from train.batches import to_range
 from train.methods.method import Findings, LabelledModel
-from train.scores import Scorer, ScoreRecipe, candidates
+from train.scores import Scorer, ScoreRecipe, scorers
 from train.seeding import chance_aside
 
 BATCH = 128  # images at a time: a matter of memory only
+HEALTHY = 128  # training images that evidence is standardised by: a spread is known to 6 %
 SEED = 0  # of the noise in a validation loss
 
 
@@ -26,6 +27,7 @@ class Validation:
     loss: float  # of the normal images; where a method learns from labels, of all
     scores: dict[str, ScoreArray]  # by score recipe
     auroc: dict[str, float]  # by score recipe; empty where no image is abnormal
+    scorers: dict[str, Scorer]  # by score recipe
 
 
 def validate(
@@ -33,9 +35,11 @@ def validate(
     recipes: Mapping[str, ScoreRecipe],
     images: torch.Tensor,
     abnormal: np.ndarray,
+    healthy: torch.Tensor,
 ) -> Validation:
     """One look at all validation images; see `validate_each`."""
-    (seen,) = validate_each(model, recipes, images, abnormal, [np.arange(len(abnormal))])
+    everything = [np.arange(len(abnormal))]
+    (seen,) = validate_each(model, recipes, images, abnormal, everything, healthy)
     return seen
 
 
@@ -46,17 +50,19 @@ def validate_each(
     images: torch.Tensor,
     abnormal: np.ndarray,
     subsets: Sequence[np.ndarray],
+    healthy: torch.Tensor,
 ) -> list[Validation]:
     """What one look says of each subset of rows: every image is scored once.
 
-    Images are already in the method's range. In eval mode and full precision, because that is what
+    Images, and the `healthy` training images that recipes standardise by, are already in the
+    method's range. In eval mode and full precision, because that is what
     is exported. A loss that draws noise draws the same at every look, so that looks compare, and
     the fit's own chance is left alone.
     """
     model.eval()
     findings = findings_of(model, images)
-    able = candidates(recipes, findings.parts)
-    scores = {name: Scorer(recipe)(findings).score.cpu().numpy() for name, recipe in able.items()}
+    able = scorers(recipes, findings.parts, findings_of(model, healthy[:HEALTHY]).evidence)
+    scores = {name: scorer(findings).score.cpu().numpy() for name, scorer in able.items()}
     learns_labels = isinstance(model, LabelledModel)
     losses: dict[bytes, float] = {}
     seen = []
@@ -66,7 +72,7 @@ def validate_each(
             losses[key] = _loss(model, images, findings, abnormal, counted)
         own = {name: values[rows] for name, values in scores.items()}
         auroc = _auroc(own, abnormal[rows])
-        seen.append(Validation(loss=losses[key], scores=own, auroc=auroc))
+        seen.append(Validation(loss=losses[key], scores=own, auroc=auroc, scorers=able))
     return seen
 
 

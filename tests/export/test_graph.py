@@ -31,7 +31,13 @@ def test_outputs_come_in_the_order_of_the_contract():
 
 def test_a_method_without_reconstruction_has_no_such_output():
     bare = ScoreRecipe(
-        polarity="absolute", denoising_px=1, smoothing_px=1, power=1, top_share=1.0, parts={}
+        polarity="absolute",
+        denoising_px=1,
+        standardised=False,
+        smoothing_px=1,
+        power=1,
+        top_share=1.0,
+        parts={},
     )
     graph = ExportedGraph(Evidence(), Scorer(bare))
     assert output_names(graph, IMAGES) == ("anomaly_map", "score")

@@ -13,7 +13,13 @@ from tests.train.methods import test_cae, test_fanogan
 from train.scores import Scorer, ScoreRecipe
 
 PLAIN = ScoreRecipe(
-    polarity="bright", denoising_px=3, smoothing_px=5, power=1, top_share=0.01, parts={}
+    polarity="bright",
+    denoising_px=3,
+    standardised=False,
+    smoothing_px=5,
+    power=1,
+    top_share=0.01,
+    parts={},
 )
 METHODS = {"cae": test_cae.cae, "fanogan": test_fanogan.fanogan}
 

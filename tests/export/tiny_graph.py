@@ -16,6 +16,7 @@ TINY_MANIFEST = replace(MANIFEST, study="tiny", method="tiny", image_size=SIZE)
 RECIPE = ScoreRecipe(
     polarity="absolute",
     denoising_px=1,
+    standardised=False,
     smoothing_px=3,
     power=2,
     top_share=0.1,

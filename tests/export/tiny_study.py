@@ -24,7 +24,13 @@ STUDY = "tiny"
 REPOSITORY = Path(__file__).parents[2]
 COUNTS = {"train": (4, 0), "validation": (6, 4), "test": (5, 5)}  # normal, abnormal
 RECIPE = ScoreRecipe(
-    polarity="bright", denoising_px=1, smoothing_px=1, power=1, top_share=0.02, parts={}
+    polarity="bright",
+    denoising_px=1,
+    standardised=False,
+    smoothing_px=1,
+    power=1,
+    top_share=0.02,
+    parts={},
 )
 
 

@@ -5,8 +5,22 @@ import pytest
 import torch
 
 from train.keeper import Keeper
+from train.scores import Scorer, ScoreRecipe
+from train.usual import Usual
 from train.validation import Validation
 
+SCORER = Scorer(
+    ScoreRecipe(
+        polarity="absolute",
+        denoising_px=1,
+        standardised=True,
+        smoothing_px=1,
+        power=1,
+        top_share=1.0,
+        parts={},
+    ),
+    Usual(torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)),
+)
 # Looks at (loss, AUROC under each of two recipes), record by record.
 LOOKS = [
     (0.9, {"plain": 0.60, "smooth": 0.70}),
@@ -24,7 +38,10 @@ def keeper(rule, score=""):
 def shown(keeper, looks, first=0):
     for record, (loss, auroc) in enumerate(looks, start=first):
         seen = Validation(
-            loss=loss, scores=dict.fromkeys(auroc, np.zeros(4, np.float32)), auroc=auroc
+            loss=loss,
+            scores=dict.fromkeys(auroc, np.zeros(4, np.float32)),
+            auroc=auroc,
+            scorers=dict.fromkeys(auroc, SCORER),
         )
         keeper.look(seen, {"weight": torch.tensor(float(record))}, record)
     return keeper.kept
@@ -55,7 +72,13 @@ def test_without_abnormal_images_the_lowest_loss_and_the_first_recipe_are_kept()
     blind = keeper("auroc")
     for record, (loss, auroc) in enumerate(looks):
         scores = {"plain": np.zeros(4, np.float32), "smooth": np.zeros(4, np.float32)}
-        blind.look(Validation(loss=loss, scores=scores, auroc=auroc), {}, record)
+        blind.look(
+            Validation(
+                loss=loss, scores=scores, auroc=auroc, scorers=dict.fromkeys(scores, SCORER)
+            ),
+            {},
+            record,
+        )
     assert (blind.kept.record, blind.kept.score, blind.kept.auroc) == (3, "plain", None)
 
 

@@ -5,10 +5,16 @@ import pytest
 import torch
 
 from train.methods.method import Findings
-from train.scores import Scorer, ScoreRecipe, candidates, smooth
+from train.scores import Scorer, ScoreRecipe, candidates, scorers, smooth
 
 PLAIN = ScoreRecipe(
-    polarity="absolute", denoising_px=1, smoothing_px=1, power=2, top_share=1.0, parts={}
+    polarity="absolute",
+    denoising_px=1,
+    standardised=False,
+    smoothing_px=1,
+    power=2,
+    top_share=1.0,
+    parts={},
 )
 
 
@@ -42,6 +48,36 @@ def brute_force(evidence, recipe):
     anomaly_map = box(sign(denoised).mean(axis=0), recipe.smoothing_px)
     count = max(1, round(recipe.top_share * anomaly_map.size))
     return anomaly_map, np.sort(anomaly_map.ravel() ** recipe.power)[-count:].mean()
+
+
+def test_standardised_evidence_is_counted_in_spreads_from_the_mean_of_healthy_images():
+    recipe = changed(standardised=True, power=1)
+    healthy = findings(seed=1).evidence
+    (scorer,) = scorers({"z": recipe}, (), healthy).values()
+    own = healthy.numpy()
+    spread = own.std(axis=0) + own.std(axis=0).mean()
+    seen = findings()
+    expected = np.abs((seen.evidence.numpy() - own.mean(axis=0)) / spread).mean(axis=1)
+    np.testing.assert_allclose(scorer(seen).anomaly_map[:, 0], expected, rtol=1e-5)
+
+
+def test_what_a_model_gets_wrong_on_every_healthy_image_is_no_finding():
+    always_wrong = torch.zeros(4, 1, 6, 6)
+    always_wrong[..., 2, 3] = 5.0
+    (scorer,) = scorers({"z": changed(standardised=True)}, (), always_wrong).values()
+    assert scorer(Findings(always_wrong, None, {})).anomaly_map.max() == 0
+
+
+def test_evidence_is_denoised_before_it_is_standardised():
+    recipe = changed(denoising_px=3, standardised=True)
+    healthy = findings(seed=1).evidence
+    (scorer,) = scorers({"z": recipe}, (), healthy).values()
+    np.testing.assert_allclose(scorer.usual.mean, smooth(healthy, 3).mean(0, keepdim=True))
+
+
+def test_a_recipe_that_standardises_wants_to_know_by_what():
+    with pytest.raises(ValueError, match="healthy"):
+        Scorer(changed(standardised=True))
 
 
 @pytest.mark.parametrize("polarity", ["absolute", "bright", "dark"])

@@ -7,11 +7,18 @@ from train.scores import ScoreRecipe
 
 RECIPES = {
     "plain": ScoreRecipe(
-        polarity="absolute", denoising_px=1, smoothing_px=1, power=1, top_share=1.0, parts={}
+        polarity="absolute",
+        denoising_px=1,
+        standardised=False,
+        smoothing_px=1,
+        power=1,
+        top_share=1.0,
+        parts={},
     ),
     "with_energy": ScoreRecipe(
         polarity="absolute",
         denoising_px=1,
+        standardised=False,
         smoothing_px=1,
         power=1,
         top_share=1.0,
@@ -30,6 +37,9 @@ class Zero(torch.nn.Module):
         return Findings(images, torch.zeros_like(images), {})
 
 
+HEALTHY = torch.rand(5, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+
+
 def bright_last(count, abnormal):
     images = torch.full((count, 1, 4, 4), 0.2)
     images[count - abnormal :] = 0.8
@@ -37,17 +47,17 @@ def bright_last(count, abnormal):
 
 
 def test_every_recipe_the_method_can_follow_is_tried():
-    seen = validation.validate(Zero(), RECIPES, *bright_last(8, 3))
+    seen = validation.validate(Zero(), RECIPES, *bright_last(8, 3), HEALTHY)
     assert seen.auroc == {"plain": 1.0}
     np.testing.assert_allclose(seen.scores["plain"], [0.2] * 5 + [0.8] * 3, rtol=1e-6)
 
 
 def test_the_loss_is_that_of_the_normal_images_only():
-    assert np.isclose(validation.validate(Zero(), RECIPES, *bright_last(8, 3)).loss, 0.2)
+    assert np.isclose(validation.validate(Zero(), RECIPES, *bright_last(8, 3), HEALTHY).loss, 0.2)
 
 
 def test_without_abnormal_images_there_is_no_auroc():
-    assert validation.validate(Zero(), RECIPES, *bright_last(8, 0)).auroc == {}
+    assert validation.validate(Zero(), RECIPES, *bright_last(8, 0), HEALTHY).auroc == {}
 
 
 def test_findings_do_not_depend_on_how_images_are_divided(monkeypatch):
@@ -63,8 +73,10 @@ def test_each_subset_is_seen_as_if_the_other_images_did_not_exist():
     images, abnormal = bright_last(8, 3)
     images[0], images[7] = 0.9, 0.1
     rows = np.array([1, 2, 6])
-    (_, seen) = validation.validate_each(Zero(), RECIPES, images, abnormal, [np.arange(8), rows])
-    alone = validation.validate(Zero(), RECIPES, images[rows], abnormal[rows])
+    (_, seen) = validation.validate_each(
+        Zero(), RECIPES, images, abnormal, [np.arange(8), rows], HEALTHY
+    )
+    alone = validation.validate(Zero(), RECIPES, images[rows], abnormal[rows], HEALTHY)
     np.testing.assert_array_equal(seen.scores["plain"], alone.scores["plain"])
     assert (seen.loss, seen.auroc) == (alone.loss, alone.auroc)
 
@@ -79,6 +91,8 @@ class Noisy(Zero):
 def test_looking_draws_the_same_noise_every_time_and_none_of_the_fits_own():
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    looks = [validation.validate(Noisy(), RECIPES, *bright_last(8, 3)).loss for _ in range(2)]
+    looks = [
+        validation.validate(Noisy(), RECIPES, *bright_last(8, 3), HEALTHY).loss for _ in range(2)
+    ]
     assert looks[0] == looks[1]
     assert torch.equal(torch.get_rng_state(), before)

@@ -81,7 +81,13 @@ def test_the_smaller_the_variance_the_more_the_image_counts():
 @pytest.mark.parametrize("anomaly_map", get_args(AnomalyMap))
 def test_every_map_is_exported_and_onnx_runtime_finds_the_same(anomaly_map):
     plain = ScoreRecipe(
-        polarity="absolute", denoising_px=1, smoothing_px=1, power=1, top_share=1.0, parts={}
+        polarity="absolute",
+        denoising_px=1,
+        standardised=False,
+        smoothing_px=1,
+        power=1,
+        top_share=1.0,
+        parts={},
     )
     graph = ExportedGraph(vae(channels=2, anomaly_map=anomaly_map), Scorer(plain))
     file = to_onnx(graph, images(2, channels=2)).SerializeToString()
