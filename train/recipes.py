@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from infer.errors import UnknownChoiceError
+from train.attention import watch_attention
 from train.collapse import Watched, watch_generator, watch_nothing
 from train.latent_pictures import watch_latents
 from train.loops.adversarial import fit_adversarially
@@ -52,7 +53,7 @@ RECIPES = {
     "dae": Recipe(DaeConfig, Dae, fit_by_gradient, watch_nothing),
     "dagmm": Recipe(DagmmConfig, Dagmm, fit_with_mixture, watch_nothing),
     "dagmm-untrained": Recipe(DagmmConfig, Dagmm, fit_mixture_only, watch_nothing),
-    "densenet": Recipe(DenseNetConfig, DenseNet, fit_with_labels, watch_nothing),
+    "densenet": Recipe(DenseNetConfig, DenseNet, fit_with_labels, watch_attention),
 }
 
 
