@@ -6,7 +6,7 @@ MODEL ?= models/phantom/cae.onnx
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 INSTALLED := .venv/installed
 
-.PHONY: demo test check ui bench wheel study
+.PHONY: demo test check ui bench wheel study crossval
 
 demo: $(INSTALLED)  ## train, compare, export; then score a folder of made-up scans
 	dvc repro
@@ -31,6 +31,9 @@ wheel: $(INSTALLED)  ## dist/uad-*.whl: `infer` only, no torch
 
 study: $(INSTALLED)  ## another study: make study STUDY=head_ct
 	cp dvc.yaml studies/$(STUDY)/dvc.yaml && dvc repro studies/$(STUDY)/dvc.yaml
+
+crossval: $(INSTALLED)  ## the 2×5 cross validation of every method: make crossval STUDY=head_ct
+	python -m export.stages.crossval studies/$(STUDY)/params.yaml --keep
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(None if sys.version_info >= (3, 11) else "uad needs Python 3.11 or newer, but $(PYTHON) is " + v + ". Install one and name it: make PYTHON=python3.11 demo")'

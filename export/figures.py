@@ -1,6 +1,6 @@
 """Pictures of a comparison: score histograms, ROC curves, galleries of the best and the worst."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +85,25 @@ def gallery(evaluation: Evaluation, count: int) -> Figure:
         "best abnormal: highest scores": ill[::-1][:count],
         "worst abnormal: lowest scores": ill[:count],
     }
+    return _grouped(evaluation, groups, count)
+
+
+def outcomes(evaluation: Evaluation, count: int) -> Figure:
+    """True and false positives and negatives, each the surest first."""
+    anomalous = np.array([row.anomalous for row in evaluation.rows])
+    rising = np.argsort(evaluation.scores, kind="stable").tolist()
+    falling, abnormal = rising[::-1], evaluation.abnormal
+    groups = {
+        "true positives": [at for at in falling if abnormal[at] and anomalous[at]][:count],
+        "false positives": [at for at in falling if not abnormal[at] and anomalous[at]][:count],
+        "false negatives": [at for at in rising if abnormal[at] and not anomalous[at]][:count],
+        "true negatives": [at for at in rising if not (abnormal[at] or anomalous[at])][:count],
+    }
+    return _grouped(evaluation, groups, count)
+
+
+def _grouped(evaluation: Evaluation, groups: Mapping[str, Sequence[int]], count: int) -> Figure:
+    """Four groups of scans by their titles."""
     figure = Figure(figsize=(2.2 * count + 2, 2 * len(TITLES) + 2.5), layout="constrained")
     figure.suptitle(f"{evaluation.name}: threshold {evaluation.score_threshold:.3g}")
     for place, (title, chosen) in enumerate(groups.items()):

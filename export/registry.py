@@ -67,6 +67,27 @@ def log_comparison(
             mlflow.log_artifact(str(path))
 
 
+def log_crossval(
+    table: Mapping[str, Mapping[str, float]],
+    *,
+    study: str,
+    parents: Mapping[str, str],
+    files: Iterable[Path],
+) -> None:
+    """One run `crossval` with the table and its figures; each method's metrics to its own run."""
+    run = tracking.start(study, "crossval", params={}, tags={"study": study, "stage": "crossval"})
+    run.finish()
+    with mlflow.start_run(run_id=run.id):
+        mlflow.log_metrics(
+            {f"{row}.{name}": value for row, it in table.items() for name, value in it.items()}
+        )
+        for path in files:
+            mlflow.log_artifact(str(path))
+    for row, run_id in parents.items():
+        with mlflow.start_run(run_id=run_id):
+            mlflow.log_metrics(dict(table.get(row, {})))
+
+
 def _known(client: mlflow.MlflowClient, run_id: str, study: str, method: str) -> str:
     """The run, or a new one where the fit's is not in this store (DVC may have restored it)."""
     try:

@@ -16,7 +16,7 @@ from train.datasets.case import Case
 
 BATCH_SIZE = 32  # images; results are the same in the last digits only for equal batches
 VOXELS_AT_ONCE = 1 << 22  # scans are read together until they hold so many: bounds the memory
-THREADS = os.cpu_count() or 1
+THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

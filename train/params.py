@@ -33,6 +33,7 @@ BLOCKS = (
     "export",
     "evaluate",
     "compare",
+    "crossval",
 )
 
 

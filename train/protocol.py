@@ -16,8 +16,8 @@ normal cases go with it, and in the 2×5 protocol are never trained on.
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from train.data import Split, SplitCase
 from train.datasets.case import Case
@@ -97,3 +97,89 @@ def _deal(sizes: Mapping[str, int], hands: int, seed: int) -> dict[str, int]:
 
 def _hash(seed: int, group: str) -> str:
     return hashlib.sha256(f"{seed}/{group}".encode()).hexdigest()
+
+
+Protocol = Literal["study", "blind"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossvalConfig:
+    """What is cross-validated, and how each protocol chooses: the block `crossval`.
+
+    `study` chooses checkpoint and score recipe by validation AUROC, the threshold by validation F1.
+    `blind` sees no abnormal image before the test: all it has is fixed here, or is of normals.
+    """
+
+    methods: tuple[str, ...]
+    protocols: tuple[Protocol, ...]
+    grouped: tuple[bool, ...]  # true: near-duplicates, or a patient's scans, stay together
+    false_positive_rate: float  # blind: on validation normals, where the threshold is
+    blind_checkpoint: Literal["last", "loss"]
+    blind_scores: dict[str, str]  # score recipe by method
+    ensembles: dict[str, tuple[str, ...]]  # methods by the ensemble's name
+    ablations: dict[str, dict[str, Any]]  # blocks laid over the study's, by the ablation's name
+
+    def __post_init__(self) -> None:
+        for name in ("methods", "protocols", "grouped"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is empty: name at least one")
+        if not 0 <= self.false_positive_rate < 1:
+            raise ValueError(
+                f"false_positive_rate must be 0 to below 1, got {self.false_positive_rate}"
+            )
+        if missing := [it for it in self.methods if it not in self.blind_scores]:
+            raise ValueError(f"blind_scores lacks {', '.join(missing)}")
+        for name, members in self.ensembles.items():
+            if strange := [it for it in members if it not in self.methods]:
+                raise ValueError(f"ensembles.{name} names {', '.join(strange)}: not of methods")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Half:
+    """What one half of the abnormals decides and what the other is tested on."""
+
+    validation: list[Case]
+    test: list[Case]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """One fit's division: both halves share what is trained on."""
+
+    train: list[Case]
+    halves: tuple[Half, Half]
+
+    @property
+    def blind(self) -> list[Case]:
+        """Normal cases that validate in both halves: all that a blind choice may see."""
+        second = {case.scan for case in self.halves[1].validation}
+        return [it for it in self.halves[0].validation if it.normal and it.scan in second]
+
+    @property
+    def validation(self) -> list[Case]:
+        """Whatever validates in either half, sorted by scan."""
+        both = {it.scan: it for half in self.halves for it in half.validation}
+        return [both[scan] for scan in sorted(both)]
+
+
+def fold_of(cases: Sequence[Case], config: SplitConfig, fold: int) -> Fold:
+    """The fold of the 2×5 protocol that tests the normals of fold `fold`."""
+    both = [
+        divide(cases, replace(config, fold=fold, half=half, abnormals="halves")) for half in (0, 1)
+    ]
+    first, second = (
+        Half(
+            validation=[it.case for it in divided if it.split == "validation"],
+            test=[it.case for it in divided if it.split == "test"],
+        )
+        for divided in both
+    )
+    return Fold(
+        train=[it.case for it in both[0] if it.split == "train"],
+        halves=(first, second),
+    )
+
+
+def ungrouped(cases: Sequence[Case]) -> list[Case]:
+    """As the study was published: every scan a group of its own."""
+    return [replace(case, group=case.scan.as_posix()) for case in cases]

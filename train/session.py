@@ -225,7 +225,8 @@ class Session:
             "losses": plots.curves(history, losses, "losses"),
         }
         if seen.auroc:
-            areas = [name for name in names if name.startswith("auroc_")]
+            of = "" if len(self.keepers) == 1 else f"_{keeper.name}"
+            areas = [f"auroc_{name}{of}" for name in self.task.scores]
             pictures |= {
                 "roc": plots.roc(scores, abnormal, seen.auroc[kept.score]),
                 "f1": plots.f1_over_threshold(scores, abnormal),

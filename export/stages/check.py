@@ -15,7 +15,7 @@ from train.data import DataConfig
 from train.datasets.catalog import dataset
 from train.metrics import Bootstrap
 from train.params import BadParamsError, Params, suggest
-from train.protocol import SplitConfig
+from train.protocol import CrossvalConfig, SplitConfig
 from train.recipes import find
 from train.scores import ScoreRecipe
 
@@ -46,6 +46,28 @@ def check(params: Params) -> None:
     params.block(ExportConfig, "export")
     params.block(Bootstrap, "evaluate")
     params.block(CompareConfig, "compare")
+    _check_crossval(params)
+
+
+def _check_crossval(params: Params) -> None:
+    """Refuse what would fail hours later.
+
+    Raises:
+        BadParamsError: cross validation names a method or recipe that has no numbers.
+    """
+    config = params.block(CrossvalConfig, "crossval")
+    for method in config.methods:
+        if method not in params.names("fit"):
+            raise BadParamsError(
+                f"{params.path}: crossval names {method!r}, but there is no block fit.{method}",
+                hint=suggest(method, params.names("fit")),
+            )
+    for method, score in config.blind_scores.items():
+        if score not in params.names("scores"):
+            raise BadParamsError(
+                f"{params.path}: crossval.blind_scores.{method} is {score!r}, not one of scores",
+                hint=suggest(score, params.names("scores")),
+            )
 
 
 def _check_variants(params: Params) -> None:

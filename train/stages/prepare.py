@@ -6,19 +6,12 @@ Test scans are not read: what ships reads them itself. Nothing is written until 
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from infer.errors import UnreadableScanError
-from infer.finding import images_of
-from infer.readers import read
-from infer.shapes import Images
-from infer.slicing import to_slices
 from train.command import run_stage
 from train.data import SPLITS, DataConfig, ImageRow, Prepared, Split, SplitCase, save
 from train.datasets.case import BadDatasetError, Case
@@ -26,13 +19,7 @@ from train.datasets.catalog import dataset
 from train.params import Params, build
 from train.paths import data_folder
 from train.protocol import SplitConfig, divide
-
-
-class Stored(NamedTuple):
-    """The images of one scan, and which of them show nothing abnormal."""
-
-    images: Images
-    normal: np.ndarray
+from train.reading import Stored, read_all
 
 
 def prepare(params: Params) -> None:
@@ -64,7 +51,8 @@ def prepared_study(params: Params, partial: Path, *, report: Callable[[str], Non
     options = build(chosen.options, data.options, where=f"{params.path}: data.options")
     cases = chosen.cases(Path(data.source), options, partial / "scans")
     divided = divide(cases, config)
-    stored = _read_all(divided, data, report)
+    wanted = [it.case for it in divided if it.split != "test"]
+    stored = read_all(wanted, data, report)
     kept = [it for it in divided if it.split == "test" or it.case.scan in stored]
     _refuse_empty(kept)
     prepared = _together(kept, stored)
@@ -91,49 +79,6 @@ def summary(prepared: Prepared) -> str:
     )
 
 
-def _read_all(
-    divided: Sequence[SplitCase], data: DataConfig, report: Callable[[str], None]
-) -> dict[Path, Stored]:
-    """Images by scan, of all that can be read; the others are reported and left out."""
-    wanted = [it.case for it in divided if it.split != "test"]
-    stored: dict[Path, Stored] = {}
-    with ThreadPoolExecutor() as pool:
-        for case, result in zip(wanted, pool.map(lambda it: _try(it, data), wanted), strict=True):
-            if isinstance(result, Stored):
-                stored[case.scan] = result
-            else:
-                report(f"skipped {case.scan}: {result}")
-    if broken := len(wanted) - len(stored):
-        report(f"{broken} of {len(wanted)} scans were skipped")
-    return stored
-
-
-def _try(case: Case, data: DataConfig) -> Stored | UnreadableScanError:
-    try:
-        return _stored(case, data)
-    except UnreadableScanError as error:
-        return error
-
-
-def _stored(case: Case, data: DataConfig) -> Stored:
-    volume = read(case.scan)
-    images = images_of(
-        volume,
-        channels=data.channels,
-        intensity=data.intensity.to_range(0.0, 1.0),
-        plane=data.plane,
-        image_size=data.image_size,
-    )
-    if case.normal or case.mask is None:
-        return Stored(images, np.full(len(images), case.normal))
-    mask = read(case.mask).voxels
-    if mask.shape[1:] != volume.voxels.shape[1:]:
-        raise UnreadableScanError(f"its mask {case.mask} is not of the scan's size")
-    # A slice that a lesion does not reach is a normal slice of an abnormal scan.
-    reached = to_slices(mask != 0, data.plane).any(axis=(1, 2, 3))
-    return Stored(images, np.logical_not(reached))
-
-
 def _report(line: str) -> None:
     print(line, file=sys.stderr)
 
@@ -150,7 +95,7 @@ def _refuse_empty(kept: Sequence[SplitCase]) -> None:
             )
 
 
-def _together(kept: list[SplitCase], stored: dict[Path, Stored]) -> Prepared:
+def _together(kept: list[SplitCase], stored: Mapping[Path, Stored]) -> Prepared:
     """Images in the order of splits, then of scans."""
     order = [it for split in SPLITS[:2] for it in kept if it.split == split]
     rows = [

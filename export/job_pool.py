@@ -1,0 +1,84 @@
+"""Jobs in processes of their own, as many at once as the machine bears.
+
+Processor threads are divided between the processes and GPUs are shared out, each process seeing
+one. A job that fails is reported and the others go on: the night's work is not lost.
+"""
+
+import multiprocessing
+import os
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any, NamedTuple
+
+import psutil
+
+MEMORY_PER_JOB = 2 << 30  # bytes: torch, ONNX Runtime and a small fit
+JOBS_PER_GPU = 4  # networks this small leave most of a GPU idle
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class Done(NamedTuple):
+    """A job's end: its result, or what went wrong."""
+
+    job: Any
+    result: Any
+    error: str  # empty: all went well
+
+
+def jobs_at_once(gpus: int) -> int:
+    """How many the machine bears: a core each, memory for each, and not too many on one GPU."""
+    by_memory = int(psutil.virtual_memory().available) // MEMORY_PER_JOB
+    by_gpu = JOBS_PER_GPU * gpus if gpus else cores()
+    return max(1, min(cores(), by_memory, by_gpu))
+
+
+def cores() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_jobs(
+    work: Callable[[Any], Any], jobs: Sequence[Any], *, at_once: int, gpus: int
+) -> Iterator[Done]:
+    """Yield each job's end, in any order; with one at a time, in this very process."""
+    if at_once == 1:
+        yield from (_attempt(work, job) for job in jobs)
+        return
+    context = multiprocessing.get_context("spawn")  # CUDA and threads do not survive a fork
+    turns: Any = context.Queue()
+    for turn in range(at_once):
+        turns.put(turn)
+    # Now and not in the process: libraries read them when they are first imported.
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(max(1, cores() // at_once))))
+    try:
+        with ProcessPoolExecutor(at_once, context, _settle, (turns, gpus)) as pool:
+            try:
+                waiting = [pool.submit(_attempt, work, job) for job in jobs]
+                yield from (it.result() for it in as_completed(waiting))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _settle(turns: Any, gpus: int) -> None:
+    """In a new process, before torch looks for GPUs: see one of them, by turns."""
+    if gpus:
+        seen = [it for it in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if it]
+        names = seen or [str(number) for number in range(gpus)]
+        os.environ["CUDA_VISIBLE_DEVICES"] = names[turns.get() % len(names)]
+
+
+def _attempt(work: Callable[[Any], Any], job: Any) -> Done:
+    try:
+        return Done(job, work(job), "")
+    except Exception as error:
+        traceback.print_exc()
+        return Done(job, None, f"{type(error).__name__}: {error}")
