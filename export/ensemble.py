@@ -7,11 +7,17 @@ validation normals, and there may be as few as 20 of them:
   percentiles (one standard deviation, if they are normally distributed). Not their mean and
   standard deviation: one odd normal in 20 (6 σ away) makes that 1.7 times as large and so all but
   silences its member; of this one it takes four on one side. Not quartiles or the median deviation:
-  of 20 normals they are known to 25 %, this to 22 %. Not ranks: beyond the highest normal all scans
-  would be equally odd, and most abnormal ones lie there.
+  of 20 normals they are known to 25 %, this to 22 %. Then z becomes z / (1 + |z| / 2), which never
+  exceeds ±2: otherwise the member with the longest tail decides alone. Not ranks, which end at the
+  highest normal: an ensemble of one must rank scans as its member does.
 - Map: divided by what one pixel in a hundred of a normal image lies above, median over the normals.
   Nothing is subtracted, since 0 is as expected in every map; and most pixels of a map of one
   polarity are 0, so that no quantile near their middle measures anything.
+
+Tried on validation alone, head CT, first fold, six quick fits, in units of ten normals, measured on
+the ten others and the abnormals; mean AUROC over all ensembles of 2, 3, 4 and 6: mean and standard
+deviation 0.892, 0.895, 0.914, 0.907; median and percentiles 0.900, 0.901, 0.921, 0.909; limited as
+well 0.905, 0.916, 0.933, 0.938; ranks 0.899, 0.912, 0.933, 0.941.
 
 The ensemble's score and map are the members' means in these units, so that the map threshold lies
 near 1. Everything is a constant of the graph: no member is weighted by abnormal images.
@@ -37,6 +43,7 @@ from train.shapes import Images, Maps, Scores
 INTENSITY_RANGE = (0.0, 1.0)  # what an ensemble takes: images as they are prepared
 ONE_SIGMA = (0.1587, 0.8413)  # shares of a normal distribution below −1 σ and +1 σ
 PIXELS_BELOW = 0.99
+LARGEST_SCORE = 2.0  # what no member's score exceeds, however far from its normals
 SMALLEST_UNIT = 1e-12  # below, a score or map is constant, and any unit does
 BATCH = 128  # images at a time: a matter of memory only
 
@@ -75,7 +82,7 @@ class Member(nn.Module):
         redrawn = found.get("reconstruction")
         return Said(
             found["anomaly_map"] / self.units.map_unit,
-            (found["score"] - self.units.score_middle) / self.units.score_spread,
+            _limited((found["score"] - self.units.score_middle) / self.units.score_spread),
             None if redrawn is None else self._prepared(redrawn),
         )
 
@@ -92,6 +99,7 @@ class Ensemble(Graph):
         super().__init__()
         self.names = tuple(members)
         self.members = nn.ModuleList(members.values())
+        # Before the limit, which only makes differences smaller.
         zeros = [-it.units.score_middle / it.units.score_spread for it in members.values()]
         self.score_zero = sum(zeros) / len(zeros)
         self.eval()  # a fresh wrapper is in training mode, whatever mode its children are in
@@ -140,7 +148,7 @@ def units_of(anomaly_maps: MapArray, scores: ScoreArray) -> Units:
 def score_in_words(members: Mapping[str, Fitted]) -> str:
     """How an ensemble scores, and each member in it: one line for each."""
     lines = [
-        "mean of the members' scores and of their maps, each in units of its validation normals",
+        "mean of the members' scores (limited) and maps, each in units of its validation normals",
         *(f"{name}: {fitted.score_recipe}" for name, fitted in members.items()),
     ]
     return "\n".join(lines)
@@ -159,6 +167,11 @@ def _say(fitted: Fitted, images: ImageArray) -> tuple[MapArray, ScoreArray]:
 def _unit(*candidates: float | np.floating) -> float:
     """The first that can divide; 1 where nothing varies."""
     return next((float(it) for it in candidates if it > SMALLEST_UNIT), 1.0)
+
+
+def _limited(scores: Scores) -> Scores:
+    """In the same order, slope 1 at 0, never beyond `LARGEST_SCORE`."""
+    return scores / (1 + scores.abs() / LARGEST_SCORE)
 
 
 def _mean(tensors: list[Tensor]) -> Tensor:

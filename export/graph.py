@@ -15,7 +15,7 @@ from train.shapes import Images
 class Graph(nn.Module):
     """What an ONNX file computes: `outputs` says it by name, in the order of the contract."""
 
-    score_zero = 0.0  # the score where all is exactly as expected
+    score_zero = 0.0  # what a score is that finds nothing, see `infer.manifest.SelfTest`
 
     def outputs(self, image: Images) -> dict[str, Tensor]:
         """Maps, scores, and what else is said of a batch of images."""

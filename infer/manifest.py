@@ -42,8 +42,8 @@ class SelfTest:
     score: float
     peak_value: float
     tolerance: float  # relative, covers other processors and providers
-    # The score where all is exactly as expected: `tolerance` is of the distance from it. Ensembles
-    # count from their normals' median instead of 0, and a share of nearly 0 would be no tolerance.
+    # `tolerance` of the score is a share of its distance from here. Ensembles count from their
+    # normals' median instead of from nothing found, and a share of nearly 0 would be no tolerance.
     score_zero: float = 0.0
 
 

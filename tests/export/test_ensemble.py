@@ -5,7 +5,7 @@ import torch
 
 from export import onnx_file
 from export.calibration import CalibrationError
-from export.ensemble import BATCH, ensemble_of, score_in_words, units_of
+from export.ensemble import BATCH, LARGEST_SCORE, ensemble_of, score_in_words, units_of
 from export.fitted import Fitted
 from export.graph import ExportedGraph, output_names
 from export.parity import measure
@@ -65,6 +65,10 @@ def say(graph, batch):
     return {name: it.numpy() for name, it in graph.outputs(torch.from_numpy(batch)).items()}
 
 
+def unlimited(scores):
+    return scores / (1 - np.abs(scores) / LARGEST_SCORE)
+
+
 def units_of_scores(scores):
     return units_of(np.zeros((len(scores), 1, 1, 1), np.float32), scores.astype(np.float32))
 
@@ -118,7 +122,7 @@ def test_an_ensemble_of_one_ranks_images_and_pixels_as_its_member(normals):
 def test_each_members_scores_of_normals_have_median_0_and_one_sigma_of_1(ensemble, normals):
     said = say(ensemble, normals)
     for name in ("score_first", "score_second-izi"):
-        low, middle, high = np.quantile(said[name], (0.1587, 0.5, 0.8413))
+        low, middle, high = np.quantile(unlimited(said[name]), (0.1587, 0.5, 0.8413))
         assert middle == pytest.approx(0, abs=1e-4)
         assert (high - low) / 2 == pytest.approx(1, abs=1e-4)
 
@@ -177,11 +181,17 @@ def test_each_member_gets_the_range_it_was_fitted_on(normals):
     np.testing.assert_allclose(said["reconstruction"], normals[:3], atol=1e-6)
 
 
-def test_a_score_where_no_member_finds_anything_is_what_the_self_test_counts_from(normals):
+def test_the_self_test_counts_from_where_no_member_finds_anything(normals):
     ensemble = ensemble_of({"first": fitted(Brightness), "second": fitted(Brightness)}, normals)
     (score,) = say(ensemble, np.zeros_like(images(1)))["score"]
-    assert score < -1
-    assert ensemble.score_zero == pytest.approx(score, rel=1e-5)
+    assert ensemble.score_zero < -1
+    assert ensemble.score_zero == pytest.approx(unlimited(score), rel=1e-3)
+
+
+def test_no_member_outvotes_the_others_however_far_from_its_normals(normals):
+    ensemble = ensemble_of({"bright": fitted(Brightness), "other": fitted()}, normals)
+    far, farther = (say(ensemble, images(1) * factor) for factor in (10, 100))
+    assert 1 < far["score_bright"] < farther["score_bright"] < LARGEST_SCORE
 
 
 def test_reconstructions_are_of_the_members_that_have_one(normals):
