@@ -1,13 +1,22 @@
 """DAGMM: where a mixture of healthy images' codes and redrawing errors is thin, it is anomalous.
 
-Zong et al., ICLR 2018.
+Zong et al., "Deep Autoencoding Gaussian Mixture Model for Unsupervised Anomaly Detection", ICLR
+2018. An autoencoder writes an image down as one or two numbers; these and two distances between the
+image and its reconstruction are what a mixture of Gaussians is fitted to, over the whole training
+set. The score part `energy` is −log density there; evidence is image minus reconstruction.
+
+The head-CT study says that it "did not work on this dataset". Measured here on its first fold,
+validation AUROC: the energy 0.63, no better than the untrained network's 0.63; by its residual
+(strongest bright, of some hundred looks and recipes the best) 0.85, and the untrained network's
+residual, which is little else than the image, 0.80. A latent of 1 with ten times the weights on
+energy and penalty gave nothing better. A fit of 300 epochs takes 200 s on a busy processor core.
 """
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from train.methods.method import Findings, TrainingLoss
@@ -19,10 +28,10 @@ from train.networks.gaussian_mixture import (
     inverse_variances,
     moments_of,
 )
-from train.shapes import Images, Latents, Memberships
+from train.shapes import Images, Latents, Memberships, Scores
 
 DISTANCES = 2  # relative Euclidean and cosine, beside the latent
-EPSILON = 1e-6  # of norms: a black image is at a distance of a number, not of NaN
+EPSILON = 1e-6  # least norm: a black image is at a distance of a number, not of NaN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,9 +152,29 @@ class Dagmm(nn.Module):
 
 
 def distances(images: Images, reconstructions: Images) -> Latents:
-    """Relative Euclidean and cosine distance of each image to its reconstruction."""
-    first, second = images.flatten(1), reconstructions.flatten(1)
-    length, other = first.norm(dim=1), second.norm(dim=1)
-    relative = (first - second).norm(dim=1) / (length + EPSILON)
-    cosine = 1 - (first * second).sum(dim=1) / (length * other + EPSILON)
-    return torch.stack([relative, cosine], dim=1)
+    """Relative Euclidean and cosine distance of each image to its reconstruction.
+
+    The cosine distance 1 − cos is taken as half the squared distance of the unit vectors, which is
+    equal, but exact where the cosine is nearly 1: the mixture magnifies these numbers.
+    """
+    length, other = _lengths(images), _lengths(reconstructions)
+    relative = _lengths(images - reconstructions) / length
+    apart = _sums((images / length - reconstructions / other).square())
+    return torch.stack([relative.flatten(), apart / 2], dim=1)
+
+
+def _lengths(images: Images) -> Tensor:
+    """Norm of each image (batch, 1, …, 1), never quite 0."""
+    squares = _sums(images.square()) + EPSILON**2
+    return squares.sqrt().view(-1, *[1] * (images.ndim - 1))
+
+
+def _sums(images: Images) -> Scores:
+    """Sum over each image, one axis after another.
+
+    A runtime that adds thousands of float32 numbers in a row loses a digit that the mixture sees.
+    """
+    sums = images
+    while sums.ndim > 1:
+        sums = sums.sum(dim=-1)
+    return sums
