@@ -17,7 +17,8 @@ validation normals, and there may be as few as 20 of them:
 Tried on validation alone, head CT, first fold, six quick fits, in units of ten normals, measured on
 the ten others and the abnormals; mean AUROC over all ensembles of 2, 3, 4 and 6: mean and standard
 deviation 0.892, 0.895, 0.914, 0.907; median and percentiles 0.900, 0.901, 0.921, 0.909; limited as
-well 0.905, 0.916, 0.933, 0.938; ranks 0.899, 0.912, 0.933, 0.941.
+well 0.905, 0.916, 0.933, 0.938; ranks 0.899, 0.912, 0.933, 0.941. In a cross validation those
+abnormals are test images of the other half: of the results, this one choice has seen them.
 
 The ensemble's score and map are the members' means in these units, so that the map threshold lies
 near 1. Everything is a constant of the graph: no member is weighted by abnormal images.
