@@ -1,0 +1,129 @@
+"""Validation AUROC of f-AnoGAN against the steps its generator was trained.
+
+python -m benchmarks.fanogan_steps --params studies/head_ct/params.yaml --steps 100 200 400 800
+
+One whole fit per number of steps, with every other number as the params file has it; test images
+are never read. Each fit goes on where it was interrupted, and one that is kept is not repeated.
+Writes OUT/fanogan_steps_<study>.json and a curve, neither of which shows a scan.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from benchmarks.machine import cores, processor
+from train.data import data_hash, load_images
+from train.fitting import fitted, task_of, training_images
+from train.keeper import Keeper
+from train.params import Params, load
+from train.provenance import git_state
+
+METHOD = "fanogan"
+# Fixed beforehand: by image residual, with features, by strongest residual.
+SHOWN = ("mean_square", "image_and_features", "strongest_7x7", "strongest_bright_7x7")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Fit at each number of steps, and draw what validation says."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fanogan_steps")
+    parser.add_argument("--params", default="params.yaml")
+    parser.add_argument("--steps", type=int, nargs="+", required=True, help="of the generator")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    chosen = parser.parse_args(arguments)
+    params = load(chosen.params)
+    path = chosen.out / f"fanogan_steps_{params.study}.json"
+    points = _kept(path, params)
+    for steps in sorted(set(chosen.steps)):
+        if str(steps) not in points:
+            points[str(steps)] = measure(params, steps, chosen.out)
+        points = dict(sorted(points.items(), key=lambda point: int(point[0])))
+        _write(path, params, points)
+        draw(points, params.study, path.with_suffix(".png"))
+        print(f"{steps} steps: {json.dumps(points[str(steps)])}")
+
+
+def measure(params: Params, steps: int, folder: Path) -> dict[str, float]:
+    """What a fit of so many generator steps is worth on the validation images."""
+    blocks = params.values["fit"]
+    fit = {**blocks, METHOD: {**blocks[METHOD], "gan_steps": steps}}
+    changed = Params(params.path, {**params.values, "fit": fit})
+    train, train_abnormal = training_images(params.study, METHOD)
+    validation, abnormal = load_images(params.study, "validation")
+    keeper = Keeper(name="best", rule="auroc", score="", rows=np.arange(len(abnormal)))
+    model = folder / f".{METHOD}_{params.study}_{steps}.safetensors"
+    with fitted(
+        task_of(changed, METHOD, data_hash(params.study), {}),
+        shared={},
+        train=train,
+        train_abnormal=train_abnormal,
+        validation=validation,
+        abnormal=abnormal,
+        keepers=[keeper],
+        resume_path=model.with_suffix(".resume"),
+        run_name=f"{METHOD}, {steps} generator steps",
+        parent_run="",
+    ) as (session, run):
+        result = session.keep(run, keeper, model)
+        last = session.progress.history[-1]
+        session.forget()
+    model.unlink()
+    shown = {name: last[f"auroc_{name}"] for name in SHOWN if f"auroc_{name}" in last}
+    return {
+        "best": result["validation_auroc"],
+        **shown,
+        "collapse_ratio": result["collapse_ratio"],
+        "fit_seconds": result["fit_seconds"],
+    }
+
+
+def draw(points: Mapping[str, Mapping[str, float]], study: str, path: Path) -> None:
+    """AUROC over steps: the best look and recipe, and the fixed recipes at the end of the fit."""
+    steps = [int(it) for it in points]
+    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    labels = {"best": "best look, best recipe"} | {name: f"{name}, at the end" for name in SHOWN}
+    for name, label in labels.items():
+        if all(name in point for point in points.values()):
+            axes.plot(steps, [point[name] for point in points.values()], "o-", label=label)
+    axes.set(title=f"f-AnoGAN, {study}", xlabel="steps of the generator", ylabel="validation AUROC")
+    axes.set_xscale("log")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _identity(params: Params) -> dict[str, Any]:
+    """What makes points comparable: the data, and every other number of the fit."""
+    block, augment = params.values["fit"][METHOD], params.values["augment"]
+    numbers = {name: value for name, value in block.items() if name != "gan_steps"}
+    return {"data": data_hash(params.study), "numbers": numbers, "augment": augment}
+
+
+def _kept(path: Path, params: Params) -> dict[str, Any]:
+    """The points of an earlier run with the same data and numbers."""
+    if not path.exists():
+        return {}
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    return dict(kept["steps"]) if kept["fit"] == _identity(params) else {}
+
+
+def _write(path: Path, params: Params, points: Mapping[str, Any]) -> None:
+    content = {
+        "study": params.study,
+        "commit": git_state().commit,
+        "machine": f"{cores()} cores, {processor()}",
+        "fit": _identity(params),
+        "steps": points,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
