@@ -234,7 +234,7 @@ class _FoldRun:
     def _ship_kept(self, session: Session, run: tracking.Run, keeper: Keeper) -> _Shipped:
         """Write a keeper's checkpoint, and the file that ships it."""
         path = checkpoint_of(self.models, self.job.name, keeper.name)
-        session.keep(run, keeper, path)
+        session.keep(run, keeper, path, pictures=keeper is session.keepers[0])
         it = load_fitted(path, self.job.method, self.data)
         manifest, engine = self._release(
             it.graph,
@@ -331,7 +331,8 @@ class _FoldRun:
         cases, manifest = self.fold.halves[half].test, shipped.manifest
         scored = list(score_scans(cases, manifest, shipped.engine))
         protocol: Protocol = "blind" if shipped.keeper == "blind" else "study"
-        if not self.job.grouped and (self.job.fold, half) == SHOWN:
+        shown = not (self.job.grouped or self.job.trivial)
+        if shown and (self.job.fold, half) == SHOWN:
             self._keep_panels(scored, manifest, protocol)
         return HalfResult(
             protocol=protocol,

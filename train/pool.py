@@ -4,6 +4,7 @@ Stored as a prepared study is, under data/<name>, so that every fold of every me
 images. Its column `split` says nothing.
 """
 
+import shutil
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ def make_pool(params: Params, name: str) -> Pool:
     chosen = dataset(data.dataset)
     options = build(chosen.options, data.options, where=f"{params.path}: data.options")
     folder = data_folder(name)
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     found: Sequence[Case] = chosen.cases(Path(data.source), options, folder / "scans")
     stored = read_all(found, data, lambda line: print(line, file=sys.stderr))
     cases = sorted((it for it in found if it.scan in stored), key=lambda case: case.scan.as_posix())

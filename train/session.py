@@ -187,7 +187,9 @@ class Session:
                 print(f"warning: {self.task.method}: {warning}", file=sys.stderr)
         return seen.metrics
 
-    def keep(self, run: tracking.Run, keeper: Keeper, path: Path) -> dict[str, Any]:
+    def keep(
+        self, run: tracking.Run, keeper: Keeper, path: Path, *, pictures: bool
+    ) -> dict[str, Any]:
         """Write a keeper's weights to `path`, log its pictures, and return what is known of it."""
         kept = _kept(keeper)
         self.model.load_state_dict(kept.weights)
@@ -195,7 +197,7 @@ class Session:
         if not self.fabric.is_global_zero:
             return result
         of = "" if len(self.keepers) == 1 else f"{keeper.name}/"
-        for name, figure in self._pictures(keeper, kept).items():
+        for name, figure in (self._pictures(keeper, kept) if pictures else {}).items():
             run.picture(figure, f"{of}{name}")
         metadata = metadata_of(self.task, run_id=run.id, score=kept.score, validation=result)
         checkpoint.save(path, kept.weights | tensors_of(kept.usual), metadata)

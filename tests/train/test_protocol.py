@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.datasets.case import Case
-from train.protocol import SplitConfig, divide
+from train.protocol import SplitConfig, divide, fold_of, ungrouped
 
 SPLITS = {"train", "validation", "test"}
 
@@ -142,3 +142,32 @@ def test_a_division_that_cannot_be_is_refused(wrong):
         SplitConfig(
             **{"seed": 1, "normal_folds": 5, "fold": 0, "abnormals": "halves", "half": 0} | wrong
         )
+
+
+@given(cases_of_groups, st.integers(0, 4))
+def test_what_a_half_tests_never_validates_its_choices(cases, fold):
+    cut = fold_of(cases, _config(), fold)
+    trained = {case.scan for case in cut.train}
+    for half in cut.halves:
+        tested = {case.scan for case in half.test}
+        assert not tested & {case.scan for case in half.validation}
+        assert not tested & {case.scan for case in cut.blind}
+        assert not tested & trained
+
+
+@given(cases_of_groups, st.integers(0, 4))
+def test_blind_choices_see_normals_only(cases, fold):
+    assert all(case.normal for case in fold_of(cases, _config(), fold).blind)
+
+
+def test_both_halves_share_a_fit_and_swap_the_abnormals():
+    cut = fold_of(HUNDRED_EACH, _config(), 2)
+    first, second = cut.halves
+    ill = [{it.scan for it in cases if not it.normal} for cases in (first.validation, second.test)]
+    assert ill[0] == ill[1]
+    assert (len(cut.train), len(cut.blind), len(cut.validation)) == (60, 20, 120)
+
+
+def test_ungrouped_scans_are_groups_of_their_own():
+    pair = [_case("a.png", normal=True, group="g"), _case("b.png", normal=True, group="g")]
+    assert len({case.group for case in ungrouped(pair)}) == 2

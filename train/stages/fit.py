@@ -42,7 +42,7 @@ def fit(params: Params, method: str) -> None:
         run_name=method,
         parent_run="",
     ) as (session, run):
-        result = session.keep(run, keeper, path)
+        result = session.keep(run, keeper, path, pictures=True)
         if session.fabric.is_global_zero:
             report = report_folder(params.study, "fit") / f"{method}.json"
             report.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,97 @@
+"""A fit with several keepers: each is deaf to the images of the others."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.train.tiny_configs import tiny
+from tests.train.told_run import Told
+from train import checkpoint, tracking
+from train.fitting import fitted, task_of
+from train.keeper import Keeper
+from train.params import Params, load
+
+NORMAL, ABNORMAL = 6, 8  # validation images; abnormal ones in two halves
+
+
+@pytest.fixture
+def params(tmp_path, monkeypatch):
+    found = load("params.yaml")
+    values = dict(found.values)
+    values["fit"] = {"cae": {**tiny("cae", values["fit"]["cae"]), "epochs": 4}}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tracking, "start", lambda *given, **named: Told())
+    return Params(found.path, values)
+
+
+def keepers(blind_rule):
+    normal, half = np.arange(NORMAL), np.arange(NORMAL, NORMAL + ABNORMAL // 2)
+    return [
+        Keeper(name="study_0", rule="auroc", score="", rows=np.concatenate([normal, half])),
+        Keeper(
+            name="study_1",
+            rule="auroc",
+            score="",
+            rows=np.concatenate([normal, half + ABNORMAL // 2]),
+        ),
+        Keeper(name="blind", rule=blind_rule, score="mean_absolute", rows=normal),
+    ]
+
+
+def fit(params, abnormal_images, folder, *, blind_rule="loss"):
+    """Fit to noise; the keepers, with what they wrote."""
+    chance = np.random.default_rng(0)
+    train = chance.random((8, 1, 32, 32), np.float32) / 2
+    normal = chance.random((NORMAL, 1, 32, 32), np.float32) / 2
+    held = keepers(blind_rule)
+    with fitted(
+        task_of(params, "cae", "hash", {}),
+        shared={},
+        train=train,
+        train_abnormal=np.zeros(8, bool),
+        validation=np.concatenate([normal, abnormal_images]),
+        abnormal=np.arange(NORMAL + ABNORMAL) >= NORMAL,
+        keepers=held,
+        resume_path=folder / "cae.resume",
+        run_name="cae",
+        parent_run="",
+    ) as (session, run):
+        for keeper in held:
+            session.keep(run, keeper, folder / f"{keeper.name}.safetensors", pictures=False)
+    return held
+
+
+def images(seed, bright):
+    drawn = np.random.default_rng(seed).random((ABNORMAL, 1, 32, 32), np.float32)
+    return drawn / 2 + bright
+
+
+@pytest.mark.parametrize("blind_rule", ["last", "loss"])
+def test_a_blind_keeper_keeps_the_same_whatever_the_abnormal_images_are(
+    params, tmp_path, blind_rule
+):
+    for name, abnormal in (("first", images(1, 0.0)), ("second", images(2, 0.5))):
+        fit(params, abnormal, tmp_path / name, blind_rule=blind_rule)
+    first, second = (
+        checkpoint.load(tmp_path / name / "blind.safetensors") for name in ("first", "second")
+    )
+    assert all(torch.equal(first[0][name], second[0][name]) for name in first[0])
+    assert first[1]["score"] == second[1]["score"] == "mean_absolute"
+    assert first[1]["validation"].split('"fit_seconds"')[0].count("auroc") == 0
+
+
+def test_a_half_decides_nothing_for_the_other(params, tmp_path):
+    abnormal = images(1, 0.1)
+    other = abnormal.copy()
+    other[ABNORMAL // 2 :] = images(3, 0.5)[ABNORMAL // 2 :]
+    first = fit(params, abnormal, tmp_path / "first")[0].kept
+    second = fit(params, other, tmp_path / "second")[0].kept
+    assert (first.record, first.score, first.auroc) == (second.record, second.score, second.auroc)
+
+
+def test_the_metrics_of_several_keepers_are_told_apart(params, tmp_path, monkeypatch):
+    told = Told()
+    monkeypatch.setattr(tracking, "start", lambda *given, **named: told)
+    fit(params, images(1, 0.1), tmp_path)
+    assert {"validation_auroc_study_0", "validation_auroc_study_1"} <= told.metrics[0].keys()
+    assert "validation_auroc_blind" not in told.metrics[0]
