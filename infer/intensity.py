@@ -44,9 +44,13 @@ def rescale(voxels: Voxels, unit: Unit, intensity: Intensity) -> Voxels:
     """
     if intensity.recipe == "percentile":
         return _by_percentile(voxels, intensity)
-    if unit == "display":
-        return _linear(voxels, 0.0, 1.0, intensity)
-    return _linear(voxels, intensity.low, intensity.high, intensity)
+    low, high = (0.0, 1.0) if unit == "display" else (intensity.low, intensity.high)
+    if (low, high) == (0, 1) == (intensity.output_low, intensity.output_high):
+        inside = voxels.min() >= 0 and voxels.max() <= 1
+        return voxels if inside else np.clip(voxels, np.float32(0), np.float32(1))
+    scaled = np.empty_like(voxels)
+    _scale(voxels, low, high, intensity, scaled)
+    return scaled
 
 
 def standardise(images: Images, mean: tuple[float, ...], std: tuple[float, ...]) -> Images:
@@ -81,7 +85,7 @@ def _by_percentile(voxels: Voxels, intensity: Intensity) -> Voxels:
     for channel, target in zip(voxels, scaled, strict=True):
         low, high = _range(channel, intensity)
         if high > low:
-            target[...] = _linear(channel, low, high, intensity)
+            _scale(channel, low, high, intensity, target)
         else:
             target[...] = intensity.output_low
     return scaled
@@ -95,15 +99,14 @@ def _range(channel: np.ndarray, intensity: Intensity) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _linear(voxels: np.ndarray, low: float, high: float, intensity: Intensity) -> np.ndarray:
-    """`low` → `output_low`, `high` → `output_high`, clipped: one new array, changed in place."""
-    if (low, high) == (0, 1) == (intensity.output_low, intensity.output_high):
-        inside = voxels.min() >= 0 and voxels.max() <= 1
-        return voxels if inside else np.clip(voxels, np.float32(0), np.float32(1))
+def _scale(
+    voxels: np.ndarray, low: float, high: float, intensity: Intensity, scaled: np.ndarray
+) -> None:
+    """Write `low` → `output_low`, `high` → `output_high`, clipped, into `scaled`."""
     gain = (intensity.output_high - intensity.output_low) / (high - low)
-    scaled = voxels - np.float32(low)  # first, or a large offset would eat float32's digits
+    # The offset first, or a large one would eat float32's digits.
+    np.subtract(voxels, np.float32(low), out=scaled)
     scaled *= np.float32(gain)
-    scaled += np.float32(intensity.output_low)
-    return np.clip(
-        scaled, np.float32(intensity.output_low), np.float32(intensity.output_high), out=scaled
-    )
+    if intensity.output_low != 0:
+        scaled += np.float32(intensity.output_low)
+    np.clip(scaled, np.float32(intensity.output_low), np.float32(intensity.output_high), out=scaled)

@@ -20,7 +20,7 @@ def to_image_size(slices: Slices, size: Size) -> np.ndarray:
     images = np.empty((count, channels, *size), np.float32)
     for source, target in zip(slices, images, strict=True):
         for plane, resized in zip(source, target, strict=True):
-            resized[...] = _resize(plane, size)
+            _resize(plane, resized)
     return images
 
 
@@ -29,12 +29,14 @@ def to_slice_size(maps: SliceMaps, size: Size) -> np.ndarray:
     return to_image_size(maps[:, np.newaxis], size)[:, 0]
 
 
-def _resize(plane: np.ndarray, size: Size) -> np.ndarray:
-    # In two steps, because OpenCV averages over areas only where both axes shrink.
-    height, width = (min(old, new) for old, new in zip(plane.shape, size, strict=True))
-    resized: np.ndarray = np.ascontiguousarray(plane)
-    if resized.shape != (height, width):
-        resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_AREA)
-    if resized.shape != tuple(size):
-        resized = cv2.resize(resized, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
-    return resized
+def _resize(plane: np.ndarray, resized: np.ndarray) -> None:
+    """Write `plane` into `resized`, at its size."""
+    height, width = np.minimum(plane.shape, resized.shape).tolist()
+    shrunk = np.ascontiguousarray(plane)
+    # Axis by axis: OpenCV averages over areas only where no axis grows, and one axis after the
+    # other gives the same means in two thirds of the time.
+    for size in ((shrunk.shape[1], height), (width, height)):
+        if size != shrunk.shape[::-1]:
+            shrunk = np.asarray(cv2.resize(shrunk, size, interpolation=cv2.INTER_AREA))
+    # Copies where nothing grows.
+    cv2.resize(shrunk, resized.shape[::-1], dst=resized, interpolation=cv2.INTER_LINEAR)

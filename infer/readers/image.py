@@ -1,5 +1,6 @@
 """Pictures (PNG, JPEG, TIFF, BMP) → Volume: unit "display", one plane, colours as R, G, B."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -60,17 +61,20 @@ def _voxels(pixels: np.ndarray, name: str) -> Voxels:
             hint="save it with 8 or 16 bits a channel, or as NIfTI",
         )
     if pixels.ndim == 2:
-        return _scaled(pixels)[np.newaxis]
+        return _scaled([pixels])
     colours = [np.asarray(plane) for plane in cv2.split(pixels)]  # blue, green, red, transparency
     grey = all(cv2.norm(colours[0], other, cv2.NORM_INF) == 0 for other in colours[1:3])
     if grey or len(colours) < 3:
-        return _scaled(colours[0])[np.newaxis]
-    return np.stack([_scaled(colour) for colour in colours[2::-1]])
+        return _scaled(colours[:1])
+    return _scaled(colours[2::-1])
 
 
-def _scaled(pixels: np.ndarray) -> np.ndarray:
-    """Black to white as 0 to 1, in one pass."""
-    if pixels.dtype == np.uint8:
-        return np.asarray(cv2.LUT(pixels, _UINT8))
-    scaled: np.ndarray = np.divide(pixels, np.float32(_WHITES[pixels.dtype]), dtype=np.float32)
+def _scaled(planes: Sequence[np.ndarray]) -> Voxels:
+    """Black to white as 0 to 1, each plane in one pass."""
+    scaled = np.empty((len(planes), *planes[0].shape), np.float32)
+    for plane, target in zip(planes, scaled, strict=True):
+        if plane.dtype == np.uint8:
+            cv2.LUT(plane, _UINT8, dst=target)
+        else:
+            np.divide(plane, np.float32(_WHITES[plane.dtype]), out=target)
     return scaled
