@@ -29,7 +29,7 @@ def check(params: Params) -> None:
     """
     data = params.block(DataConfig, "data")
     params.block(dataset(data.dataset).options, "data", "options")
-    params.block(SplitConfig, "split")
+    split = params.block(SplitConfig, "split")
     params.block(AugmentConfig, "augment")
     for method in params.names("fit"):
         params.block(find(method).config, "fit", method)
@@ -38,6 +38,11 @@ def check(params: Params) -> None:
             raise BadParamsError(
                 f"{params.path}: methods names {method!r}, but there is no block fit.{method}",
                 hint=f"there are {', '.join(params.names('fit'))}",
+            )
+        if find(method).supervised and split.abnormals == "halves":
+            raise BadParamsError(
+                f"{params.path}: {method} learns from labels, but no abnormal image will train",
+                hint="give it a study of its own, with `abnormals: folds` in its block split",
             )
     _check_variants(params)
     ensembles(params)

@@ -20,7 +20,7 @@ from infer.interruption import Interruption
 from infer.progress import Silence
 from tests.train.phantom_study import COUNTS, STUDY, make_phantom_study, powers
 from tests.train.told_run import Told
-from train import checkpoint, session, tracking
+from train import attention, checkpoint, session, tracking
 from train.data import DataConfig, load_images
 from train.methods.method import AnomalyModel
 from train.params import Params
@@ -80,6 +80,7 @@ def study_of(method, image_size, channels, folder):
         patch.setattr(registry, "register", lambda *given, **named: "1")
         patch.setattr(session, "RESUME_SECONDS", -1)  # the state is put aside at every record
         patch.setattr(session, "WATCHES", 1)
+        patch.setattr(attention, "NOISY_COPIES", 1)
         patch.setattr(session.Session, "_pictures", lambda *given: {})  # they cost a second
         params = make_phantom_study(method, image_size, channels)
         study = Study(params, method, params.block(DataConfig, "data"), patch)

@@ -71,3 +71,12 @@ def test_a_variant_that_could_not_be_fitted_is_refused(tmp_path, capsys, methods
     text = TEXT.replace("methods:\n  - cae\n  - fanogan\n", f"methods: {methods}\n", 1)
     assert check_text(tmp_path, text.replace("variants: {}", f"variants: {variants}", 1)) == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_method_that_learns_from_labels_is_refused_where_no_abnormal_image_trains(
+    tmp_path, capsys
+):
+    text = TEXT.replace("  - cae", "  - densenet", 1)
+    assert check_text(tmp_path, text) == 2
+    assert "learns from labels" in capsys.readouterr().err
+    assert check_text(tmp_path, text.replace("abnormals: halves", "abnormals: folds", 1)) == 0
