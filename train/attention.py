@@ -25,7 +25,8 @@ SEED = 0
 def watch_attention(model: Any, images: Images) -> Watched:
     """The images under each kind of map, every map in units of its own highest value."""
     # Imported here: it takes three seconds, and every stage imports every method.
-    from monai.visualize import GradCAM, GradCAMpp, SmoothGrad
+    from monai.visualize.class_activation_maps import GradCAM, GradCAMpp
+    from monai.visualize.gradient_based import SmoothGrad
 
     model.eval()
     maps: dict[str, Callable[[Tensor], Tensor]] = {

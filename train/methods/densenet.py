@@ -10,7 +10,11 @@ after its ReLU: with a linear head on a mean, that is what Grad-CAM (Selvaraju e
 gives on that layer, times the number of its pixels, without a gradient and so exportable. It is cut
 off at 0 before it is brought to the image's size, as Grad-CAM is. Coarse: 7×7 for 224 pixels.
 
-The study's figures are for fundus photographs (AUROC 0.86); for head CT it has none.
+The study's figures are for fundus photographs (AUROC 0.86); for head CT it has none. Measured on
+head CT at 64 pixels from random weights, 120 training and 40 validation images, 22 epochs:
+validation AUROC 0.82 with momentum 0.9, 0.68 without. One epoch of two batches of 64 takes one
+thread 20 s at 224 pixels (5 GB of memory) and 1.3 s at 64, in bfloat16 on a processor that has
+instructions for it: all 500 epochs at 224 are some three hours, and `patience` may end them sooner.
 """
 
 from dataclasses import dataclass
@@ -114,9 +118,9 @@ class DenseNet(nn.Module):
         return Findings(evidence, None, {"logit": logit, "probability": torch.sigmoid(logit)})
 
     def optimizers(self) -> dict[str, Optimizer]:
-        """SGD, as in the study; with momentum (Huang et al.: 0.9).
+        """SGD, as in the study; with momentum (Huang et al.: 0.9), of which the study says nothing.
 
-        Without momentum a rate of 1e-3 hardly moves random weights in as few steps as there are.
+        Without it a rate of 1e-3 moves random weights ten times less in the few steps there are.
         """
         return {
             "model": torch.optim.SGD(
