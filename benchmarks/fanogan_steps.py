@@ -69,7 +69,7 @@ def measure(params: Params, steps: int, folder: Path) -> dict[str, float]:
         run_name=f"{METHOD}, {steps} generator steps",
         parent_run="",
     ) as (session, run):
-        result = session.keep(run, keeper, model)
+        result = session.keep(run, keeper, model, pictures=True)
         last = session.progress.history[-1]
         session.forget()
     model.unlink()
