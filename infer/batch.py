@@ -241,7 +241,9 @@ def _scans_in(folder: Path, out: Path) -> dict[str, Path]:
     if not folder.exists():
         raise UnreadableScanError(f"{folder} does not exist", hint="FOLDER is where the scans are")
     root, results = folder if folder.is_dir() else folder.parent, out.absolute()
-    found = [path for path in find_scans(folder) if not path.absolute().is_relative_to(results)]
+    found = find_scans(folder)
+    if results.is_relative_to(root.absolute()):
+        found = [path for path in found if not path.absolute().is_relative_to(results)]
     if not found:
         raise UnreadableScanError(
             f"{folder} holds no scans", hint=f"scans end in {', '.join(PICTURES + VOLUMES)}"

@@ -89,7 +89,7 @@ def with_channels(voxels: Voxels, channels: int) -> np.ndarray:
     if found == channels:
         return voxels
     if (found, channels) == (3, 1):
-        return np.tensordot(LUMINANCE, voxels, axes=1)[np.newaxis]
+        return _luminance(voxels)
     if (found, channels) == (1, 3):
         return np.repeat(voxels, 3, axis=0)
     raise UnreadableScanError(
@@ -102,23 +102,32 @@ def find_all(
     volumes: Sequence[Volume], manifest: Manifest, engine: Engine, *, batch_size: int
 ) -> list[Finding]:
     """One finding per volume; the same for a volume whatever the others are."""
-    images = [
-        images_of(
-            volume,
-            channels=manifest.channels,
-            intensity=manifest.intensity,
-            plane=manifest.plane,
-            image_size=manifest.image_size,
-        )
-        for volume in volumes
-    ]
-    mean, std = manifest.channel_mean, manifest.channel_std
-    taken = [standardise(it, mean, std) for it in images]
-    outputs = run_batches(taken, engine, batch_size=batch_size)
+    images = [images_for(volume, manifest) for volume in volumes]
+    outputs = ask(images, manifest, engine, batch_size=batch_size)
     return [
         finding_of(volume, seen, output, manifest)
         for volume, seen, output in zip(volumes, images, outputs, strict=True)
     ]
+
+
+def images_for(volume: Volume, manifest: Manifest) -> Images:
+    """What a model sees of a volume, before its channels are standardised; see `images_of`."""
+    return images_of(
+        volume,
+        channels=manifest.channels,
+        intensity=manifest.intensity,
+        plane=manifest.plane,
+        image_size=manifest.image_size,
+    )
+
+
+def ask(
+    images: ImageGroups, manifest: Manifest, engine: Engine, *, batch_size: int
+) -> list[EngineOutputs]:
+    """What the model says of each volume's images."""
+    mean, std = manifest.channel_mean, manifest.channel_std
+    taken = [standardise(it, mean, std) for it in images]
+    return run_batches(taken, engine, batch_size=batch_size)
 
 
 def run_batches(images: ImageGroups, engine: Engine, *, batch_size: int) -> list[EngineOutputs]:
@@ -177,6 +186,13 @@ def finding_of(
         peak_value=peak_value,
         lesions=lesions,
     )
+
+
+def _luminance(voxels: Voxels) -> np.ndarray:
+    # Not as a matrix product: NumPy's would call up threads, and every worker is one already.
+    red, green, blue = (weight * colour for weight, colour in zip(LUMINANCE, voxels, strict=True))
+    grey: np.ndarray = (red + green + blue)[np.newaxis]
+    return grey
 
 
 def _filled(images: Images, size: int) -> np.ndarray:

@@ -34,10 +34,11 @@ def is_volume(scan: str) -> bool:
 def _assign(endings: dict[str, str], *, case_matters: bool) -> dict[str, str]:
     """Give names to the scans that keep theirs first, then to the others, in order."""
     # A folder's name is taken too: `a.jpg` beside the folder `a.jpg.png/`.
+    folders = {scan.rpartition("/")[0] for scan in endings} - {""}
     taken = {
         _folded(str(folder), case_matters)
-        for scan in endings
-        for folder in PurePosixPath(scan).parents
+        for innermost in folders
+        for folder in (PurePosixPath(innermost), *PurePosixPath(innermost).parents)
     }
     names = {}
     keeps = {scan: scan.lower().endswith(ending) for scan, ending in endings.items()}

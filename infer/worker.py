@@ -15,7 +15,7 @@ import numpy as np
 from infer.digest import digest
 from infer.engine import OnnxEngine
 from infer.errors import BadOutputError, UadError
-from infer.finding import Finding, find_all
+from infer.finding import EngineOutputs, Finding, ask, finding_of, images_for
 from infer.journal import Entry
 from infer.manifest import Manifest
 from infer.output_folder import MASKS, OVERLAYS
@@ -23,6 +23,7 @@ from infer.output_names import is_volume
 from infer.readers import read_with_digest
 from infer.report_csv import Row
 from infer.scoring import normal_percentile
+from infer.shapes import ImageGroups, Images
 from infer.slicing import step_axis
 from infer.volume import Volume
 from infer.writers.atomic import write_bytes
@@ -49,7 +50,8 @@ class Attempt:
     task: Task
     content: str = ""
     volume: Volume | None = None
-    finding: Finding | None = None
+    images: Images | None = None
+    outputs: EngineOutputs | None = None
     entry: Entry | None = None
     error: str = ""
     seconds: float = 0.0
@@ -67,44 +69,50 @@ class Worker:
     batch_size: int
 
     def __call__(self, chunk: Sequence[Task]) -> list[Row | Entry]:
-        """An entry for each scan that was scored, a row for each that failed."""
+        """An entry for each scan that was scored, a row for each that failed.
+
+        Only the network sees several scans at once. What comes before and after is done scan by
+        scan, each from beginning to end, while its voxels are still in the processor's cache.
+        """
         attempts = [Attempt(task) for task in chunk]
         for attempt in attempts:
             with trying(attempt):
                 attempt.volume, attempt.content = read_with_digest(attempt.task.path)
-        self._find([attempt for attempt in attempts if attempt.volume is not None])
+                attempt.images = images_for(attempt.volume, self.manifest)
+        self._ask([attempt for attempt in attempts if attempt.images is not None])
         for attempt in attempts:
-            if attempt.finding is not None:
+            if attempt.outputs is not None:
                 with trying(attempt):
                     attempt.entry = self._finish(attempt)
         return [attempt.entry or failed_row(attempt) for attempt in attempts]
 
-    def _find(self, attempts: Sequence[Attempt]) -> None:
+    def _ask(self, attempts: Sequence[Attempt]) -> None:
         """All together, which fills the batches; one by one if that fails, to know which."""
         start = time.perf_counter()
-        volumes = [attempt.volume for attempt in attempts if attempt.volume is not None]
+        images = [attempt.images for attempt in attempts if attempt.images is not None]
         try:
-            findings = self._findings(volumes)
+            answers = self._answers(images)
         except Exception:
-            for attempt, volume in zip(attempts, volumes, strict=True):
+            for attempt, own in zip(attempts, images, strict=True):
                 with trying(attempt):
-                    attempt.finding = self._findings([volume])[0]
+                    attempt.outputs = self._answers([own])[0]
             return
         elapsed = time.perf_counter() - start
-        slices = sum(len(finding.slice_scores) for finding in findings)
-        for attempt, finding in zip(attempts, findings, strict=True):
-            attempt.finding = finding
-            attempt.seconds += elapsed * len(finding.slice_scores) / slices
+        slices = sum(len(own) for own in images)
+        for attempt, own, outputs in zip(attempts, images, answers, strict=True):
+            attempt.outputs = outputs
+            attempt.seconds += elapsed * len(own) / slices
 
-    def _findings(self, volumes: Sequence[Volume]) -> list[Finding]:
-        return find_all(volumes, self.manifest, self.engine, batch_size=self.batch_size)
+    def _answers(self, images: ImageGroups) -> list[EngineOutputs]:
+        return ask(images, self.manifest, self.engine, batch_size=self.batch_size)
 
     def _finish(self, attempt: Attempt) -> Entry:
-        """Write a scan's outputs, and say what was found."""
+        """Find, write a scan's outputs, and say what was found."""
         start = time.perf_counter()
-        task, volume, finding = attempt.task, attempt.volume, attempt.finding
-        if volume is None or finding is None:
+        task, volume = attempt.task, attempt.volume
+        if volume is None or attempt.images is None or attempt.outputs is None:
             raise RuntimeError(f"{task.scan} was not scored")
+        finding = finding_of(volume, attempt.images, attempt.outputs, self.manifest)
         row = row_of(task, volume, finding, self.manifest)
         outputs = {task.mask: self._write(task.mask, _encoded_mask(task.mask, finding, volume))}
         if self.overlays == "all" or (self.overlays == "anomalous" and row.anomalous):
