@@ -91,18 +91,19 @@ def draw_slices(scans: Path, count: int) -> None:
 
 def measure(model: Path, scans: Path, folder: Path, repeats: int) -> dict[str, Any]:
     """All figures of one model."""
-    out, plain = folder / "out", folder / "plain"
+    outs, plains = (
+        [folder / f"{model.stem}-{name}{at}" for at in range(repeats)] for name in ("out", "plain")
+    )
     command = Path(sys.executable).with_name("uad-infer")
     options = ("--overlays", "none", "--device", "cpu", "--quiet")
     times: dict[str, list[float]] = {"uad_infer": [], "plain_script": []}
     count = len(list(scans.iterdir()))
-    for _ in range(repeats):
-        for old in (out, plain):
-            shutil.rmtree(old, ignore_errors=True)
+    # Nothing is removed in between: file systems are slow to use again what was just deleted.
+    for out, plain in zip(outs, plains, strict=True):
         times["uad_infer"].append(seconds(command, scans, "--model", model, "--out", out, *options))
         times["plain_script"].append(seconds(sys.executable, PLAIN_SCRIPT, model, scans, plain))
     rates = {name: count / statistics.median(found) for name, found in times.items()}
-    limits = stage_limits(model, scans, out / "masks", folder / "encoded")
+    limits = stage_limits(model, scans, outs[-1] / "masks", folder / f"{model.stem}-encoded")
     best = stages.best_pipeline(list(limits.values()))
     return {
         **rates,
@@ -118,7 +119,6 @@ def stage_limits(model: Path, scans: Path, masks: Path, encoded: Path) -> dict[s
     """Images per second of each stage alone on all cores."""
     manifest = read_manifest(model)
     files = sorted(scans.iterdir())
-    shutil.rmtree(encoded, ignore_errors=True)
     return {
         "decoding_alone": stages.decoding(files),
         "model_alone": stages.model(

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -172,6 +173,8 @@ app.command()(uad_infer)
 
 def main() -> None:
     """The console script."""
+    # NumPy's matrix products would call up threads of their own beside our workers.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app()
 
 

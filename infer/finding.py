@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from infer.errors import UnreadableScanError
-from infer.intensity import Intensity, rescale, standardise, unstandardise
+from infer.intensity import Intensity, scaled, scaling_of, standardise, unstandardise
 from infer.manifest import Manifest
 from infer.masking import lesions_above, peak
 from infer.resizing import to_image_size, to_slice_size
@@ -68,7 +68,10 @@ def images_of(
     Raises:
         UnreadableScanError: the volume's channels or its shape do not fit the model.
     """
-    voxels = rescale(with_channels(volume.voxels, channels), volume.unit, intensity)
+    voxels = with_channels(volume.voxels, channels)
+    scaling = scaling_of(voxels, volume.unit, intensity)
+    if scaling.clips:
+        voxels = scaled(voxels[np.newaxis], scaling)[0]
     slices = to_slices(voxels, plane)
     height, width = slices.shape[-2:]
     if min(height, width) < 2:
@@ -76,7 +79,9 @@ def images_of(
             f"its {plane} slices would be {height} × {width} voxels, too thin to look at",
             hint=f"the model looks at {plane} slices: is this scan cut in another plane?",
         )
-    return to_image_size(slices, image_size)
+    images = to_image_size(slices, image_size)
+    # A linear map and means may change places, and the images are much smaller than the scan.
+    return images if scaling.clips else scaled(images, scaling)
 
 
 def with_channels(voxels: Voxels, channels: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Voxel values → the range a network was fitted on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,20 +38,65 @@ class Intensity:
             raise ValueError(f"percentiles lie in 0 to 100, got {self.low} and {self.high}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaling:
+    """A linear map for each channel: `low` becomes `output_low`, `high` becomes `output_high`."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    output_low: float
+    output_high: float
+    clips: bool  # whether voxels may lie beyond `low` and `high`
+
+
 def rescale(voxels: Voxels, unit: Unit, intensity: Intensity) -> Voxels:
     """Voxels of a whole scan `(channel, *spatial)` in the network's range.
 
     May return `voxels` itself where nothing is to be done; never changes it.
     """
+    rescaled: np.ndarray = scaled(voxels[np.newaxis], scaling_of(voxels, unit, intensity))[0]
+    return rescaled
+
+
+def scaling_of(voxels: Voxels, unit: Unit, intensity: Intensity) -> Scaling:
+    """What a recipe does to this scan."""
+    clips = True
     if intensity.recipe == "percentile":
-        return _by_percentile(voxels, intensity)
-    low, high = (0.0, 1.0) if unit == "display" else (intensity.low, intensity.high)
-    if (low, high) == (0, 1) == (intensity.output_low, intensity.output_high):
-        inside = voxels.min() >= 0 and voxels.max() <= 1
-        return voxels if inside else np.clip(voxels, np.float32(0), np.float32(1))
-    scaled = np.empty_like(voxels)
-    _scale(voxels, low, high, intensity, scaled)
-    return scaled
+        ranges = [_range(channel, intensity) for channel in voxels]
+        clips = (intensity.low, intensity.high) != (0, 100)
+    elif unit == "display":
+        ranges = [(0.0, 1.0)] * len(voxels)
+        clips = bool(voxels.min() < 0 or voxels.max() > 1)
+    else:
+        ranges = [(intensity.low, intensity.high)] * len(voxels)
+    return Scaling(
+        low=tuple(low for low, _ in ranges),
+        high=tuple(high for _, high in ranges),
+        output_low=intensity.output_low,
+        output_high=intensity.output_high,
+        clips=clips,
+    )
+
+
+def scaled(images: Images, scaling: Scaling) -> Images:
+    """`(image, channel, *spatial)`, each channel by its own map; may return `images` itself.
+
+    A channel of one single value, as an empty colour channel is, becomes `output_low`.
+    """
+    low, high = (np.array(it, np.float64) for it in (scaling.low, scaling.high))
+    span = scaling.output_high - scaling.output_low
+    gain = np.divide(span, high - low, out=np.zeros_like(low), where=high > low)
+    if not scaling.clips and (low == 0).all() and (gain == 1).all() and scaling.output_low == 0:
+        return images
+    # The offset first, or a large one would eat float32's digits.
+    moved: np.ndarray = images - _by_channel(low, images)
+    moved *= _by_channel(gain, images)
+    if scaling.output_low != 0:
+        moved += np.float32(scaling.output_low)
+    if scaling.clips:
+        limits = np.float32(scaling.output_low), np.float32(scaling.output_high)
+        np.clip(moved, *limits, out=moved)
+    return moved
 
 
 def standardise(images: Images, mean: tuple[float, ...], std: tuple[float, ...]) -> Images:
@@ -72,23 +118,8 @@ def unstandardise(images: Images, mean: tuple[float, ...], std: tuple[float, ...
     return ranged
 
 
-def _by_channel(values: tuple[float, ...], images: np.ndarray) -> np.ndarray:
+def _by_channel(values: Sequence[float] | np.ndarray, images: np.ndarray) -> np.ndarray:
     return np.array(values, np.float32).reshape(-1, *[1] * (images.ndim - 2))
-
-
-def _by_percentile(voxels: Voxels, intensity: Intensity) -> Voxels:
-    """Each channel between its own percentiles: the gain and offset of the scanner cancel out.
-
-    A channel of one single value, as an empty colour channel is, becomes `output_low`.
-    """
-    scaled = np.empty_like(voxels)
-    for channel, target in zip(voxels, scaled, strict=True):
-        low, high = _range(channel, intensity)
-        if high > low:
-            _scale(channel, low, high, intensity, target)
-        else:
-            target[...] = intensity.output_low
-    return scaled
 
 
 def _range(channel: np.ndarray, intensity: Intensity) -> tuple[float, float]:
@@ -97,16 +128,3 @@ def _range(channel: np.ndarray, intensity: Intensity) -> tuple[float, float]:
         return float(channel.min()), float(channel.max())
     low, high = np.percentile(channel, np.array([intensity.low, intensity.high]))
     return float(low), float(high)
-
-
-def _scale(
-    voxels: np.ndarray, low: float, high: float, intensity: Intensity, scaled: np.ndarray
-) -> None:
-    """Write `low` → `output_low`, `high` → `output_high`, clipped, into `scaled`."""
-    gain = (intensity.output_high - intensity.output_low) / (high - low)
-    # The offset first, or a large one would eat float32's digits.
-    np.subtract(voxels, np.float32(low), out=scaled)
-    scaled *= np.float32(gain)
-    if intensity.output_low != 0:
-        scaled += np.float32(intensity.output_low)
-    np.clip(scaled, np.float32(intensity.output_low), np.float32(intensity.output_high), out=scaled)

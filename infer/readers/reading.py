@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def find_scans(folder: Path) -> list[Path]:
 def _in_words(path: Path) -> Iterator[None]:
     """What the system says of a file, as a reason that a row can give."""
     try:
-        if path.exists() and not path.is_file():  # a pipe would block us for ever
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block us for ever
             raise UnreadableScanError(f"{path.name} is not a file")
         yield
     except OSError as error:
