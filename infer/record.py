@@ -7,7 +7,7 @@ from typing import NamedTuple
 from infer import journal, output_folder
 from infer.digest import digest_of
 from infer.journal import Entry
-from infer.report_csv import Row, append_rows, write_report
+from infer.report_csv import Report, Row
 from infer.worker import Overlays, Task
 
 
@@ -34,7 +34,8 @@ class Record:
         self._resumed = len(done)
         self._forgotten = forgotten
         self._scans = len(done) + len(pending)
-        self._report = out / output_folder.REPORT
+        self._report = Report(out / output_folder.REPORT)
+        self._report.write(done)
         self._journal = out / output_folder.JOURNAL
 
     @classmethod
@@ -50,7 +51,6 @@ class Record:
             output_folder.remove_outputs(out, entries.pop(scan), keep=kept)
         journal.write_entries(out / output_folder.JOURNAL, entries.values())
         rows = [entries[scan].row for scan in done]
-        write_report(out / output_folder.REPORT, rows)
         pending = [task for task in tasks if task.scan not in done]
         return cls(out, rows, pending, forgotten=len(entries.keys() - current))
 
@@ -59,13 +59,13 @@ class Record:
         entries = [result for result in finished if isinstance(result, Entry)]
         rows = [result.row if isinstance(result, Entry) else result for result in finished]
         journal.append_entries(self._journal, entries)
-        append_rows(self._report, rows)
+        self._report.add(rows)
         self._rows += rows
         return rows
 
     def close(self) -> None:
         """Sort the report."""
-        write_report(self._report, self._rows)
+        self._report.write()
 
     def counts(self) -> Counts:
         """How it went so far."""

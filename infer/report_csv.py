@@ -54,23 +54,28 @@ def row_from(values: Mapping[str, Any]) -> Row:
     return Row(**values)
 
 
-def to_text(rows: Iterable[Row], *, header: bool) -> str:
-    """Rows as CSV; texts with commas, quotes or line breaks are quoted."""
-    lines = [list(Row._fields)] if header else []
-    lines += [cells(row) for row in rows]
-    return "".join(_line(line) for line in lines)
+class Report:
+    """The file: appended as scans finish, sorted by scan whenever it is written anew.
 
+    Each row is made text once: texts with commas, quotes or line breaks are quoted.
+    """
 
-def write_report(path: Path, rows: Iterable[Row]) -> None:
-    """Replace the report by these rows, sorted by scan."""
-    ordered = sorted(rows, key=lambda row: row.scan)
-    write_bytes(path, to_text(ordered, header=True).encode(errors="surrogateescape"))
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines: dict[str, bytes] = {}  # by scan
 
+    def add(self, rows: Iterable[Row]) -> None:
+        """Append rows to the file."""
+        lines = {row.scan: _line(cells(row)) for row in rows}
+        self._lines |= lines
+        with self._path.open("ab") as report:
+            report.write(b"".join(lines.values()))
 
-def append_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Add rows at the report's end."""
-    with path.open("ab") as report:
-        report.write(to_text(rows, header=False).encode(errors="surrogateescape"))
+    def write(self, rows: Iterable[Row] = ()) -> None:
+        """Replace the file by all rows so far and these, in order."""
+        self._lines |= {row.scan: _line(cells(row)) for row in rows}
+        ordered = (self._lines[scan] for scan in sorted(self._lines))
+        write_bytes(self._path, b"".join([_line(Row._fields), *ordered]))
 
 
 def _text(value: object) -> str:
@@ -85,8 +90,9 @@ def _text(value: object) -> str:
             return str(value)
 
 
-def _line(texts: Sequence[str]) -> str:
+def _line(texts: Sequence[str]) -> bytes:
     line = io.StringIO()
     # The writer quotes what is in its own line end only: given \r\n, it quotes both.
     csv.writer(line, lineterminator="\r\n").writerow(texts)
-    return line.getvalue().removesuffix("\r\n") + "\n"
+    text = line.getvalue().removesuffix("\r\n") + "\n"
+    return text.encode(errors="surrogateescape")

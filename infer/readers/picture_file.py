@@ -13,6 +13,8 @@ from infer.volume import MAX_VOXELS
 CUT_OFF = "it was probably cut off or damaged while copying: copy it again"
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_CHUNK = struct.Struct(">I4s").unpack_from  # length and kind; there are dozens in a picture
+_PNG_CHECKSUM = struct.Struct(">I").unpack_from
 _JPEG = b"\xff\xd8\xff"
 _BMP = b"BM"
 # Byte order and layout of a TIFF: order, offset size, format of counts, size of an entry.
@@ -78,11 +80,11 @@ def _check_png(content: bytes) -> tuple[str, ...]:
     """Chunks follow each other without a gap up to IEND, each with its checksum."""
     position = len(_PNG)
     has_data = False
+    whole = memoryview(content)
     while True:
-        length, kind = struct.unpack_from(">I4s", content, position)
+        length, kind = _PNG_CHUNK(content, position)
         end = position + 8 + length
-        (checksum,) = struct.unpack_from(">I", content, end)
-        if zlib.crc32(memoryview(content)[position + 4 : end]) != checksum:
+        if zlib.crc32(whole[position + 4 : end]) != _PNG_CHECKSUM(content, end)[0]:
             raise _Damage("is damaged: a checksum in it does not agree")
         if kind == b"IHDR":
             width, height, _, colour = struct.unpack_from(">IIBB", content, position + 8)

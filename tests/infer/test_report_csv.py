@@ -5,7 +5,7 @@ import csv
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infer.report_csv import Row, append_rows, write_report
+from infer.report_csv import Report, Row
 
 COLUMNS = (
     "scan,status,anomalous,score,threshold,normal_percentile,peak_x,peak_y,peak_z,peak_value,"
@@ -19,23 +19,24 @@ def read_back(path):
 
 
 def test_the_columns_are_those_we_promise(tmp_path):
-    write_report(tmp_path / "report.csv", [])
+    Report(tmp_path / "report.csv").write()
     assert (tmp_path / "report.csv").read_text() == COLUMNS + "\n"
 
 
 def test_what_does_not_apply_is_empty(tmp_path):
-    write_report(tmp_path / "report.csv", [Row(scan="a.png", status="failed", error="why")])
+    Report(tmp_path / "report.csv").write([Row(scan="a.png", status="failed", error="why")])
     (row,) = read_back(tmp_path / "report.csv")
     assert {name for name, cell in row.items() if cell} == {"scan", "status", "error"}
 
 
 def test_rows_are_sorted_by_scan_whenever_they_came(tmp_path):
     path = tmp_path / "report.csv"
-    write_report(path, [])
+    report = Report(path)
+    report.write()
     rows = [Row(scan=name, status="ok") for name in ("b.png", "a.png", "a/z.png")]
-    append_rows(path, rows)
+    report.add(rows)
     assert [row["scan"] for row in read_back(path)] == ["b.png", "a.png", "a/z.png"]
-    write_report(path, rows)
+    report.write()
     assert [row["scan"] for row in read_back(path)] == ["a.png", "a/z.png", "b.png"]
 
 
@@ -44,13 +45,13 @@ def test_any_file_name_survives(tmp_path_factory, scan):
     path = tmp_path_factory.mktemp("report") / "report.csv"
     # A file name holds whatever bytes; Python carries those that are no text as surrogates.
     name = scan.encode(errors="surrogatepass").decode(errors="surrogateescape")
-    write_report(path, [Row(scan=name, status="ok")])
+    Report(path).write([Row(scan=name, status="ok")])
     assert [row["scan"] for row in read_back(path)] == [name]
 
 
 def test_numbers_keep_six_digits_and_truth_is_lower_case(tmp_path):
     row = Row(scan="a", status="ok", anomalous=True, score=1 / 3, lesions=0, seconds=1.0)
-    write_report(tmp_path / "report.csv", [row])
+    Report(tmp_path / "report.csv").write([row])
     (cells,) = read_back(tmp_path / "report.csv")
     assert (cells["anomalous"], cells["score"], cells["lesions"], cells["seconds"]) == (
         "true",
