@@ -17,6 +17,8 @@ study: {study}
 root: .
 params_file: params.yaml
 methods: [cae]
+variants: {{}}
+ensembles: {{}}
 data:
   dataset: {dataset}
   source: {source}
@@ -33,6 +35,7 @@ scores: {{}}
 export: {{}}
 evaluate: {{}}
 compare: {{}}
+crossval: {{}}
 """
 PHANTOM = "{normals: 10, abnormals: 4, size: [72, 60], seed: 1}"
 
