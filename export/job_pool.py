@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from infer.batch import cores
+
 MEMORY_PER_JOB = 2 << 30  # bytes: torch, ONNX Runtime and a small fit
 JOBS_PER_GPU = 4  # networks this small leave most of a GPU idle
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -31,11 +33,6 @@ def jobs_at_once(gpus: int) -> int:
     by_memory = int(psutil.virtual_memory().available) // MEMORY_PER_JOB
     by_gpu = JOBS_PER_GPU * gpus if gpus else cores()
     return max(1, min(cores(), by_memory, by_gpu))
-
-
-def cores() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_jobs(

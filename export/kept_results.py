@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from export.job_pool import cores
+from infer.batch import cores
 from train.provenance import git_state, library_versions
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from infer.errors import UnreadableScanError
 from infer.finding import EngineOutputs, find_all, images_of, run_batches, with_channels
-from infer.intensity import Intensity
+from infer.intensity import Intensity, rescale
 from infer.manifest import (
     SCHEMA,
     Manifest,
@@ -18,6 +18,7 @@ from infer.manifest import (
     Threshold,
 )
 from infer.masking import Postprocessing
+from infer.resizing import to_image_size
 from infer.scoring import Aggregation
 from infer.volume import Grid, Volume
 
@@ -188,3 +189,15 @@ def test_a_slice_one_voxel_thin_is_refused():
 def test_a_model_that_gives_no_number_fails_the_scan():
     with pytest.raises(UnreadableScanError, match="no finite score"):
         find_all([volume_of(np.zeros((1, 8, 8)))], manifest_of("axial"), Nonsense(), batch_size=1)
+
+
+@pytest.mark.parametrize("low_high", [(0, 100), (5, 95)], ids=["whole range", "clipped"])
+def test_images_are_those_of_scaling_first_and_shrinking_then(low_high):
+    low, high = low_high
+    recipe = Intensity(recipe="percentile", low=low, high=high, output_low=-1, output_high=1)
+    voxels = np.random.default_rng(3).random((1, 90, 70), dtype=np.float32) * 7 + 500
+    grid = Grid(shape=(90, 70), axes=(0, 1), flipped=(False, False))
+    volume = Volume(voxels=voxels, unit="modality", spacing_mm=None, grid=grid)
+    images = images_of(volume, channels=1, intensity=recipe, plane="axial", image_size=(32, 32))
+    expected = to_image_size(rescale(voxels, "modality", recipe)[np.newaxis], (32, 32))
+    np.testing.assert_allclose(images, expected, atol=1e-4)  # 500 has float32 digits to 3e-5
