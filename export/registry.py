@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from train import tracking  # before mlflow, which reads what it sets when it is imported
+
+# isort: split
 import mlflow
 import numpy as np
 import onnx
@@ -11,7 +14,6 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
 
 from infer.shapes import Images
-from train import tracking
 
 # What loading the logged model needs; named, or MLflow would open the model to find out.
 REQUIREMENTS = ["onnx", "onnxruntime", "numpy"]
@@ -57,9 +59,8 @@ def log_comparison(
     table: Mapping[str, Mapping[str, float]], *, study: str, files: Iterable[Path]
 ) -> None:
     """One run `compare` with the table and its figures."""
-    run = tracking.start(study, "compare", params={}, tags={"study": study, "stage": "compare"})
-    run.finish()
-    with mlflow.start_run(run_id=run.id):
+    run_id = tracking.record(study, "compare", tags={"study": study, "stage": "compare"})
+    with mlflow.start_run(run_id=run_id):
         mlflow.log_metrics(
             {f"{row}.{name}": value for row, it in table.items() for name, value in it.items()}
         )
@@ -75,9 +76,8 @@ def log_crossval(
     files: Iterable[Path],
 ) -> None:
     """One run `crossval` with the table and its figures; each method's metrics to its own run."""
-    run = tracking.start(study, "crossval", params={}, tags={"study": study, "stage": "crossval"})
-    run.finish()
-    with mlflow.start_run(run_id=run.id):
+    own = tracking.record(study, "crossval", tags={"study": study, "stage": "crossval"})
+    with mlflow.start_run(run_id=own):
         mlflow.log_metrics(
             {f"{row}.{name}": value for row, it in table.items() for name, value in it.items()}
         )
@@ -93,9 +93,7 @@ def _known(client: mlflow.MlflowClient, run_id: str, study: str, method: str) ->
     try:
         client.get_run(run_id)
     except MlflowException:
-        run = tracking.start(study, method, params={}, tags={"fit_run": run_id, "study": study})
-        run.finish()
-        return run.id
+        return tracking.record(study, method, tags={"fit_run": run_id, "study": study})
     return run_id
 
 

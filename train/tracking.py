@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_DISABLE_AGENT_HINTS", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # or it tells of every run twice
 
 import mlflow
 from filelock import FileLock
@@ -155,16 +156,34 @@ def start(
     if resume and _exists(client, resume):
         client.update_run(resume, status="RUNNING")
         return MlflowRun(client, resume)
-    run = client.create_run(_experiment(client, study), run_name=method)
-    run_id = str(run.info.run_id)
     below = {PARENT_TAG: parent} if parent else {}
+    return MlflowRun(client, _create(client, study, method, params, dict(tags) | below))
+
+
+def record(study: str, name: str, *, tags: Mapping[str, str]) -> str:
+    """A run of no computation, for tables or for others to be below: ended at once; its id."""
+    client = open_client()
+    run_id = _create(client, study, name, {}, tags)
+    client.set_terminated(run_id)
+    return run_id
+
+
+def _create(
+    client: MlflowClient,
+    study: str,
+    name: str,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+) -> str:
+    """A new run in the study's experiment; its id."""
+    run_id = str(client.create_run(_experiment(client, study), run_name=name).info.run_id)
     client.log_batch(
         run_id,
-        params=[Param(name, str(value)[:LONGEST_PARAM]) for name, value in params.items()],
-        tags=[RunTag(name, value) for name, value in (dict(tags) | below | _dvc_tags()).items()],
+        params=[Param(key, str(value)[:LONGEST_PARAM]) for key, value in params.items()],
+        tags=[RunTag(key, value) for key, value in (dict(tags) | _dvc_tags()).items()],
         synchronous=True,
     )
-    return MlflowRun(client, run_id)
+    return run_id
 
 
 def _experiment(client: MlflowClient, study: str) -> str:

@@ -269,9 +269,7 @@ def _run(
 def _open_parent(study: str, name: str) -> str:
     """The run that a method's folds are below."""
     tags = {"study": study, "method": name, "stage": "crossval"}
-    run = tracking.start(study, f"crossval {name}", params={}, tags=tags)
-    run.finish()
-    return run.id
+    return tracking.record(study, f"crossval {name}", tags=tags)
 
 
 def _results(planned: Sequence[Planned], folds: Path) -> list[FoldResult]:

@@ -1,6 +1,28 @@
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
 from train import tracking
+
+# Begins and ends a run in a fresh store, and lets MLflow warn.
+A_RUN = """
+import logging
+import export.registry
+from train import tracking
+parent = tracking.record("a study", "a parent", tags={"a tag": "a value"})
+tracking.start("a study", "a method", params={}, tags={}, parent=parent).finish()
+logging.getLogger("mlflow.anything").warning("this is a warning")
+"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """One for all tests: MLflow takes seconds to make its tables."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("store")))
+        yield
 
 
 def test_an_experiments_copy_reaches_the_store_of_the_main_tree(tmp_path, monkeypatch):
@@ -17,3 +39,25 @@ def test_the_address_is_absolute_wherever_we_are(tmp_path, monkeypatch):
     address = tracking.store_address()
     assert address.startswith("sqlite:///")
     assert Path(address.removeprefix("sqlite:///")).is_absolute()
+
+
+def test_a_run_tells_the_terminal_nothing_but_warnings(store, monkeypatch):
+    monkeypatch.delenv("MLFLOW_LOGGING_LEVEL", raising=False)  # the tests' own import has set it
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", A_RUN], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("WARNING mlflow.anything: this is a warning")
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # inside MLflow
+def test_a_run_of_no_computation_watches_no_processor(store, monkeypatch):
+    def refuse(*given, **named):
+        raise AssertionError("a monitor was started")
+
+    monkeypatch.setattr(tracking, "SystemMetricsMonitor", refuse)
+    run_id = tracking.record("a study", "a table", tags={"stage": "compare"})
+    found = tracking.open_client().get_run(run_id)
+    assert (found.info.status, found.info.run_name) == ("FINISHED", "a table")
+    assert found.data.tags["stage"] == "compare"
