@@ -20,7 +20,7 @@ from infer.interruption import Interruption
 from infer.journal import Entry
 from infer.manifest import Manifest, Threshold
 from infer.memory import keep_freed_memory
-from infer.output_names import is_volume, mask_names, overlay_names
+from infer.output_names import is_volume, map_names, mask_names, overlay_names
 from infer.progress import Progress
 from infer.providers import Device
 from infer.readers import find_scans
@@ -45,6 +45,7 @@ class Options:
     threshold: float | None  # of the score
     map_threshold: float | None
     overlays: Overlays
+    maps: bool
     overwrite: bool
 
     def __post_init__(self) -> None:
@@ -113,13 +114,22 @@ def score_folder(
         out=out,
         key=_key(engine, options),
         overlays=options.overlays,
+        maps=options.maps,
         batch_size=options.batch_size or BATCH_SIZES[engine.device.got],
     )
     with output_folder.claimed(out), logging_to(out / output_folder.LOG):
         if options.overwrite:
             output_folder.start_afresh(out)
         tasks = _tasks(scans, out)
-        record = Record.open(out, tasks, key=worker.key, overlays=options.overlays, workers=workers)
+        record = Record.open(
+            out,
+            tasks,
+            key=worker.key,
+            overlays=options.overlays,
+            maps=options.maps,
+            parts=engine.score_parts,
+            workers=workers,
+        )
         _score(record, worker, workers, len(tasks), progress, interruption)
         seconds = time.perf_counter() - start
         summary = Summary(counts=record.counts(), seconds=seconds, device=engine.device)
@@ -255,8 +265,9 @@ def _tasks(scans: Mapping[str, Path], out: Path) -> list[Task]:
     case_matters = output_folder.case_matters(out)
     masks = mask_names(list(scans), case_matters=case_matters)
     overlays = overlay_names(list(scans), case_matters=case_matters)
+    maps = map_names(list(scans), case_matters=case_matters)
     return [
-        task_for(scan, path, mask=masks[scan], overlay=overlays[scan])
+        task_for(scan, path, mask=masks[scan], overlay=overlays[scan], map=maps[scan])
         for scan, path in scans.items()
     ]
 

@@ -51,9 +51,9 @@ def uad_infer(
         typer.Argument(help="Folder of scans: PNG, JPEG and TIFF images, NIfTI volumes."),
     ] = None,
     model: Annotated[Path | None, typer.Option(help="Model file (.onnx).")] = None,
-    out: Annotated[
-        Path, typer.Option(help="Folder for report.csv, masks/, overlays/ and run.json.")
-    ] = Path("uad-out"),
+    out: Annotated[Path, typer.Option(help="Folder for report.html, report.csv, masks/, …")] = Path(
+        "uad-out"
+    ),
     device: Annotated[
         Device, typer.Option(help="What to compute on; auto says what it chose.")
     ] = Device.AUTO,
@@ -72,6 +72,9 @@ def uad_infer(
     overlays: Annotated[
         Overlays, typer.Option(help="Which scans get a picture.")
     ] = Overlays.ANOMALOUS,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Write anomaly maps too, in float32.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start afresh instead of going on.")
     ] = False,
@@ -112,6 +115,7 @@ def uad_infer(
             threshold=threshold,
             map_threshold=map_threshold,
             overlays=overlays.value,
+            maps=maps,
             overwrite=overwrite,
         )
         code = run(given(folder, "FOLDER"), given(model, "--model"), out, options, quiet=quiet)

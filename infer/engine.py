@@ -30,6 +30,15 @@ class OnnxEngine:
         """The ONNX Runtime provider that the graph runs on."""
         return str(self._session.get_providers()[0])
 
+    @property
+    def score_parts(self) -> list[str]:
+        """Names of the further scores that the graph gives."""
+        return [
+            name.removeprefix(SCORE_PREFIX)
+            for name in self._outputs
+            if name.startswith(SCORE_PREFIX)
+        ]
+
     def run(self, images: Images) -> EngineOutputs:
         """What the graph says of a batch of images."""
         arrays = self._session.run(self._outputs, {"image": images})

@@ -21,6 +21,7 @@ class Entry(NamedTuple):
     content: str  # digest of the scan's file
     outputs: dict[str, str]  # file relative to the output folder → its digest
     row: Row
+    slices: str  # its lines in slices.csv, without its name
 
 
 def key_of(**shaping: Any) -> str:

@@ -9,10 +9,15 @@ from infer.errors import BadOutputError
 from infer.journal import Entry, read_entries
 
 REPORT = "report.csv"
+SLICES = "slices.csv"
+PAGE = "report.html"
 RUN = "run.json"
 LOG = "uad-infer.log"
 MASKS = "masks"
+MAPS = "maps"
 OVERLAYS = "overlays"
+OF_SCANS = (MASKS, MAPS, OVERLAYS)  # folders that mirror the scans
+OF_THE_RUN = (REPORT, SLICES, PAGE, RUN, LOG)
 JOURNAL = ".uad-journal.jsonl"  # also what tells our folder from anybody else's
 LOCK = ".uad-lock"
 
@@ -24,7 +29,7 @@ def refuse_harmful(out: Path, folder: Path) -> None:
         BadOutputError: it could, or what is there was not made by us.
     """
     target, source = out.resolve(), folder.resolve()
-    ours = [target / MASKS, target / OVERLAYS]
+    ours = [target / name for name in OF_SCANS]
     if target == source or any(source.is_relative_to(place) for place in ours):
         raise BadOutputError(
             f"{out} cannot take the results: the scans themselves are there",
@@ -32,7 +37,7 @@ def refuse_harmful(out: Path, folder: Path) -> None:
         )
     if out.exists() and not out.is_dir():
         raise BadOutputError(f"{out} is a file, not a folder", hint="choose another --out")
-    foreign = [name for name in (REPORT, RUN, LOG, MASKS, OVERLAYS) if (out / name).exists()]
+    foreign = [name for name in (*OF_THE_RUN, *OF_SCANS) if (out / name).exists()]
     if foreign and not (out / JOURNAL).exists():
         raise BadOutputError(
             f"{out} holds a {foreign[0]} that uad-infer did not make", hint="choose another --out"
@@ -75,15 +80,15 @@ def start_afresh(out: Path) -> None:
     """Remove what earlier runs made here, and nothing else."""
     for entry in read_entries(out / JOURNAL).values():
         remove_outputs(out, entry)
-    for name in (REPORT, RUN, LOG, JOURNAL):
+    for name in (*OF_THE_RUN, JOURNAL):
         (out / name).unlink(missing_ok=True)
-    for place in (out / MASKS, out / OVERLAYS):
-        remove_empty(place)
+    for name in OF_SCANS:
+        remove_empty(out / name)
     (out / JOURNAL).touch()
 
 
 def remove_outputs(out: Path, entry: Entry, *, keep: Mapping[str, str] | None = None) -> None:
-    """Remove a scan's mask and overlay, except those in `keep`."""
+    """Remove a scan's mask, map and overlay, except those in `keep`."""
     root = out.resolve()
     for name in entry.outputs.keys() - (keep or {}).keys():
         path = out / name
@@ -103,7 +108,7 @@ def remove_empty(folder: Path) -> None:
 
 def _remove_partial(out: Path) -> None:
     """Remove what a killed run was writing."""
-    for place in (MASKS, OVERLAYS):
+    for place in OF_SCANS:
         for path in (out / place).rglob(".*.part"):
             path.unlink(missing_ok=True)
 

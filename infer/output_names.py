@@ -1,4 +1,4 @@
-"""Which file each scan's mask and overlay goes to: the input's tree, no two scans sharing."""
+"""Which file each scan's mask, map and overlay goes to: the input's tree, no two scans sharing."""
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 VOLUME_ENDINGS = (".nii", ".nii.gz")
 VOLUME_MASK = ".nii.gz"
 PICTURE = ".png"
+PICTURE_MAP = ".tif"  # the picture format that keeps float32 as it is and opens in viewers
 
 
 def mask_names(scans: Sequence[str], *, case_matters: bool) -> dict[str, str]:
@@ -18,6 +19,12 @@ def mask_names(scans: Sequence[str], *, case_matters: bool) -> dict[str, str]:
     {'b.png': 'b.png', 'a.jpg': 'a.jpg.png', 'c.nii': 'c.nii.nii.gz'}
     """
     endings = {scan: VOLUME_MASK if is_volume(scan) else PICTURE for scan in scans}
+    return _assign(endings, case_matters=case_matters)
+
+
+def map_names(scans: Sequence[str], *, case_matters: bool) -> dict[str, str]:
+    """Scan → anomaly map, both relative: a .tif or .nii.gz keeps its name, others as for masks."""
+    endings = {scan: VOLUME_MASK if is_volume(scan) else PICTURE_MAP for scan in scans}
     return _assign(endings, case_matters=case_matters)
 
 

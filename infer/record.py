@@ -1,6 +1,6 @@
-"""What a run has done so far: the journal it can go on from, the report people read."""
+"""What a run has done so far: the journal it can go on from, the reports people read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +8,7 @@ from infer import journal, output_folder
 from infer.digest import digest_of
 from infer.journal import Entry
 from infer.report_csv import Report, Row
+from infer.slices_csv import ScanLines, SliceTable
 from infer.worker import Overlays, Task
 
 
@@ -24,35 +25,56 @@ class Counts(NamedTuple):
 
 
 class Record:
-    """The journal and the report of a run, and what of it is done."""
+    """The journal and the reports of a run, and what of it is done."""
 
     def __init__(
-        self, out: Path, done: Sequence[Row], pending: Sequence[Task], *, forgotten: int
+        self,
+        out: Path,
+        done: Sequence[Entry],
+        pending: Sequence[Task],
+        *,
+        parts: Sequence[str],
+        forgotten: int,
     ) -> None:
         self.pending = pending
-        self._rows = list(done)
+        self.rows = [entry.row for entry in done]
+        self.overlays = _overlays(done)  # scan → its picture, relative to the output folder
         self._resumed = len(done)
         self._forgotten = forgotten
         self._scans = len(done) + len(pending)
         self._report = Report(out / output_folder.REPORT)
-        self._report.write(done)
+        self._report.write(self.rows)
+        self._slices = SliceTable(out / output_folder.SLICES, parts)
+        self._slices.start(_lines(done))
         self._journal = out / output_folder.JOURNAL
 
     @classmethod
     def open(
-        cls, out: Path, tasks: Sequence[Task], *, key: str, overlays: Overlays, workers: int
+        cls,
+        out: Path,
+        tasks: Sequence[Task],
+        *,
+        key: str,
+        overlays: Overlays,
+        maps: bool,
+        parts: Sequence[str],
+        workers: int,
     ) -> "Record":
-        """Find what earlier runs did of these tasks, and start the report with it."""
+        """Find what earlier runs did of these tasks, and start the reports with it.
+
+        `parts` names the further scores of the model.
+        """
         entries = journal.read_entries(out / output_folder.JOURNAL)
-        done = _done(tasks, entries, key, out, overlays, workers=workers)
+        done = _done(tasks, entries, key, out, overlays, maps=maps, workers=workers)
         kept = {name: scan for scan in done for name in entries[scan].outputs}
         current = {task.scan for task in tasks}
         for scan in current & entries.keys() - done:
             output_folder.remove_outputs(out, entries.pop(scan), keep=kept)
         journal.write_entries(out / output_folder.JOURNAL, entries.values())
-        rows = [entries[scan].row for scan in done]
+        finished = [entries[scan] for scan in done]
         pending = [task for task in tasks if task.scan not in done]
-        return cls(out, rows, pending, forgotten=len(entries.keys() - current))
+        forgotten = len(entries.keys() - current)
+        return cls(out, finished, pending, parts=parts, forgotten=forgotten)
 
     def add(self, finished: Sequence[Row | Entry]) -> list[Row]:
         """Write down what a worker brought: the journal first, a row without it is done again."""
@@ -60,25 +82,42 @@ class Record:
         rows = [result.row if isinstance(result, Entry) else result for result in finished]
         journal.append_entries(self._journal, entries)
         self._report.add(rows)
-        self._rows += rows
+        self._slices.add(_lines(entries))
+        self.rows += rows
+        self.overlays |= _overlays(entries)
         return rows
 
     def close(self) -> None:
-        """Sort the report."""
+        """Sort the reports."""
         self._report.write()
+        self._slices.sort()
 
     def counts(self) -> Counts:
         """How it went so far."""
-        failed = sum(row.status == "failed" for row in self._rows)
+        failed = sum(row.status == "failed" for row in self.rows)
         return Counts(
             scans=self._scans,
-            ok=len(self._rows) - failed,
+            ok=len(self.rows) - failed,
             failed=failed,
-            anomalous=sum(bool(row.anomalous) for row in self._rows),
+            anomalous=sum(bool(row.anomalous) for row in self.rows),
             resumed=self._resumed,
             forgotten=self._forgotten,
-            unfinished=self._scans - len(self._rows),
+            unfinished=self._scans - len(self.rows),
         )
+
+
+def _lines(entries: Iterable[Entry]) -> list[ScanLines]:
+    return [ScanLines(entry.row.scan, entry.slices) for entry in entries]
+
+
+def _overlays(entries: Iterable[Entry]) -> dict[str, str]:
+    place = f"{output_folder.OVERLAYS}/"
+    return {
+        entry.row.scan: name
+        for entry in entries
+        for name in entry.outputs
+        if name.startswith(place)
+    }
 
 
 def _done(
@@ -88,6 +127,7 @@ def _done(
     out: Path,
     overlays: Overlays,
     *,
+    maps: bool,
     workers: int,
 ) -> set[str]:
     """The scans that need not be scored again."""
@@ -95,10 +135,10 @@ def _done(
     def is_done(task: Task) -> bool:
         entry = entries[task.scan]
         wants_overlay = overlays == "all" or (overlays == "anomalous" and entry.row.anomalous)
-        wanted = {task.mask, task.overlay} if wants_overlay else {task.mask}
+        wanted = {task.mask: True, task.overlay: wants_overlay, task.map: maps}
         return (
             entry.key == key
-            and wanted <= entry.outputs.keys()
+            and {name for name, needed in wanted.items() if needed} <= entry.outputs.keys()
             and journal.is_whole(entry, out)
             and entry.content == digest_of(task.path)
         )

@@ -66,16 +66,16 @@ class Report:
 
     def add(self, rows: Iterable[Row]) -> None:
         """Append rows to the file."""
-        lines = {row.scan: _line(cells(row)) for row in rows}
+        lines = {row.scan: csv_line(cells(row)) for row in rows}
         self._lines |= lines
         with self._path.open("ab") as report:
             report.write(b"".join(lines.values()))
 
     def write(self, rows: Iterable[Row] = ()) -> None:
         """Replace the file by all rows so far and these, in order."""
-        self._lines |= {row.scan: _line(cells(row)) for row in rows}
+        self._lines |= {row.scan: csv_line(cells(row)) for row in rows}
         ordered = (self._lines[scan] for scan in sorted(self._lines))
-        write_bytes(self._path, b"".join([_line(Row._fields), *ordered]))
+        write_bytes(self._path, b"".join([csv_line(Row._fields), *ordered]))
 
 
 def _text(value: object) -> str:
@@ -90,7 +90,8 @@ def _text(value: object) -> str:
             return str(value)
 
 
-def _line(texts: Sequence[str]) -> bytes:
+def csv_line(texts: Sequence[str]) -> bytes:
+    """A line of a CSV file."""
     line = io.StringIO()
     # The writer quotes what is in its own line end only: given \r\n, it quotes both.
     csv.writer(line, lineterminator="\r\n").writerow(texts)

@@ -18,13 +18,14 @@ from infer.errors import BadOutputError, UadError
 from infer.finding import EngineOutputs, Finding, ask, finding_of, images_for
 from infer.journal import Entry
 from infer.manifest import Manifest
-from infer.output_folder import MASKS, OVERLAYS
+from infer.output_folder import MAPS, MASKS, OVERLAYS
 from infer.output_names import is_volume
 from infer.readers import read_with_digest
 from infer.report_csv import Row
 from infer.scoring import normal_percentile
 from infer.shapes import ImageGroups, Images
-from infer.slicing import step_axis
+from infer.slices_csv import slice_lines
+from infer.slicing import Plane, step_axis
 from infer.volume import Volume
 from infer.writers.atomic import write_bytes
 
@@ -41,6 +42,7 @@ class Task(NamedTuple):
     path: Path
     mask: str
     overlay: str
+    map: str
 
 
 @dataclass(slots=True)
@@ -66,6 +68,7 @@ class Worker:
     out: Path
     key: str
     overlays: Overlays
+    maps: bool
     batch_size: int
 
     def __call__(self, chunk: Sequence[Task]) -> list[Row | Entry]:
@@ -115,13 +118,21 @@ class Worker:
         finding = finding_of(volume, attempt.images, attempt.outputs, self.manifest)
         row = row_of(task, volume, finding, self.manifest)
         outputs = {task.mask: self._write(task.mask, _encoded_mask(task.mask, finding, volume))}
+        if self.maps:
+            outputs[task.map] = self._write(task.map, _encoded_map(task.map, finding, volume))
         if self.overlays == "all" or (self.overlays == "anomalous" and row.anomalous):
             from infer.writers.overlay import draw_overlay
 
             picture = draw_overlay(volume, finding, self.manifest, scan=task.scan, row=row)
             outputs[task.overlay] = self._write(task.overlay, picture)
         seconds = round(attempt.seconds + time.perf_counter() - start, 3)
-        return Entry(self.key, attempt.content, outputs, row._replace(seconds=seconds))
+        lines = slice_lines(
+            slices_in_file(volume, self.manifest.plane, len(finding.slice_scores)),
+            finding.slice_scores,
+            finding.score_parts,
+        )
+        row = row._replace(seconds=seconds)
+        return Entry(self.key, attempt.content, outputs, row, lines)
 
     def _write(self, name: str, content: bytes) -> str:
         """The digest of what was written, as the journal keeps it."""
@@ -193,13 +204,15 @@ def row_of(task: Task, volume: Volume, finding: Finding, manifest: Manifest) -> 
 
 def worst_slice(finding: Finding, volume: Volume, manifest: Manifest) -> int:
     """Index, on the file's own axis, of the slice with the highest score; 0 for a picture."""
-    worst = int(finding.slice_scores.argmax())
-    if len(volume.grid.shape) == 2:
-        return worst
-    at = [0, 0, 0]
-    axis = step_axis(manifest.plane)
-    at[axis] = worst
-    return volume.grid.index_in_file(at)[volume.grid.axes[axis]]
+    indices = slices_in_file(volume, manifest.plane, len(finding.slice_scores))
+    return indices[int(finding.slice_scores.argmax())]
+
+
+def slices_in_file(volume: Volume, plane: Plane, count: int) -> range:
+    """The index of each slice on the file's own axis."""
+    is_picture = len(volume.grid.shape) == 2
+    is_turned = not is_picture and volume.grid.flipped[step_axis(plane)]
+    return range(count)[::-1] if is_turned else range(count)
 
 
 def _volume_ml(voxels: int, volume: Volume) -> float | None:
@@ -219,10 +232,21 @@ def _encoded_mask(name: str, finding: Finding, volume: Volume) -> bytes:
     return image.encode_mask(finding.mask, volume)
 
 
+def _encoded_map(name: str, finding: Finding, volume: Volume) -> bytes:
+    """The values themselves, in the format that goes with the scan's own."""
+    if is_volume(name):
+        from infer.writers import nifti
+
+        return nifti.encode_map(finding.anomaly_map, volume)
+    from infer.writers import image
+
+    return image.encode_map(finding.anomaly_map, volume)
+
+
 def _is_of_the_disk(error: BadOutputError) -> bool:
     return isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_ERRORS
 
 
-def task_for(scan: str, path: Path, *, mask: str, overlay: str) -> Task:
+def task_for(scan: str, path: Path, *, mask: str, overlay: str, map: str) -> Task:
     """A task whose outputs lie in our own folders."""
-    return Task(scan, path, f"{MASKS}/{mask}", f"{OVERLAYS}/{overlay}")
+    return Task(scan, path, f"{MASKS}/{mask}", f"{OVERLAYS}/{overlay}", f"{MAPS}/{map}")

@@ -8,13 +8,11 @@ from pathlib import Path
 
 from infer.digest import digest, digest_of
 from infer.errors import UnreadableScanError
-from infer.output_folder import JOURNAL, MASKS, OVERLAYS
+from infer.output_folder import JOURNAL, OF_SCANS
 from infer.volume import Volume
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 VOLUMES = (".nii", ".nii.gz")
-
-_OUTPUTS = (MASKS, OVERLAYS)
 
 
 def read(path: Path) -> Volume:
@@ -93,7 +91,7 @@ def _reader(path: Path) -> Callable[[Path], Volume]:
 def _walk(folder: Path, *, root: Path, seen: set[Path]) -> Iterator[Path]:
     seen.add(folder.resolve())
     entries = _entries(folder)
-    skipped = _OUTPUTS if any(entry.name == JOURNAL for entry in entries) else ()
+    skipped = OF_SCANS if any(entry.name == JOURNAL for entry in entries) else ()
     for entry in entries:
         if _is_folder(entry):
             if entry.name not in skipped and _is_to_be_entered(entry, root, seen):

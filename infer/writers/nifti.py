@@ -1,11 +1,11 @@
-"""Masks of volumes → NIfTI that lies exactly over the scan."""
+"""Masks and anomaly maps of volumes → NIfTI that lies exactly over the scan."""
 
 import gzip
 import math
 
 import numpy as np
 
-from infer.shapes import Mask
+from infer.shapes import AnomalyMap, Mask
 from infer.volume import Volume
 
 
@@ -15,16 +15,25 @@ def encode_mask(mask: Mask, volume: Volume) -> bytes:
     Of a scan with several volumes, the mask has the shape of the first, which was scored. The
     same mask gives the same bytes.
     """
+    return _encoded(volume.grid.to_file(mask).astype(np.uint8), volume, shown=(0, 1))
+
+
+def encode_map(anomaly_map: AnomalyMap, volume: Volume) -> bytes:
+    """The same with the map's own values in float32; viewers choose what range they show."""
+    return _encoded(volume.grid.to_file(anomaly_map), volume, shown=(0, 0))
+
+
+def _encoded(stored: np.ndarray, volume: Volume, *, shown: tuple[int, int]) -> bytes:
+    """A .nii.gz of voxels in the file's order, with the header of the scan."""
     import nibabel
 
     header = volume.grid.header.copy()
     shape = header.get_data_shape()
-    stored = volume.grid.to_file(mask).astype(np.uint8)
     if math.prod(shape) == stored.size:
         stored = stored.reshape(shape)  # brings back axes of length 1, which we do not keep
-    header.set_data_dtype(np.uint8)
+    header.set_data_dtype(stored.dtype)
     header.set_slope_inter(1, 0)
-    header["cal_min"], header["cal_max"] = 0, 1
+    header["cal_min"], header["cal_max"] = shown
     header.extensions.clear()  # of the scan: they may name the patient
     kind = nibabel.Nifti2Image if header.sizeof_hdr == 540 else nibabel.Nifti1Image
     # Without an affine of its own, the image keeps the header's two, and their codes.

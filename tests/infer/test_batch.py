@@ -24,6 +24,7 @@ OPTIONS = {
     "threshold": None,
     "map_threshold": None,
     "overlays": "none",
+    "maps": False,
     "overwrite": False,
 }
 
@@ -307,14 +308,14 @@ def test_senseless_options_are_refused(wrong):
 
 def test_chunks_hold_a_volume_or_pictures_in_order(tmp_path):
     names = ["a.png", "b.png", "c.nii.gz", "d.png", "e.png", "f.nii"]
-    tasks = [Task(name, tmp_path / name, "", "") for name in names]
+    tasks = [Task(name, tmp_path / name, "", "", "") for name in names]
     chunks = [[task.scan for task in chunk] for chunk in in_chunks(tasks, size=3)]
     assert chunks == [["c.nii.gz"], ["a.png", "b.png", "d.png"], ["f.nii"], ["e.png"]]
 
 
 def test_large_pictures_are_read_fewer_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(batch, "CHUNK_BYTES", 100)
-    tasks = [Task(f"{at}.png", tmp_path / f"{at}.png", "", "") for at in range(4)]
+    tasks = [Task(f"{at}.png", tmp_path / f"{at}.png", "", "", "") for at in range(4)]
     for task in tasks:
         task.path.write_bytes(bytes(60))
     assert [len(chunk) for chunk in in_chunks(tasks, size=16)] == [2, 2]

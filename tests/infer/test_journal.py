@@ -10,7 +10,7 @@ from infer.report_csv import Row
 
 def entry(scan="a.png", **outputs):
     row = Row(scan=scan, status="ok", anomalous=True, score=0.1 + 0.2, mask=f"masks/{scan}")
-    return Entry("key", "content", outputs, row)
+    return Entry("key", "content", outputs, row, "0,1\n")
 
 
 def test_entries_come_back_exactly(tmp_path):

@@ -66,7 +66,7 @@ def test_starting_afresh_removes_what_we_made_and_nothing_else(tmp_path):
         (tmp_path / "report.csv").write_text("ours")
         row = Row(scan="a.png", status="ok")
         outputs = {"masks/ward/a.png": digest(b"ours")}
-        entries = [journal.Entry("key", "content", outputs, row)]
+        entries = [journal.Entry("key", "content", outputs, row, "")]
         journal.append_entries(tmp_path / output_folder.JOURNAL, entries)
         start_afresh(tmp_path)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
@@ -79,7 +79,7 @@ def test_a_journal_cannot_lead_outside_the_folder(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     row = Row(scan="a.png", status="ok")
-    entry = journal.Entry("key", "content", {"../precious.png": "", str(precious): ""}, row)
+    entry = journal.Entry("key", "content", {"../precious.png": "", str(precious): ""}, row, "")
     output_folder.remove_outputs(out, entry)
     assert precious.exists()
 

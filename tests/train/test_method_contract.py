@@ -133,6 +133,7 @@ def scores_of(folder, file, out, batch_size):
         threshold=None,
         map_threshold=None,
         overlays="none",
+        maps=False,
         overwrite=True,
     )
     score_folder(folder, file, out, options, progress=Silence(), interruption=Interruption())

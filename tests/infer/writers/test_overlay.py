@@ -32,7 +32,9 @@ def overlay(scan, tiny_model, *, name="scan.png", **changed):
     engine = open_engine(tiny_model, device="cpu", threads=1)
     manifest = replace(engine.manifest, **changed)
     finding = find_all([scan], manifest, engine, batch_size=4)[0]
-    row = row_of(task_for(name, Path(name), mask=name, overlay=name), scan, finding, manifest)
+    row = row_of(
+        task_for(name, Path(name), mask=name, overlay=name, map=name), scan, finding, manifest
+    )
     data = draw_overlay(scan, finding, manifest, scan=name, row=row)
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
 

@@ -1,0 +1,93 @@
+"""slices.csv: one row per slice, appended while a run goes on, sorted by scan when it ends.
+
+A scan's lines are made once, where it is scored, and kept in the journal; what is trusted after a
+kill is the journal, this file is written anew from it.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from infer.report_csv import csv_line
+from infer.shapes import Scores
+from infer.writers.atomic import write_pieces
+
+PART = "score_"  # what the columns of a model's further scores begin with, as in its graph
+
+
+class ScanLines(NamedTuple):
+    """What the file says of one scan."""
+
+    scan: str
+    lines: str  # as `slice_lines` made them
+
+
+class SliceTable:
+    """The file: appended as scans finish, sorted by scan whenever it is written anew.
+
+    Long volumes have many slices: kept in memory is only where in the file a scan's lines are.
+    """
+
+    def __init__(self, path: Path, parts: Iterable[str]) -> None:
+        self._path = path
+        self._header = csv_line(
+            ["scan", "slice", "score", *(PART + part for part in sorted(parts))]
+        )
+        self._places: dict[str, tuple[int, int]] = {}  # scan → first byte and number of bytes
+
+    def start(self, scans: Iterable[ScanLines]) -> None:
+        """Replace the file by these scans, in order."""
+        blocks = {scan.scan: _block(scan) for scan in scans}
+        ordered = {scan: blocks[scan] for scan in sorted(blocks)}
+        write_pieces(self._path, [self._header, *ordered.values()])
+        self._places = {}
+        self._place(ordered, start=len(self._header))
+
+    def add(self, scans: Iterable[ScanLines]) -> None:
+        """Append scans to the file."""
+        blocks = {scan.scan: _block(scan) for scan in scans}
+        with self._path.open("ab") as table:
+            start = table.seek(0, os.SEEK_END)
+            table.write(b"".join(blocks.values()))
+        self._place(blocks, start=start)
+
+    def sort(self) -> None:
+        """Replace the file by what it holds, in order."""
+        write_pieces(self._path, self._in_order())
+        start = len(self._header)
+        for scan in sorted(self._places):
+            size = self._places[scan][1]
+            self._places[scan] = start, size
+            start += size
+
+    def _place(self, blocks: Mapping[str, bytes], *, start: int) -> None:
+        for scan, block in blocks.items():
+            self._places[scan] = start, len(block)
+            start += len(block)
+
+    def _in_order(self) -> Iterator[bytes]:
+        yield self._header
+        with self._path.open("rb") as table:
+            for scan in sorted(self._places):
+                start, size = self._places[scan]
+                table.seek(start)
+                yield table.read(size)
+
+
+def slice_lines(indices: Sequence[int], scores: Scores, parts: Mapping[str, Scores]) -> str:
+    """A scan's lines without its name: index on the file's own axis, score, parts by name.
+
+    >>> slice_lines([1, 0], np.array([0.5, 2], np.float32), {"mean": np.array([1, 3], np.float32)})
+    '0,2,3\\n1,0.5,1\\n'
+    """
+    columns = [scores.tolist(), *(parts[name].tolist() for name in sorted(parts))]
+    form = "%d" + ",%.6g" * len(columns) + "\n"
+    return "".join(form % row for row in sorted(zip(indices, *columns, strict=True)))
+
+
+def _block(scan: ScanLines) -> bytes:
+    """A scan's lines, each with its name."""
+    name = csv_line([scan.scan])[:-1] + b","
+    lines = scan.lines.encode("ascii").splitlines(keepends=True)
+    return b"".join(name + line for line in lines)
