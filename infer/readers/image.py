@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from infer.errors import UnreadableScanError
-from infer.readers.picture_file import CUT_OFF, check
+from infer.readers.picture_file import CUT_OFF, checked
 from infer.shapes import Voxels
 from infer.volume import Grid, Volume
 
@@ -32,14 +32,14 @@ def decode(content: bytes, name: str) -> Volume:
     Raises:
         UnreadableScanError: it is damaged, not a picture, or of a kind that has no white.
     """
-    warnings = check(content, name=name)
-    pixels = _decode(content, name)
+    whole = checked(content, name=name)
+    pixels = _decode(whole.content, name)
     return Volume(
         voxels=_voxels(pixels, name),
         unit="display",
         spacing_mm=None,
         grid=Grid(shape=pixels.shape[:2], axes=(0, 1), flipped=(False, False)),
-        warnings=warnings,
+        warnings=whole.warnings,
     )
 
 

@@ -1,20 +1,19 @@
-"""Is a picture file whole, and how large does it claim to be? Told without decoding it.
+"""Is a picture file whole, and how large does it claim to be? Told before it is decoded.
 
 Decoders fill what is missing with grey or black and say nothing: scored, it would be a finding.
 """
 
 import struct
-import zlib
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+from infer import png
 from infer.errors import UnreadableScanError
 from infer.volume import MAX_VOXELS
 
 CUT_OFF = "it was probably cut off or damaged while copying: copy it again"
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_CHUNK = struct.Struct(">I4s").unpack_from  # length and kind; there are dozens in a picture
-_PNG_CHECKSUM = struct.Struct(">I").unpack_from
+_PNG_DECISIVE = (b"IHDR", b"PLTE", b"tRNS")  # for the pixels; profiles and texts are not
 _JPEG = b"\xff\xd8\xff"
 _BMP = b"BM"
 # Byte order and layout of a TIFF: order, offset size, format of counts, size of an entry.
@@ -22,12 +21,19 @@ _TIFF = {b"II*\0": "<", b"MM\0*": ">"}
 _BIG_TIFF = {b"II+\0": "<", b"MM\0+": ">"}
 
 
+class Whole(NamedTuple):
+    """A picture file that is whole."""
+
+    content: bytes  # for a decoder: the same pixels, perhaps in a form that it decodes faster
+    warnings: tuple[str, ...]
+
+
 class _Damage(Exception):
     """What is wrong with a file, without its name."""
 
 
-def check(content: bytes, *, name: str) -> tuple[str, ...]:
-    """Warnings about a picture file that is whole.
+def checked(content: bytes, *, name: str) -> Whole:
+    """A picture file that is whole.
 
     Raises:
         UnreadableScanError: it is empty, of another format, cut off, damaged or too large.
@@ -57,8 +63,8 @@ class _Foreign(Exception):
     """None of our formats."""
 
 
-def _checker(content: bytes) -> Callable[[bytes], tuple[str, ...]]:
-    if content.startswith(_PNG):
+def _checker(content: bytes) -> Callable[[bytes], Whole]:
+    if content.startswith(png.SIGNATURE):
         return _check_png
     if content.startswith(_JPEG):
         return _check_jpeg
@@ -76,28 +82,32 @@ def _check_size(width: int, height: int, channels: int) -> None:
         raise _TooLarge(f"claims {width:,} × {height:,} pixels, more than can be scored")
 
 
-def _check_png(content: bytes) -> tuple[str, ...]:
-    """Chunks follow each other without a gap up to IEND, each with its checksum."""
-    position = len(_PNG)
-    has_data = False
-    whole = memoryview(content)
-    while True:
-        length, kind = _PNG_CHUNK(content, position)
-        end = position + 8 + length
-        if zlib.crc32(whole[position + 4 : end]) != _PNG_CHECKSUM(content, end)[0]:
+def _check_png(content: bytes) -> Whole:
+    """Chunks with their checksums follow each other up to IEND, and hold all rows."""
+    header = None
+    moves = False
+    decisive, data = [], []
+    for chunk in png.chunks(content):
+        if not chunk.agrees:
             raise _Damage("is damaged: a checksum in it does not agree")
-        if kind == b"IHDR":
-            width, height, _, colour = struct.unpack_from(">IIBB", content, position + 8)
-            _check_size(width, height, 3 if colour & 2 else 1)
-        has_data |= kind == b"IDAT"
-        if kind == b"IEND":
-            if not has_data:
-                raise _Damage("holds no image data")
-            return ()
-        position = end + 4
+        if chunk.kind == b"IHDR":
+            header = png.header(chunk.data)
+            _check_size(header.width, header.height, header.samples)
+        if chunk.kind == b"IDAT":
+            data.append(chunk.data)
+        if chunk.kind in _PNG_DECISIVE:
+            decisive.append(chunk.whole)
+        moves |= chunk.kind == b"acTL"
+    if header is None or not data:
+        raise _Damage("holds no image data")
+    rows = png.inflated(data, header.data_bytes)
+    if rows is None:
+        raise _Damage("is damaged: its image data cannot be inflated to all of its rows")
+    warnings = ("it is a moving picture: its still picture was scored",) if moves else ()
+    return Whole(png.with_stored_data(decisive, rows), warnings)
 
 
-def _check_jpeg(content: bytes) -> tuple[str, ...]:
+def _check_jpeg(content: bytes) -> Whole:
     """Segments lead to the first scan; after it comes the end of the image."""
     position = 2
     while True:
@@ -115,20 +125,20 @@ def _check_jpeg(content: bytes) -> tuple[str, ...]:
         if kind == 0xDA:  # compressed data: a byte FF in it is always followed by 0 or D0 to D7
             if content.rfind(b"\xff\xd9", position) < 0:
                 raise _Damage("ends in the middle of its image data")
-            return ()
+            return Whole(content, ())
 
 
-def _check_bmp(content: bytes) -> tuple[str, ...]:
+def _check_bmp(content: bytes) -> Whole:
     """The rows lie within the file, where they are not compressed."""
     start, _, width, height, _, depth, packing = struct.unpack_from("<IIiiHHI", content, 10)
     _check_size(width, abs(height), max(1, depth // 8))
     row = (width * depth + 31) // 32 * 4
     if packing in (0, 3) and start + row * abs(height) > len(content):
         raise _Damage("ends in the middle of its image data")
-    return ()
+    return Whole(content, ())
 
 
-def _check_tiff(content: bytes) -> tuple[str, ...]:
+def _check_tiff(content: bytes) -> Whole:
     """The first page's strips or tiles lie within the file."""
     tags, further = _tiff_page(content)
     width, height = tags.get(256, [0])[0], tags.get(257, [0])[0]
@@ -137,7 +147,7 @@ def _check_tiff(content: bytes) -> tuple[str, ...]:
         for start, length in zip(tags.get(starts, []), tags.get(lengths, []), strict=False):
             if start + length > len(content):
                 raise _Damage("ends in the middle of its image data")
-    return ("it has several pages: the first was scored",) if further else ()
+    return Whole(content, ("it has several pages: the first was scored",) if further else ())
 
 
 def _tiff_page(content: bytes) -> tuple[dict[int, list[int]], bool]:

@@ -152,7 +152,7 @@ def test_what_is_not_a_whole_picture_is_refused_in_one_sentence(tmp_path, name, 
 
 
 def test_a_png_with_fewer_rows_than_it_says_is_not_filled_up(tmp_path):
-    with pytest.raises(UnreadableScanError, match="cannot be decoded"):
+    with pytest.raises(UnreadableScanError, match="all of its rows"):
         volume_of(tmp_path, png(pixels_of(4, 40), GREY, size=(400, 40)))
 
 
