@@ -89,8 +89,7 @@ class FoldResult:
 def save(path: Path, result: FoldResult) -> None:
     """Write it whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    plain = _rounded(msgspec.to_builtins(result))
-    write_bytes(path, msgspec.json.encode(plain) + b"\n")
+    write_bytes(path, encoded(result))
 
 
 def load(path: Path, fingerprint: str) -> FoldResult | str:
@@ -98,13 +97,27 @@ def load(path: Path, fingerprint: str) -> FoldResult | str:
     if not path.exists():
         return "there is none"
     try:
-        result = msgspec.json.decode(path.read_bytes(), type=FoldResult)
-    except (msgspec.DecodeError, OSError) as error:
+        found = path.read_bytes()
+    except OSError as error:
         return f"{path} cannot be read ({error})"
+    return decoded(found, fingerprint, where=str(path))
+
+
+def encoded(result: FoldResult) -> bytes:
+    """Its JSON: one line."""
+    return msgspec.json.encode(_rounded(msgspec.to_builtins(result))) + b"\n"
+
+
+def decoded(line: bytes, fingerprint: str, *, where: str) -> FoldResult | str:
+    """The result, or why it cannot be used: a sentence that names `where` it was found."""
+    try:
+        result = msgspec.json.decode(line, type=FoldResult)
+    except msgspec.DecodeError as error:
+        return f"{where} cannot be read ({error})"
     if result.schema != SCHEMA:
-        return f"{path} is of schema {result.schema}, this program writes {SCHEMA}"
+        return f"{where} is of schema {result.schema}, this program writes {SCHEMA}"
     if result.fingerprint != fingerprint:
-        return f"{path} is of other numbers, data or division"
+        return f"{where} is of other numbers, data or division"
     return result
 
 

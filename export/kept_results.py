@@ -2,16 +2,23 @@
 
 import platform
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from export import fold_files
+from export.fold_result import FoldResult
 from infer.batch import cores
 from train.provenance import git_state, library_versions
 
 
 def keep(
-    folder: Path, tables: Iterable[Path], figures: Iterable[Path], folds: Path, *, command: str
+    folder: Path,
+    tables: Iterable[Path],
+    figures: Iterable[Path],
+    results: Sequence[FoldResult],
+    *,
+    command: str,
 ) -> Path:
     """Copy them to `folder` with a README that says how they were made; its path."""
     (folder / "figures").mkdir(parents=True, exist_ok=True)
@@ -19,7 +26,7 @@ def keep(
         shutil.copyfile(table, folder / table.name)
     for figure in figures:
         shutil.copyfile(figure, folder / "figures" / figure.name)
-    shutil.copytree(folds, folder / "folds", dirs_exist_ok=True)
+    fold_files.keep(folder / "folds", results)
     readme = folder / "README.md"
     readme.write_text(_words(command), encoding="utf-8")
     return readme
@@ -41,9 +48,9 @@ def _words(command: str) -> str:
             f"- time: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
             f"- libraries: {versions}",
             "",
-            "`folds/` holds one JSON for each fold of each method: its own commit, machine and fit",
-            "time are in it. A run starts from them with `--from` and this folder's `folds`; those",
-            "whose numbers or data differ from that run's are not used.",
+            "`folds/` holds the folds of each method, compressed: one line of JSON each, with",
+            "its commit, machine and fit time. A run starts from them with `--from` and that",
+            "folder; what differs from that run in numbers or data is not used.",
             "",
         ]
     )

@@ -14,12 +14,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from matplotlib.figure import Figure
 
-from export import crossval_figures, crossval_table, evaluation, figures, fold_result, registry
+from export import (
+    crossval_figures,
+    crossval_table,
+    evaluation,
+    figures,
+    fold_files,
+    fold_result,
+    registry,
+)
 from export.baselines import baselines
 from export.fold_result import FoldResult
 from export.fold_run import FoldJob, checkpoint_of, fingerprint_of, keeper_names, run_fold
@@ -202,28 +210,36 @@ def _is_done(planned: Planned, folds: Path, source: Path | None) -> bool:
         print(f"not used: {found}")
     if source is None:
         return False
-    other = result_path(source, planned.job)
-    found = fold_result.load(other, planned.fingerprint)
-    if isinstance(found, FoldResult):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(other, path)
-        return True
-    if other.exists():
+    job = planned.job
+    other = fold_files.fetch(source, job.name, grouped=job.grouped, fold=job.fold)
+    if other is None:
+        return False
+    where = f"{job.name} {job.place} in {source}"
+    found = fold_result.decoded(other, planned.fingerprint, where=where)
+    if not isinstance(found, FoldResult):
         print(f"not used: {found}")
-    return False
+        return False
+    fold_result.save(path, found)
+    return True
 
 
 def result_path(folds: Path, job: FoldJob) -> Path:
     """The JSON of a fold."""
-    return folds / job.name / f"{job.place.as_posix().replace('/', '_')}.json"
+    return fold_files.path_of(folds, job.name, grouped=job.grouped, fold=job.fold)
 
 
 def with_blocks(params: Params, blocks: Mapping[str, Mapping[str, object]]) -> Params:
-    """The same numbers, but for those that are named."""
-    values = dict(params.values)
-    for name, block in blocks.items():
-        values[name] = {**values[name], **block}
-    return Params(params.path, values)
+    """The same numbers, but for those that are named, however deep."""
+    return Params(params.path, _laid_over(params.values, blocks))
+
+
+def _laid_over(values: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    return {**values} | {
+        name: _laid_over(values[name], value)
+        if isinstance(value, Mapping) and isinstance(values.get(name), Mapping)
+        else value
+        for name, value in named.items()
+    }
 
 
 def work(planned: Planned, *, folder: Path, models: Path) -> Path:
@@ -334,7 +350,7 @@ def _report(
     print("\n".join(str(it) for it in written))
     if options.keep:
         kept = Path("docs/results") / study
-        print(keep(kept, [*tables, groups], curves, folder / "folds", command=options.command))
+        print(keep(kept, [*tables, groups], curves, results, command=options.command))
 
 
 def save_png(figure: Figure, path: Path) -> Path:

@@ -1,0 +1,58 @@
+"""Where results of folds lie: one JSON each while they are made, one file per method when kept.
+
+A fold is about 90 kB as JSON and 23 kB compressed. Fewer digits would save less, and change the
+results: with four, scores that differ become equal, and an AUROC moves by up to 0.005.
+"""
+
+import gzip
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from export import fold_result
+from export.fold_result import FoldResult
+from infer.writers.atomic import write_bytes
+
+
+class _Head(msgspec.Struct):
+    """Which of its method's folds a line is of; the rest is skipped."""
+
+    grouped: bool
+    fold: int
+
+
+def path_of(folds: Path, method: str, *, grouped: bool, fold: int) -> Path:
+    """The JSON of a fold."""
+    return folds / method / f"{'grouped' if grouped else 'published'}_fold{fold}.json"
+
+
+def keep(kept: Path, results: Iterable[FoldResult]) -> list[Path]:
+    """Write the folds of each method to <method>.jsonl.gz, a line each; equal ones, equal bytes."""
+    by_method: dict[str, list[FoldResult]] = {}
+    for result in results:
+        by_method.setdefault(result.method, []).append(result)
+    kept.mkdir(parents=True, exist_ok=True)
+    for method, own in by_method.items():
+        lines = b"".join(fold_result.encoded(it) for it in own)
+        write_bytes(_kept_path(kept, method), gzip.compress(lines, mtime=0))
+    return [_kept_path(kept, method) for method in by_method]
+
+
+def fetch(source: Path, method: str, *, grouped: bool, fold: int) -> bytes | None:
+    """A fold's JSON from another run's folder or from what was kept of one; None: not there."""
+    path = path_of(source, method, grouped=grouped, fold=fold)
+    if path.exists():
+        return path.read_bytes()
+    kept = _kept_path(source, method)
+    if not kept.exists():
+        return None
+    for line in gzip.decompress(kept.read_bytes()).splitlines(keepends=True):
+        head = msgspec.json.decode(line, type=_Head)
+        if (head.grouped, head.fold) == (grouped, fold):
+            return line
+    return None
+
+
+def _kept_path(kept: Path, method: str) -> Path:
+    return kept / f"{method}.jsonl.gz"
