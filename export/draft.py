@@ -35,6 +35,7 @@ def draft_manifest(
         image_size=data.image_size,
         plane=data.plane,
         intensity=data.intensity.to_range(*intensity_range),
+        preprocessing=data.preprocessing,
         score_recipe=score_recipe,
         aggregation=config.aggregation,
         anomalous_by=config.anomalous_by,

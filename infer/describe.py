@@ -4,6 +4,7 @@ from pathlib import Path
 
 from infer.engine import read_manifest
 from infer.manifest import Manifest, Parity
+from infer.preprocessing import Preprocessing
 
 
 def describe_model(path: Path) -> str:
@@ -31,6 +32,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
             f"{intensity.recipe} {intensity.low:g} to {intensity.high:g} {unit} "
             f"→ {intensity.output_low:g} to {intensity.output_high:g}" + _standardised(manifest)
         ),
+        "preprocessing": _preprocessing(manifest.preprocessing),
         "slice score": manifest.score_recipe,
         "scan score": _aggregation(manifest.aggregation.top_share),
         "anomalous if": f"{decided} {manifest.score_threshold.value:.6g}",
@@ -51,6 +53,19 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         or "not recorded",
         "schema": str(manifest.schema),
     }
+
+
+def _preprocessing(recipe: Preprocessing) -> str:
+    quiet = {
+        "none": "no noise reduction",
+        "median": f"median of {recipe.noise_px} px",
+        "non_local_means": (
+            f"non-local means (patches of {recipe.noise_px} px in {recipe.noise_search_px} px, "
+            f"strength {recipe.noise_strength:g} of the intensity range)"
+        ),
+    }
+    seen = {"none": "all of a slice is seen", "body": "only the body", "brain": "only the brain"}
+    return f"{quiet[recipe.noise]}; {seen[recipe.foreground]}"
 
 
 def _standardised(manifest: Manifest) -> str:

@@ -1,18 +1,38 @@
 """What a model finds in scans: volumes → images → engine → map, mask and score. Pure arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from infer.errors import UnreadableScanError
-from infer.intensity import Intensity, scaled, scaling_of, standardise, unstandardise
+from infer.foreground import foreground_of
+from infer.intensity import (
+    Intensity,
+    Scaling,
+    rescale,
+    scaled,
+    scaling_of,
+    standardise,
+    unstandardise,
+)
 from infer.manifest import Manifest
 from infer.masking import lesions_above, peak
+from infer.preprocessing import Preprocessing, preprocess
 from infer.resizing import to_image_size, to_slice_size
 from infer.scoring import scan_score
-from infer.shapes import AnomalyMap, ImageGroups, Images, Maps, Mask, Scores, Voxels
+from infer.shapes import (
+    AnomalyMap,
+    ImageGroups,
+    Images,
+    Maps,
+    Mask,
+    Scores,
+    SliceMasks,
+    Slices,
+    Voxels,
+)
 from infer.slicing import Plane, from_slices, to_slices
 from infer.volume import Volume
 
@@ -53,6 +73,7 @@ class Finding:
     peak: tuple[int, ...]  # of the map, in the volume's axes
     peak_value: float
     lesions: int
+    warnings: tuple[str, ...] = ()
 
 
 def images_of(
@@ -60,6 +81,7 @@ def images_of(
     *,
     channels: int,
     intensity: Intensity,
+    preprocessing: Preprocessing,
     plane: Plane,
     image_size: tuple[int, ...],
 ) -> Images:
@@ -68,20 +90,41 @@ def images_of(
     Raises:
         UnreadableScanError: the volume's channels or its shape do not fit the model.
     """
+    if preprocessing.acts:
+        slices = _shares(volume, channels=channels, intensity=intensity, plane=plane)
+        _refuse_thin(slices, plane)
+        images = to_image_size(preprocess(slices, preprocessing), image_size)
+        return scaled(images, _from_shares(intensity))
     voxels = with_channels(volume.voxels, channels)
     scaling = scaling_of(voxels, volume.unit, intensity)
     if scaling.clips:
         voxels = scaled(voxels[np.newaxis], scaling)[0]
     slices = to_slices(voxels, plane)
+    _refuse_thin(slices, plane)
+    images = to_image_size(slices, image_size)
+    # A linear map and means may change places, and the images are much smaller than the scan.
+    return images if scaling.clips else scaled(images, scaling)
+
+
+def _shares(volume: Volume, *, channels: int, intensity: Intensity, plane: Plane) -> Slices:
+    """A volume's slices, each value as a share of the intensity range."""
+    shares = replace(intensity, output_low=0.0, output_high=1.0)
+    voxels = rescale(with_channels(volume.voxels, channels), volume.unit, shares)
+    return to_slices(voxels, plane)
+
+
+def _from_shares(intensity: Intensity) -> Scaling:
+    low, high = intensity.output_low, intensity.output_high
+    return Scaling(low=(0.0,), high=(1.0,), output_low=low, output_high=high, clips=False)
+
+
+def _refuse_thin(slices: Slices, plane: Plane) -> None:
     height, width = slices.shape[-2:]
     if min(height, width) < 2:
         raise UnreadableScanError(
             f"its {plane} slices would be {height} × {width} voxels, too thin to look at",
             hint=f"the model looks at {plane} slices: is this scan cut in another plane?",
         )
-    images = to_image_size(slices, image_size)
-    # A linear map and means may change places, and the images are much smaller than the scan.
-    return images if scaling.clips else scaled(images, scaling)
 
 
 def with_channels(voxels: Voxels, channels: int) -> np.ndarray:
@@ -121,6 +164,7 @@ def images_for(volume: Volume, manifest: Manifest) -> Images:
         volume,
         channels=manifest.channels,
         intensity=manifest.intensity,
+        preprocessing=manifest.preprocessing,
         plane=manifest.plane,
         image_size=manifest.image_size,
     )
@@ -170,6 +214,10 @@ def finding_of(
     spatial = volume.voxels.shape[1:]
     slice_size = to_slices(volume.voxels[:1], manifest.plane).shape[-2:]
     maps = to_slice_size(outputs.anomaly_map[:, 0], slice_size)
+    warnings: tuple[str, ...] = ()
+    if manifest.preprocessing.foreground != "none":
+        inside = _foreground(volume, manifest)
+        maps, warnings = np.where(inside, maps, np.float32(0)), _whole_slices(inside, manifest)
     anomaly_map = from_slices(maps, manifest.plane, spatial=spatial)
     highest, peak_value = peak(anomaly_map)
     if not np.isfinite(peak_value):
@@ -190,7 +238,27 @@ def finding_of(
         peak=highest,
         peak_value=peak_value,
         lesions=lesions,
+        warnings=warnings,
     )
+
+
+def _foreground(volume: Volume, manifest: Manifest) -> SliceMasks:
+    """What belongs to the patient. Looked for again: kept, it would fill a chunk's memory."""
+    slices = _shares(
+        volume,
+        channels=manifest.channels,
+        intensity=manifest.intensity,
+        plane=manifest.plane,
+    )
+    return foreground_of(slices, manifest.preprocessing.foreground)
+
+
+def _whole_slices(inside: SliceMasks, manifest: Manifest) -> tuple[str, ...]:
+    whole = int(inside.all(axis=(1, 2)).sum())
+    if not whole:
+        return ()
+    sought = manifest.preprocessing.foreground
+    return (f"no {sought} was found in {whole} of {len(inside)} slices: looked at as a whole",)
 
 
 def _luminance(voxels: Voxels) -> np.ndarray:

@@ -8,12 +8,14 @@ import msgspec
 from infer.errors import BadModelError
 from infer.intensity import Intensity
 from infer.masking import Postprocessing
+from infer.preprocessing import UNPROCESSED, Preprocessing
 from infer.scoring import Aggregation
 from infer.slicing import Plane
 
 METADATA_KEY = "uad.manifest"
 # 1: the first. 2: channel_mean and channel_std, without which a network would see other images.
-SCHEMA = 2
+# 3: preprocessing, likewise.
+SCHEMA = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,7 @@ class Manifest:
     # Applied to each channel after `intensity`; empty where there is none, as in schema 1.
     channel_mean: tuple[float, ...] = ()
     channel_std: tuple[float, ...] = ()
+    preprocessing: Preprocessing = UNPROCESSED  # before schema 3 there was none
 
     def __post_init__(self) -> None:
         if {len(self.channel_mean), len(self.channel_std)} not in ({0}, {self.channels}):

@@ -32,6 +32,7 @@ Mask: TypeAlias = Bool[np.ndarray, "*spatial"]
 # Slices at the scan's own size.
 Slices: TypeAlias = Float32[np.ndarray, "image channel height width"]
 SliceMaps: TypeAlias = Float32[np.ndarray, "image height width"]
+SliceMasks: TypeAlias = Bool[np.ndarray, "image height width"]
 
 # What a network sees: slices (or patches) at its own size and intensity range.
 Images: TypeAlias = Float32[np.ndarray, "image channel *pixels"]

@@ -198,7 +198,7 @@ def row_of(task: Task, volume: Volume, finding: Finding, manifest: Manifest) -> 
         slices=len(finding.slice_scores),
         worst_slice=worst_slice(finding, volume, manifest),
         mask=task.mask,
-        warning="; ".join(volume.warnings),
+        warning="; ".join((*volume.warnings, *finding.warnings)),
     )
 
 

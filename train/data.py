@@ -16,6 +16,7 @@ import numpy as np
 
 from infer.errors import UadError
 from infer.intensity import Intensity
+from infer.preprocessing import Preprocessing
 from infer.shapes import Images
 from infer.slicing import Plane
 from train.datasets.case import Case
@@ -56,6 +57,7 @@ class DataConfig:
     image_size: tuple[int, int]  # (height, width)
     plane: Plane
     intensity: DataIntensity
+    preprocessing: Preprocessing
     options: dict[str, Any]  # the dataset's own, see its module
 
     def __post_init__(self) -> None:

@@ -52,6 +52,7 @@ def _stored(case: Case, data: DataConfig) -> Stored:
         volume,
         channels=data.channels,
         intensity=data.intensity.to_range(0.0, 1.0),
+        preprocessing=data.preprocessing,
         plane=data.plane,
         image_size=data.image_size,
     )

@@ -84,6 +84,7 @@ def _image(case: Case, data: DataConfig) -> np.ndarray:
         read(case.scan),
         channels=data.channels,
         intensity=data.intensity.to_range(0.0, 1.0),
+        preprocessing=data.preprocessing,
         plane=data.plane,
         image_size=data.image_size,
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from infer.errors import UnreadableScanError
-from infer.finding import EngineOutputs, find_all, images_of, run_batches, with_channels
+from infer.finding import EngineOutputs, find_all, images_for, run_batches, with_channels
 from infer.intensity import Intensity, rescale
 from infer.manifest import (
     SCHEMA,
@@ -183,7 +183,7 @@ def test_other_channels_are_refused():
 def test_a_slice_one_voxel_thin_is_refused():
     volume = volume_of(np.zeros((1, 20, 20, 1)))
     with pytest.raises(UnreadableScanError, match="too thin"):
-        images_of(volume, channels=1, intensity=WINDOW, plane="axial", image_size=(8, 8))
+        images_for(volume, manifest_of("axial"))
 
 
 def test_a_model_that_gives_no_number_fails_the_scan():
@@ -198,6 +198,7 @@ def test_images_are_those_of_scaling_first_and_shrinking_then(low_high):
     voxels = np.random.default_rng(3).random((1, 90, 70), dtype=np.float32) * 7 + 500
     grid = Grid(shape=(90, 70), axes=(0, 1), flipped=(False, False))
     volume = Volume(voxels=voxels, unit="modality", spacing_mm=None, grid=grid)
-    images = images_of(volume, channels=1, intensity=recipe, plane="axial", image_size=(32, 32))
+    manifest = dataclasses.replace(manifest_of("axial"), intensity=recipe, image_size=(32, 32))
+    images = images_for(volume, manifest)
     expected = to_image_size(rescale(voxels, "modality", recipe)[np.newaxis], (32, 32))
     np.testing.assert_allclose(images, expected, atol=1e-4)  # 500 has float32 digits to 3e-5

@@ -78,6 +78,7 @@ def _image(scan: Path, data: DataConfig) -> np.ndarray:
         read(scan),
         channels=data.channels,
         intensity=data.intensity.to_range(0.0, 1.0),
+        preprocessing=data.preprocessing,
         plane=data.plane,
         image_size=data.image_size,
     )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from infer.preprocessing import UNPROCESSED
 from train.data import DataConfig, DataIntensity
 
 NUMBERS = {
@@ -11,6 +12,7 @@ NUMBERS = {
     "channels": 1,
     "plane": "axial",
     "intensity": DataIntensity(recipe="window", low=0.0, high=80.0),
+    "preprocessing": UNPROCESSED,
     "options": {},
 }
 

@@ -27,6 +27,12 @@ data:
   image_size: [32, 64]
   plane: axial
   intensity: {{recipe: window, low: 0.0, high: 80.0}}
+  preprocessing:
+    noise: {noise}
+    noise_px: 3
+    noise_search_px: 5
+    noise_strength: 0.05
+    foreground: {foreground}
   options: {options}
 split: {{seed: 1, normal_folds: 5, fold: 0, abnormals: halves, half: 0}}
 augment: {{}}
@@ -45,8 +51,23 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def _prepare(*, study="tiny", dataset="phantom", source="none", options=PHANTOM):
-    text = BLOCKS.format(study=study, dataset=dataset, source=source, options=options)
+def _prepare(
+    *,
+    study="tiny",
+    dataset="phantom",
+    source="none",
+    options=PHANTOM,
+    noise="none",
+    foreground="none",
+):
+    text = BLOCKS.format(
+        study=study,
+        dataset=dataset,
+        source=source,
+        options=options,
+        noise=noise,
+        foreground=foreground,
+    )
     Path("params.yaml").write_text(text)
     return run_stage(prepare, ["params.yaml"])
 

@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from infer.errors import UnreadableScanError
 from infer.finding import images_of
 from infer.intensity import Intensity
+from infer.preprocessing import UNPROCESSED
 from infer.readers import read
 
 THUMBNAIL = (32, 32)
@@ -44,7 +45,12 @@ def grouped(thumbnails: np.ndarray, *, above: float) -> list[int]:
 def _thumbnail(scan: Path) -> np.ndarray:
     try:
         images = images_of(
-            read(scan), channels=1, intensity=_AS_SEEN, plane="axial", image_size=THUMBNAIL
+            read(scan),
+            channels=1,
+            intensity=_AS_SEEN,
+            preprocessing=UNPROCESSED,
+            plane="axial",
+            image_size=THUMBNAIL,
         )
     except UnreadableScanError:
         return np.zeros(THUMBNAIL, np.float32).ravel()
