@@ -1,6 +1,7 @@
 """What tells one content from another: SHA-256, in hexadecimal."""
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -16,3 +17,14 @@ def digest_of(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""
+
+
+def digest_of_all(digests: Iterable[str]) -> str:
+    """One digest for several contents, whatever their order; empty if one of them is."""
+    ordered = sorted(digests)
+    return digest("\n".join(ordered).encode()) if all(ordered) else ""
+
+
+def digest_of_files(paths: Sequence[Path]) -> str:
+    """The digest of the files of one scan; empty if one cannot be read."""
+    return digest_of_all(digest_of(path) for path in paths)

@@ -138,7 +138,7 @@ def _scaled(stored: np.ndarray, proxy: Any) -> np.ndarray:
 
 def _volume(image: Any, voxels: np.ndarray, name: str, warnings: tuple[str, ...]) -> Volume:
     _check_finite(voxels, name)
-    axes, flipped = _orientation(image.affine, name)
+    axes, flipped = orientation(image.affine, name)
     grid = Grid(shape=voxels.shape, axes=axes, flipped=flipped, header=image.header)
     sides = np.sqrt((image.affine[:3, :3] ** 2).sum(axis=0)) * _MM[_unit(image.header)]
     return Volume(
@@ -160,7 +160,7 @@ def _check_finite(voxels: np.ndarray, name: str) -> None:
     )
 
 
-def _orientation(affine: np.ndarray, name: str) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+def orientation(affine: np.ndarray, name: str) -> tuple[tuple[int, ...], tuple[bool, ...]]:
     """Which file axis runs along each of ours, and whether it runs backwards."""
     from nibabel.orientations import aff2axcodes
 

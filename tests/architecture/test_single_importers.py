@@ -14,6 +14,8 @@ ALLOWED = {
     "onnxruntime": ["infer.engine", "infer.providers"],
     "nibabel": ["infer.readers.*", "infer.writers.*"],
     "pydicom": ["infer.readers.*", "infer.writers.*"],
+    "gdcm": [],  # only through pydicom, in a process of its own
+    "highdicom": ["infer.writers.dicom_seg"],
     "ray": ["infer.executors.ray"],
     "typer": ["infer.cli"],
     "lightning_fabric": ["train.*"],

@@ -1,0 +1,101 @@
+"""The header of one DICOM file, read without its pixels and without a word about the patient.
+
+Whatever pydicom says of a damaged file may quote the file, and so a name: its warnings and log are
+silenced, and its errors are replaced by sentences of ours.
+"""
+
+import contextlib
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from infer.errors import UnreadableScanError
+
+Dataset: TypeAlias = Any  # pydicom's, which is not imported before a DICOM file is met
+
+DAMAGED = "it was probably cut off or damaged while copying: copy or export it again"
+_PREAMBLE = 128  # bytes, followed by DICM (DICOM PS3.10, 7.1)
+# Where the whole file may be compressed, the few first bytes say so; they are never compressed.
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_META_BYTES = 4096
+_PYDICOM = re.compile("pydicom")
+DIRECTORY = "1.2.840.10008.1.3.10"  # DICOMDIR: an index of other files
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file says of itself that it is DICOM; no if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_PREAMBLE + 4)[_PREAMBLE:] == b"DICM"
+    except OSError:
+        return False
+
+
+def header_of(path: Path, tags: Sequence[str] | None) -> Dataset:
+    """Those of the tags (None: all) that the file has, and its transfer syntax; no pixels.
+
+    Raises:
+        UnreadableScanError: it is not DICOM, damaged, or compressed as a whole.
+    """
+    with path.open("rb") as file:
+        _check_start(file.read(_META_BYTES), path.name)
+        file.seek(0)
+        with reading(path.name):
+            return _pydicom().dcmread(
+                file,
+                stop_before_pixels=True,
+                specific_tags=None if tags is None else list(tags),
+            )
+
+
+def dataset_in(content: Any, name: str) -> Dataset:
+    """A whole file, pixels as they are stored, of a binary stream."""
+    _check_start(content.read(_META_BYTES), name)
+    content.seek(0)
+    with reading(name):
+        return _pydicom().dcmread(content)
+
+
+@contextlib.contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Whatever goes wrong in pydicom, in words that name the file and quote nothing of it."""
+    try:
+        yield
+    except (UnreadableScanError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:  # of the disk, not pydicom's own
+            raise
+        # Not chained: the traceback of the original would quote the file.
+        raise UnreadableScanError(
+            f"{name} is not valid DICOM, or it is damaged ({type(error).__name__})", hint=DAMAGED
+        ) from None
+
+
+def _check_start(start: bytes, name: str) -> None:
+    if not start:
+        raise UnreadableScanError(f"{name} is empty (0 bytes)", hint=DAMAGED)
+    if start[_PREAMBLE : _PREAMBLE + 4] != b"DICM":
+        raise UnreadableScanError(
+            f"{name} is not a DICOM file, whatever its name says: it lacks the word DICM",
+            hint="export it again, or remove it from the folder",
+        )
+    if _DEFLATED in start:
+        raise UnreadableScanError(
+            f"{name} is compressed as a whole (deflated), which says nothing of its real size",
+            hint="export it uncompressed, or with compressed pixels",
+        )
+
+
+def _pydicom() -> Any:
+    import pydicom
+
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    # Added once: other threads may be looking through the filters.
+    if not any(pattern == _PYDICOM for _, _, _, pattern, _ in warnings.filters):
+        warnings.filterwarnings("ignore", module=_PYDICOM.pattern)
+    return pydicom
