@@ -2,30 +2,24 @@
 
 import platform
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from export import fold_files
+from export.crossval_report import Report
 from export.fold_result import FoldResult
 from infer.batch import cores
 from train.provenance import git_state, library_versions
 
 
-def keep(
-    folder: Path,
-    tables: Iterable[Path],
-    figures: Iterable[Path],
-    results: Sequence[FoldResult],
-    *,
-    command: str,
-) -> Path:
+def keep(folder: Path, report: Report, results: Sequence[FoldResult], *, command: str) -> Path:
     """Copy them to `folder` with a README that says how they were made; its path."""
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    for table in tables:
+    for table in report.tables:
         shutil.copyfile(table, folder / table.name)
-    for figure in figures:
-        shutil.copyfile(figure, folder / "figures" / figure.name)
+    for curve in report.curves:
+        shutil.copyfile(curve, folder / "figures" / curve.name)
     fold_files.keep(folder / "folds", results)
     readme = folder / "README.md"
     readme.write_text(_words(command), encoding="utf-8")

@@ -81,20 +81,6 @@ def test_the_columns_are_those_promised_and_truth_is_in_small_letters(results):
     }
 
 
-def table(*methods):
-    results = [it for one in methods for it in one]
-    values = crossval_table.values_of(results)
-    summaries = crossval_table.summaries_of(results, values, CONFIG)
-    compared = crossval_table.tests_of(values, metric="auroc", test_to_train=0.5)
-    return crossval_table.to_markdown(results, summaries, compared, study="s", config=CONFIG)
-
-
-def test_a_method_that_a_baseline_beats_is_called_that():
-    text = table(fold_results.many("cae", 0.0), fold_results.many("mean_image", 2.0, trivial=True))
-    assert "**cae (AUROC" in text
-    assert "is no better than the trivial mean_image (1.000)" in text
-
-
 def test_every_pair_with_results_on_the_same_folds_is_compared():
     results = [
         *fold_results.many("cae", 1.0),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from export import crossval_report
 from export.stages import crossval as stage
 from infer.engine import read_manifest
 from tests.train.tiny_configs import tiny
@@ -65,9 +66,16 @@ def study(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("DVC_ROOT", str(folder))
-        patch.setattr(stage, "DPI", 20)
+        patch.setattr(crossval_report, "DPI", 20)
         stage.crossval(params, OPTIONS)
         yield params
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """They cost seconds, and the first run has drawn them."""
+    for drawn in ("_curves", "_pages"):
+        monkeypatch.setattr(crossval_report, drawn, lambda *given: iter(()))
 
 
 def read_csv(path):
@@ -129,7 +137,7 @@ def test_blind_keeps_to_the_recipe_fixed_beforehand(study):
     assert [(it["recipe"], it["validation_auroc"]) for it in tests] == [("mean_square", None)] * 2
 
 
-def test_a_second_run_fits_nothing_and_writes_the_same_tables(study, capsys):
+def test_a_second_run_fits_nothing_and_writes_the_same_tables(study, no_pictures, capsys):
     names = ("crossval.csv", "folds.csv", "tests.csv", "crossval.md", "groups.csv")
     before = [Path("reports/tiny", name).read_bytes() for name in names]
     stage.crossval(study, OPTIONS)
@@ -137,7 +145,7 @@ def test_a_second_run_fits_nothing_and_writes_the_same_tables(study, capsys):
     assert [Path("reports/tiny", name).read_bytes() for name in names] == before
 
 
-def test_results_of_other_numbers_are_not_used_and_that_is_said(study, capsys):
+def test_results_of_other_numbers_are_not_used_and_that_is_said(study, no_pictures, capsys):
     values = {**study.values, "fit": {**study.values["fit"]}}
     values["fit"]["cae"] = {**values["fit"]["cae"], "learning_rate": 1e-5}
     stage.crossval(Params(study.path, values), replace(OPTIONS, only_table=True, keep=False))
@@ -146,7 +154,7 @@ def test_results_of_other_numbers_are_not_used_and_that_is_said(study, capsys):
     assert "not in the table: random" not in said
 
 
-def test_a_run_elsewhere_starts_from_the_folds_that_were_kept(study, capsys):
+def test_a_run_elsewhere_starts_from_the_folds_that_were_kept(study, no_pictures, capsys):
     kept = Path("docs/results/tiny")
     assert {"crossval.csv", "folds.csv", "README.md", "folds", "figures"} <= {
         it.name for it in kept.iterdir()
@@ -174,12 +182,6 @@ def test_groups_are_written_down(study):
     rows = read_csv("reports/tiny/groups.csv")
     assert len(rows) == 18
     assert {it["label"] for it in rows} == {"normal", "abnormal"}
-
-
-def test_numbers_of_an_ablation_are_laid_over_the_studys(study):
-    laid_over = stage.with_blocks(study, {"augment": {"translation": 0.0}})
-    assert laid_over.values["augment"]["translation"] == 0.0
-    assert laid_over.values["augment"]["scale"] == study.values["augment"]["scale"]
 
 
 def test_what_the_user_can_mend_is_said_before_anything_is_fitted(study, tmp_path, capsys):

@@ -1,0 +1,199 @@
+"""What a cross validation has to run: every fold of every row, less what is done already."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from export import fold_files, fold_result
+from export.baselines import baselines
+from export.fold_job import FoldJob, checkpoint_of, fingerprint_of, keeper_names
+from export.fold_result import FoldResult
+from train.params import BadParamsError, Params, suggest
+from train.pool import Pool, make_pool
+from train.protocol import CrossvalConfig, SplitConfig
+from train.recipes import find
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A job, the numbers it runs with, and what tells a result of it from others."""
+
+    job: FoldJob
+    params: Params
+    fingerprint: str
+    wave: int  # 0 first: later ones need what earlier ones leave
+
+    def path(self, folds: Path) -> Path:
+        """The JSON of its result."""
+        return fold_files.path_of(
+            folds, self.job.name, grouped=self.job.grouped, fold=self.job.fold
+        )
+
+
+class _Numbers(NamedTuple):
+    """The study's numbers and images, or those of an ablation."""
+
+    params: Params
+    pool: Pool
+    stored: str  # the pool's name
+    suffix: str  # of a method's name
+
+
+def check_names(
+    params: Params, config: CrossvalConfig, *, methods: Sequence[str], ablations: Sequence[str]
+) -> None:
+    """Refuse what the block does not name, and methods that the protocol cannot fit.
+
+    Raises:
+        BadParamsError: there is such a name.
+    """
+    for given, known in ((methods, config.methods), (ablations, tuple(config.ablations))):
+        for name in given:
+            if name not in known:
+                raise BadParamsError(
+                    f"{params.path}: crossval does not name {name!r}", hint=suggest(name, known)
+                )
+    for method in config.methods:
+        if find(method).supervised:
+            raise BadParamsError(
+                f"{method} learns from labels: no abnormal image trains in the 2×5 protocol",
+                hint="give it a study of its own, with `abnormals: folds`",
+            )
+
+
+def plan(
+    params: Params,
+    config: CrossvalConfig,
+    pool: Pool,
+    *,
+    stored: str,
+    methods: Sequence[str],
+    ablations: Sequence[str],
+) -> Iterator[Planned]:
+    """Every fold of every row: methods, their ablations, ensembles, baselines.
+
+    Args:
+        stored: the pool's name; an ablation that changes the data gets a pool of its own.
+        methods: of the block's, those to fit; empty: all.
+    """
+    split = params.block(SplitConfig, "split")
+    chosen = methods or config.methods
+    plain = _Numbers(params, pool, stored, "")
+    numbers = [plain, *(_ablated(plain, name, config.ablations[name]) for name in ablations)]
+    trivial = [it.name for it in baselines(pool.images[:1])]
+    for grouped in config.grouped:
+        for fold in range(split.normal_folds):
+            planned = partial(_planned, grouped=grouped, fold=fold)
+            for name in trivial:
+                yield planned(plain, name, wave=0)
+            for own in numbers:
+                for method in (it for it in config.methods if it in chosen):
+                    wave = 1 if params.of("fit", method) else 0
+                    yield planned(own, method + own.suffix, method=method, wave=wave)
+            for name, members in config.ensembles.items():
+                if set(members) <= set(chosen):
+                    yield planned(plain, name, members=members, wave=2)
+
+
+def with_blocks(params: Params, blocks: Mapping[str, Mapping[str, object]]) -> Params:
+    """The same numbers, but for those that are named, however deep."""
+    return Params(params.path, _laid_over(params.values, blocks))
+
+
+def _laid_over(values: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    return {**values} | {
+        name: _laid_over(values[name], value)
+        if isinstance(value, Mapping) and isinstance(values.get(name), Mapping)
+        else value
+        for name, value in named.items()
+    }
+
+
+def missing_of(
+    planned: Sequence[Planned], folds: Path, models: Path, *, source: Path | None
+) -> list[Planned]:
+    """What has no usable result, and what others need the checkpoints of.
+
+    Args:
+        source: folds of another run; usable ones are copied to `folds`.
+    """
+    wanted = [it for it in planned if not _is_done(it, folds, source)]
+    needed = {
+        (name, it.job.grouped, it.job.fold)
+        for it in wanted
+        for name in _relied_on(it)
+        if not _has_checkpoints(it, name, models)
+    }
+    return [
+        it for it in planned if it in wanted or (it.job.name, it.job.grouped, it.job.fold) in needed
+    ]
+
+
+def _ablated(plain: _Numbers, name: str, blocks: Mapping[str, Mapping[str, object]]) -> _Numbers:
+    own = plain._replace(params=with_blocks(plain.params, blocks), suffix=f"+{name}")
+    if "data" not in blocks:
+        return own
+    stored = f"{plain.stored}.{name}"
+    return own._replace(pool=make_pool(own.params, stored), stored=stored)
+
+
+def _planned(
+    numbers: _Numbers,
+    name: str,
+    *,
+    grouped: bool,
+    fold: int,
+    wave: int,
+    method: str = "",
+    members: tuple[str, ...] = (),
+) -> Planned:
+    job = FoldJob(
+        name=name,
+        method=method,
+        members=members,
+        pool=numbers.stored,
+        grouped=grouped,
+        fold=fold,
+        parent_run="",
+    )
+    fingerprint = fingerprint_of(numbers.params, job, numbers.pool.hash)
+    return Planned(job=job, params=numbers.params, fingerprint=fingerprint, wave=wave)
+
+
+def _relied_on(planned: Planned) -> tuple[str, ...]:
+    """The rows whose checkpoints a job reads."""
+    job = planned.job
+    if job.members:
+        return job.members
+    of = planned.params.of("fit", job.method) if job.method and find(job.method).shared else ""
+    return (of,) if of else ()
+
+
+def _has_checkpoints(planned: Planned, name: str, models: Path) -> bool:
+    config = planned.params.block(CrossvalConfig, "crossval")
+    place = models / planned.job.place
+    return all(checkpoint_of(place, name, it).exists() for it in keeper_names(config))
+
+
+def _is_done(planned: Planned, folds: Path, source: Path | None) -> bool:
+    """Whether there is a result to use; one from `source` is copied."""
+    path, job = planned.path(folds), planned.job
+    found = fold_result.load(path, planned.fingerprint)
+    if isinstance(found, FoldResult):
+        return True
+    if path.exists():
+        print(f"not used: {found}")
+    if source is None:
+        return False
+    other = fold_files.fetch(source, job.name, grouped=job.grouped, fold=job.fold)
+    if other is None:
+        return False
+    where = f"{job.name} {job.place} in {source}"
+    found = fold_result.decoded(other, planned.fingerprint, where=where)
+    if not isinstance(found, FoldResult):
+        print(f"not used: {found}")
+        return False
+    fold_result.save(path, found)
+    return True

@@ -1,0 +1,143 @@
+"""What a cross validation leaves to be read: tables, curves, and pages with a fold's scans."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from export import crossval_figures, crossval_table, crossval_text, evaluation, figures
+from export.crossval_table import Summary
+from export.fold_result import FoldResult
+from export.page import to_html
+from export.side_by_side import side_by_side
+from train.metrics import Bootstrap
+from train.params import Params
+from train.paths import report_folder
+from train.pool import Pool
+from train.protocol import CrossvalConfig, SplitConfig, fold_of, ungrouped
+
+SIDE_BY_SIDE = 5  # normal and abnormal scans each
+GALLERY = 6
+DPI = 80  # these are kept in the repository
+MOST_MODELS = 8  # side by side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was written, and what of it a tracker is told."""
+
+    tables: list[Path]
+    curves: list[Path]
+    pages: list[Path]  # with pixels of scans: not for the repository
+    text: str
+    numbers: dict[str, dict[str, float]]  # method → protocol.grouping.metric → mean
+
+    @property
+    def files(self) -> list[Path]:
+        return [*self.tables, *self.curves, *self.pages]
+
+
+def write(
+    params: Params, config: CrossvalConfig, results: Sequence[FoldResult], pool: Pool, folder: Path
+) -> Report:
+    """Tables beside `folder`, curves and pages in it."""
+    study = params.study
+    bootstrap = params.block(Bootstrap, "evaluate")
+    values = crossval_table.values_of(results)
+    summaries = crossval_table.summaries_of(results, values, bootstrap)
+    compared = crossval_table.tests_of(
+        values, metric="auroc", test_to_train=tested_per_trained(params, pool)
+    )
+    text = crossval_text.to_markdown(results, summaries, compared, study=study, config=bootstrap)
+    tables = {
+        "crossval.csv": crossval_table.to_csv(Summary._fields, summaries),
+        "folds.csv": crossval_table.to_csv(crossval_table.Value._fields, values),
+        "tests.csv": crossval_table.to_csv(crossval_table.Compared._fields, compared),
+        "crossval.md": text,
+        "groups.csv": groups_csv(pool),
+    }
+    for name, content in tables.items():
+        path = report_folder(study, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    curves = [(folder / f"{name}.png", figure) for name, figure in _curves(results, config)]
+    return Report(
+        tables=[report_folder(study, name) for name in tables],
+        curves=[save_png(figure, path) for path, figure in curves],
+        pages=list(_pages(folder, config)),
+        text=text,
+        numbers=_numbers(summaries),
+    )
+
+
+def groups_csv(pool: Pool) -> str:
+    """Which scans are near-duplicates of each other."""
+    lines = [
+        (it.scan.as_posix(), "normal" if it.normal else "abnormal", it.group) for it in pool.cases
+    ]
+    return crossval_table.to_csv(("scan", "label", "group"), lines)
+
+
+def tested_per_trained(params: Params, pool: Pool) -> float:
+    """How many images are tested for each that is trained on."""
+    fold = fold_of(ungrouped(pool.cases), params.block(SplitConfig, "split"), 0)
+    return len(fold.halves[0].test) / len(fold.train)
+
+
+def save_png(figure: Figure, path: Path) -> Path:
+    """Write a figure; equal ones are equal bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=DPI, metadata=figures.PNG_METADATA)
+    return path
+
+
+def _curves(results: Sequence[FoldResult], config: CrossvalConfig) -> Iterator[tuple[str, Figure]]:
+    """Every picture without a scan's pixels, by its name."""
+    trivial = {it.method for it in results if it.trivial}
+    for grouped in config.grouped:
+        for protocol in config.protocols:
+            tests = crossval_figures.tests_by_method(results, protocol, grouped=grouped)
+            if not tests:
+                continue
+            of = f"{protocol}_{'grouped' if grouped else 'published'}"
+            yield f"scores_{of}", crossval_figures.score_histograms(tests)
+            yield f"roc_{of}", crossval_figures.roc_curves(tests, trivial)
+            yield f"f1_{of}", crossval_figures.f1_over_threshold(tests)
+    fitted = {it.method: it.grouped for it in reversed(results) if it.history}
+    for name, grouped in fitted.items():
+        yield f"training_{name}", crossval_figures.training_curves(results, name, grouped=grouped)
+
+
+def _pages(folder: Path, config: CrossvalConfig) -> Iterator[Path]:
+    """Pictures of one fold's test scans: not for the repository."""
+    for protocol in config.protocols:
+        found = {
+            it.name: evaluation.load(it, it / "metrics.json")
+            for it in sorted((folder / "panels" / protocol).glob("*"))
+            if (it / "metrics.json").exists()
+        }
+        for name, one in found.items():
+            page = folder / "pages" / f"{name}_{protocol}.html"
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.write_text(to_html(one), encoding="utf-8")
+            yield page
+            picture = page.with_suffix(".png")
+            yield save_png(figures.outcomes(one, GALLERY), picture)
+        sizes = {one.panels.image.shape for one in found.values()}
+        if len(sizes) == 1:  # an ablation's images may be larger
+            few = dict(list(found.items())[:MOST_MODELS])
+            yield save_png(
+                side_by_side(few, SIDE_BY_SIDE), folder / "pages" / f"side_by_side_{protocol}.png"
+            )
+
+
+def _numbers(summaries: Sequence[Summary]) -> dict[str, dict[str, float]]:
+    return {
+        name: {
+            f"{it.protocol}.{'grouped' if it.grouped else 'published'}.{it.metric}": it.mean
+            for it in summaries
+            if it.method == name and it.recipe == crossval_table.SHIPPED
+        }
+        for name in dict.fromkeys(it.method for it in summaries)
+    }
