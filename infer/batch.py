@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import infer
 from infer import journal, output_folder
@@ -82,7 +83,7 @@ class Summary:
             )
         if counts.unfinished:
             lines.append(f"interrupted with {counts.unfinished} to do: the same command goes on")
-        places = (output_folder.REPORT, output_folder.MASKS, output_folder.OVERLAYS)
+        places = (output_folder.PAGE, output_folder.REPORT, *output_folder.OF_SCANS)
         lines += [f"  {out / name}" for name in places if (out / name).exists()]
         return "\n".join(lines)
 
@@ -133,7 +134,8 @@ def score_folder(
         _score(record, worker, workers, len(tasks), progress, interruption)
         seconds = time.perf_counter() - start
         summary = Summary(counts=record.counts(), seconds=seconds, device=engine.device)
-        _write_run(out, folder, model, worker, workers, options, summary)
+        run = _write_run(out, folder, model, worker, workers, options, summary)
+        _write_page(out, record, run, worker.manifest)
     return summary
 
 
@@ -164,9 +166,9 @@ def _write_run(
     workers: int,
     options: Options,
     summary: Summary,
-) -> None:
+) -> dict[str, Any]:
     scored = summary.counts.scans - summary.counts.resumed - summary.counts.unfinished
-    write_run(
+    return write_run(
         out / output_folder.RUN,
         model=model,
         engine=worker.engine,
@@ -186,6 +188,13 @@ def _write_run(
         },
         outcome="interrupted" if summary.counts.unfinished else "finished",
     )
+
+
+def _write_page(out: Path, record: Record, run: Mapping[str, Any], manifest: Manifest) -> None:
+    from infer.report_html import Results, write_page  # when all is done: not before the first scan
+
+    results = Results(record.rows, record.overlays, run, manifest.normals.scores)
+    write_page(out / output_folder.PAGE, results)
 
 
 def open_executor(workers: int) -> Executor:

@@ -25,8 +25,8 @@ def write_run(
     counts: Mapping[str, int],
     timing: Mapping[str, float | str],
     outcome: str,
-) -> None:
-    """Write the record of a run."""
+) -> dict[str, Any]:
+    """Write the record of a run; what was written."""
     record = {
         "outcome": outcome,
         "model": {"file": model.name, "sha256": engine.sha256, **manifest_summary(manifest)},
@@ -43,6 +43,7 @@ def write_run(
     }
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     write_bytes(path, text.encode(errors="surrogateescape"))
+    return record
 
 
 def manifest_summary(manifest: Manifest) -> dict[str, Any]:

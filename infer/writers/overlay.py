@@ -17,6 +17,7 @@ from infer.volume import Volume
 PANEL = 320  # pixels along a panel's longer side
 GAP = 8
 LINE = 22  # height of a line of text
+HEADER = 2 * LINE + GAP  # height of what is written above the panels
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 WHITE, GREY = (255, 255, 255), (170, 170, 170)
 RED, GREEN = (80, 80, 255), (120, 220, 120)  # blue, green, red: OpenCV's order
@@ -36,7 +37,7 @@ def draw_overlay(
     body = cv2.copyMakeBorder(
         _side_by_side(pictures), 0, GAP, GAP, GAP, cv2.BORDER_CONSTANT, value=0
     )
-    header = np.zeros((2 * LINE + GAP, body.shape[1], 3), np.uint8)
+    header = np.zeros((HEADER, body.shape[1], 3), np.uint8)
     place = (
         f"slice {row.worst_slice} (from 0) of {row.slices}, {manifest.plane}"
         if volume.voxels.ndim == 4

@@ -1,0 +1,131 @@
+"""report.html: one page to look through the scans with, worst first; opened from disk.
+
+The page asks for nothing but the pictures beside it, and says so to the browser: scripts and
+styles are allowed by their hashes alone. What comes from files, names above all, reaches it as
+JSON and is shown as text; there is no place where it could become markup or an address.
+"""
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from infer.report_csv import Row
+from infer.writers.atomic import write_pieces
+from infer.writers.overlay import HEADER
+
+COLUMNS = (
+    *("scan", "anomalous", "score", "normal_percentile"),
+    *("peak_x", "peak_y", "peak_z", "peak_value"),
+    *("lesions", "anomaly_volume_ml", "anomaly_area_px", "slices", "worst_slice"),
+    *("mask", "overlay", "warning", "error"),
+)
+# Of run.json; not its options: they hold the folder's name, which no other row or page gives.
+_OF_THE_RUN = ("outcome", "model", "device", "versions", "counts", "timing")
+_ROWS_TOGETHER = 1000
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
+
+
+class Results(NamedTuple):
+    """What the page shows."""
+
+    rows: Sequence[Row]
+    overlays: Mapping[str, str]  # scan → its picture, relative to the page
+    run: Mapping[str, Any]  # as in run.json
+    normals: Sequence[float]  # scores of normal scans, ascending
+
+
+def write_page(path: Path, results: Results) -> None:
+    """Put the page at `path`, whole or not at all."""
+    write_pieces(path, page(results))
+
+
+def page(results: Results) -> Iterator[bytes]:
+    """The page in pieces: with many scans it is long."""
+    style, script = _part("page.css"), _part("page.js")
+    policy = "; ".join(
+        (
+            "default-src 'none'",
+            "img-src 'self' file:",
+            f"style-src {_hash_of(style)}",
+            f"script-src {_hash_of(script)}",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+    filled = {"policy": policy, "style": style, "script": script}
+    pattern = re.compile(r"\{\{(policy|style|script)\}\}")
+    whole = pattern.sub(lambda place: filled[place[1]], _part("page.html"))
+    before, after = whole.split("{{data}}")
+    yield before.encode()
+    yield from (_inert(text).encode("ascii") for text in _data(results))
+    yield after.encode()
+
+
+def worst_first(rows: Iterable[Row]) -> list[Row]:
+    """Anomalous before normal before failed, each by falling score, equal ones by name."""
+
+    def place(row: Row) -> tuple[bool, bool, float, str]:
+        score = -math.inf if row.score is None else row.score
+        return row.status == "failed", not row.anomalous, -score, row.scan
+
+    return sorted(rows, key=place)
+
+
+def _data(results: Results) -> Iterator[str]:
+    """The JSON of the page, in pieces."""
+    facts = {
+        "run": {name: results.run[name] for name in _OF_THE_RUN},
+        "normals": [_rounded(score) for score in results.normals],
+        "overlay_header": HEADER,
+        "columns": COLUMNS,
+    }
+    yield _encode(facts)[:-1] + ',"rows":[\n'
+    rows = worst_first(results.rows)
+    for start in range(0, len(rows), _ROWS_TOGETHER):
+        lines = [_encode(_values(row, results)) for row in rows[start : start + _ROWS_TOGETHER]]
+        yield (",\n" if start else "") + ",\n".join(lines)
+    yield "\n]}"
+
+
+def _values(row: Row, results: Results) -> list[Any]:
+    """The row's cells in the order of COLUMNS."""
+    addresses = {
+        "mask": _address(row.mask),
+        "overlay": _address(results.overlays.get(row.scan, "")),
+    }
+    return [
+        addresses[name] if name in addresses else _rounded(getattr(row, name)) for name in COLUMNS
+    ]
+
+
+def _rounded(value: Any) -> Any:
+    """A number as the report has it; no number where JSON has none."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _address(name: str) -> str:
+    """A file below the page as a relative address, whatever bytes its name is made of."""
+    return quote(name.encode(errors="surrogateescape"))
+
+
+def _inert(json_text: str) -> str:
+    """The same JSON, without what could end the script element that it stands in."""
+    return json_text.replace("<", "\\u003c")
+
+
+def _hash_of(text: str) -> str:
+    """What a content security policy calls an inline text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _part(name: str) -> str:
+    return files("infer").joinpath("report_page", name).read_text(encoding="utf-8")
