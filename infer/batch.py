@@ -193,7 +193,13 @@ def _write_run(
 def _write_page(out: Path, record: Record, run: Mapping[str, Any], manifest: Manifest) -> None:
     from infer.report_html import Results, write_page  # when all is done: not before the first scan
 
-    results = Results(record.rows, record.overlays, run, manifest.normals.scores)
+    results = Results(
+        rows=record.rows,
+        overlays=record.overlays,
+        profiles=record.profiles,
+        run=run,
+        normals=manifest.normals.scores,
+    )
     write_page(out / output_folder.PAGE, results)
 
 

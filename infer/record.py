@@ -8,7 +8,7 @@ from infer import journal, output_folder
 from infer.digest import digest_of
 from infer.journal import Entry
 from infer.report_csv import Report, Row
-from infer.slices_csv import ScanLines, SliceTable
+from infer.slices_csv import ScanLines, SliceTable, profile
 from infer.worker import Overlays, Task
 
 
@@ -39,6 +39,7 @@ class Record:
         self.pending = pending
         self.rows = [entry.row for entry in done]
         self.overlays = _overlays(done)  # scan → its picture, relative to the output folder
+        self.profiles = _profiles(done)  # scan → scores along it
         self._resumed = len(done)
         self._forgotten = forgotten
         self._scans = len(done) + len(pending)
@@ -85,6 +86,7 @@ class Record:
         self._slices.add(_lines(entries))
         self.rows += rows
         self.overlays |= _overlays(entries)
+        self.profiles |= _profiles(entries)
         return rows
 
     def close(self) -> None:
@@ -118,6 +120,11 @@ def _overlays(entries: Iterable[Entry]) -> dict[str, str]:
         for name in entry.outputs
         if name.startswith(place)
     }
+
+
+def _profiles(entries: Iterable[Entry]) -> dict[str, str]:
+    drawn = ((entry.row.scan, profile(entry.slices)) for entry in entries)
+    return {scan: line for scan, line in drawn if line}
 
 
 def _done(

@@ -24,7 +24,7 @@ COLUMNS = (
     *("scan", "anomalous", "score", "normal_percentile"),
     *("peak_x", "peak_y", "peak_z", "peak_value"),
     *("lesions", "anomaly_volume_ml", "anomaly_area_px", "slices", "worst_slice"),
-    *("mask", "overlay", "warning", "error"),
+    *("profile", "mask", "overlay", "warning", "error"),
 )
 # Of run.json; not its options: they hold the folder's name, which no other row or page gives.
 _OF_THE_RUN = ("outcome", "model", "device", "versions", "counts", "timing")
@@ -37,6 +37,7 @@ class Results(NamedTuple):
 
     rows: Sequence[Row]
     overlays: Mapping[str, str]  # scan → its picture, relative to the page
+    profiles: Mapping[str, str]  # scan → scores along its slices
     run: Mapping[str, Any]  # as in run.json
     normals: Sequence[float]  # scores of normal scans, ascending
 
@@ -96,13 +97,12 @@ def _data(results: Results) -> Iterator[str]:
 
 def _values(row: Row, results: Results) -> list[Any]:
     """The row's cells in the order of COLUMNS."""
-    addresses = {
+    beside = {
+        "profile": results.profiles.get(row.scan, ""),
         "mask": _address(row.mask),
         "overlay": _address(results.overlays.get(row.scan, "")),
     }
-    return [
-        addresses[name] if name in addresses else _rounded(getattr(row, name)) for name in COLUMNS
-    ]
+    return [beside[name] if name in beside else _rounded(getattr(row, name)) for name in COLUMNS]
 
 
 def _rounded(value: Any) -> Any:

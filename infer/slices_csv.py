@@ -6,6 +6,7 @@ kill is the journal, this file is written anew from it.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from infer.report_csv import csv_line
 from infer.shapes import Scores
 from infer.writers.atomic import write_pieces
 
+PROFILE = 80  # at most so many numbers stand for the slices of a scan
 PART = "score_"  # what the columns of a model's further scores begin with, as in its graph
 
 
@@ -84,6 +86,20 @@ def slice_lines(indices: Sequence[int], scores: Scores, parts: Mapping[str, Scor
     columns = [scores.tolist(), *(parts[name].tolist() for name in sorted(parts))]
     form = "%d" + ",%.6g" * len(columns) + "\n"
     return "".join(form % row for row in sorted(zip(indices, *columns, strict=True)))
+
+
+def profile(lines: str) -> str:
+    """Scores along a scan, for a drawing; each the highest of its stretch. Empty for a picture.
+
+    >>> profile("0,0.5,3\\n1,2,1\\n")
+    '0.5 2'
+    """
+    scores = [float(line.split(",")[1]) for line in lines.splitlines()]
+    if len(scores) < 2:
+        return ""
+    count = min(len(scores), PROFILE)
+    ends = [at * len(scores) // count for at in range(count + 1)]
+    return " ".join(f"{max(scores[start:end]):.3g}" for start, end in pairwise(ends))
 
 
 def _block(scan: ScanLines) -> bytes:

@@ -125,6 +125,31 @@
     );
   }
 
+  function slicesOf(row) {
+    if (!row.profile) return null;
+    const along = row.profile.split(" ").map(Number);
+    const [width, height] = [300, 30];
+    const [low, high] = [Math.min(...along), Math.max(...along)];
+    const x = (at) => ((at + 0.5) * width) / row.slices;
+    const y = (score) => height - 3 - ((height - 6) * (score - low)) / (high - low || 1);
+    const step = width / along.length;
+    const line = along.map((score, at) => `${at ? "L" : "M"}${at * step},${y(score)}L${(at + 1) * step},${y(score)}`);
+    const worst = x(row.worst_slice);
+    return shape(
+      "svg",
+      {
+        viewBox: `0 0 ${width + 6} ${height + 15}`, role: "img",
+        "aria-label": `scores of slices 0 to ${row.slices - 1}, highest in slice ${row.worst_slice}`,
+      },
+      shape("path", { class: "along", d: line.join("") }),
+      shape("line", { class: "axis", x1: 0, x2: width, y1: height, y2: height }),
+      shape("circle", { class: "tip", cx: worst, cy: y(high), r: 3.5 }),
+      text(Math.min(width - 30, Math.max(30, worst)), height + 13, `slice ${row.worst_slice}`),
+      ...(worst > 70 ? [text(0, height + 13, "0", "start")] : []),
+      ...(worst < width - 70 ? [text(width, height + 13, `${row.slices - 1}`, "end")] : []),
+    );
+  }
+
   function text(x, y, words, anchor = "middle") {
     const made = shape("text", { x, y, "text-anchor": anchor });
     made.textContent = words;
@@ -177,7 +202,7 @@
     crop();
     picture.addEventListener("load", () => { crop(); link.dataset.loaded = ""; });
     picture.addEventListener("error", () => {
-      link.replaceWith(element("p", { className: "message", textContent: "The picture is not there: this page must lie beside its folder overlays/." }));
+      link.replaceWith(element("p", { className: "message", textContent: "The picture is not where the run put it: keep this page together with its folders." }));
     });
     return element("div", { className: "picture" }, link);
   }
@@ -193,11 +218,11 @@
       element("div", { className: "score" },
         element("strong", { textContent: number(row.score) }),
         element("span", { textContent: among(row.normal_percentile) })),
-      strip(row),
+      strip(row), slicesOf(row) ?? "",
       element("dl", {}, ...terms([
         ["Lesions", row.lesions === null ? null : `${row.lesions}${row.lesions && found ? ` (${found})` : ""}`],
         ["Peak", peak.length && row.peak_value !== null ? `${place}: ${number(row.peak_value)}` : null],
-        ["Worst slice", row.slices > 1 ? `${row.worst_slice} of 0 to ${row.slices - 1}` : null],
+        ["Worst slice", row.slices > 1 ? `${row.worst_slice} (of 0 to ${row.slices - 1})` : null],
         ["Mask", mask],
       ])));
   }
@@ -301,7 +326,8 @@
     const date = new Date(timing.finished);
     const day = date.toLocaleString("en-GB", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" });
     byId("what").textContent = `${plural(rows.length, "scan")} · model ${name} · ${model.modality}`;
-    byId("when").textContent = `${run.outcome === "interrupted" ? `Interrupted with ${counts.unfinished.toLocaleString("en")} to do, ` : ""}${day} UTC, on ${device.got}`;
+    const left = run.outcome === "finished" ? "" : `${run.outcome} with ${counts.unfinished.toLocaleString("en")} still to do · `;
+    byId("when").textContent = `${left}${day} UTC · on ${device.got}`;
     const decided = model.anomalous_by === "mask" ? "its mask is not empty" : `its score is above ${number(threshold, 6)}`;
     byId("about").querySelector("dl").append(...terms([
       ["A scan is anomalous if", decided],

@@ -6,12 +6,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from infer.batch import Options, score_folder
-from infer.interruption import Interruption
-from infer.progress import Silence
 from infer.report_csv import Row
 from infer.report_html import Results, write_page
 from tests.end_to_end.browser import Browser, chromium
+from tests.infer.test_batch import run
 from tests.infer.test_report_html import RUN
 from tests.infer.tiny_model import MANIFEST, write_tiny_model, write_tiny_scans
 
@@ -51,13 +49,7 @@ def out(tmp_path_factory):
     (scans / "broken.png").write_bytes(good[:100])
     (scans / "empty.nii.gz").write_bytes(b"")
     model = write_tiny_model(place / "tiny.onnx")
-    options = Options(
-        device="cpu", batch_size=4, workers=2, threshold=None, map_threshold=None,
-        overlays="all", maps=False, overwrite=False,
-    )  # fmt: skip
-    score_folder(
-        scans, model, place / "out", options, progress=Silence(), interruption=Interruption()
-    )
+    run(scans, model, place / "out", overlays="all")
     return place / "out"
 
 
@@ -248,7 +240,7 @@ def test_ten_thousand_scans_are_as_quick_to_look_through(browser, tmp_path):
             normal_percentile=50.0, lesions=0, slices=1, worst_slice=0)
         for at in range(10_000)
     ]  # fmt: skip
-    write_page(tmp_path / "report.html", Results(many, {}, RUN, (1.0, 2.0, 3.0)))
+    write_page(tmp_path / "report.html", Results(many, {}, {}, RUN, (1.0, 2.0, 3.0)))
     assert (tmp_path / "report.html").stat().st_size < 2e6
     browser.open((tmp_path / "report.html").as_uri())
     assert names(browser)[0] == "ward/09990.png"  # the highest of the anomalous

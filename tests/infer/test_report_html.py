@@ -46,7 +46,7 @@ RUN = {
 
 
 def text_of(*rows, overlays=None, normals=(1.0, 2.0)):
-    return b"".join(page(Results(rows, overlays or {}, RUN, normals))).decode("utf-8")
+    return b"".join(page(Results(rows, overlays or {}, {}, RUN, normals))).decode("utf-8")
 
 
 def data_in(text):
@@ -84,10 +84,11 @@ def test_every_scan_of_the_report_is_in_it_with_the_reports_numbers(scans, tiny_
     rows = report(tmp_path / "out")
     assert shown.keys() == rows.keys()
     for scan, row in rows.items():
-        for name in shown[scan].keys() - {"overlay", "mask", "anomalous"}:
+        for name in shown[scan].keys() - {"overlay", "profile", "mask", "anomalous"}:
             said = "" if shown[scan][name] is None else shown[scan][name]
             assert str(said) == row[name] or float(said) == float(row[name])
         assert (tmp_path / "out" / shown[scan]["mask"]).exists()
+        assert len(shown[scan]["profile"].split()) == (7 if scan == "lesion.nii.gz" else 0)
         assert bool(shown[scan]["overlay"]) == (row["anomalous"] == "true")
         assert (tmp_path / "out" / shown[scan]["overlay"]).exists()
 

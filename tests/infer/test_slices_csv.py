@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infer.slices_csv import ScanLines, SliceTable, slice_lines
+from infer.slices_csv import PROFILE, ScanLines, SliceTable, profile, slice_lines
 
 SCORES = np.array([0.5, 2, 1 / 3], np.float32)
 PARTS = {"mean": np.array([1, 2, 3], np.float32), "area": np.array([4, 5, 6], np.float32)}
@@ -67,3 +67,16 @@ def test_any_file_name_survives(tmp_path_factory, scan):
 def test_numbers_keep_six_digits(value):
     (line,) = slice_lines([0], np.array([value], np.float32), {}).splitlines()
     assert float(line.split(",")[1]) == pytest.approx(np.float32(value), rel=1e-5)
+
+
+@pytest.mark.parametrize("count", [2, PROFILE - 1, PROFILE, PROFILE + 1, 1000])
+def test_a_profile_is_short_and_never_loses_the_highest_slice(count):
+    scores = np.random.default_rng(count).random(count).astype(np.float32)
+    drawn = [float(text) for text in profile(slice_lines(range(count), scores, {})).split()]
+    assert len(drawn) == min(count, PROFILE)
+    assert max(drawn) == pytest.approx(scores.max(), rel=1e-2)
+    assert np.argmax(drawn) == pytest.approx(np.argmax(scores) * len(drawn) / count, abs=1)
+
+
+def test_a_picture_has_no_profile():
+    assert profile("0,1\n") == ""
