@@ -119,16 +119,15 @@ def missing_of(
     Args:
         source: folds of another run; usable ones are copied to `folds`.
     """
-    wanted = [it for it in planned if not _is_done(it, folds, source)]
-    needed = {
-        (name, it.job.grouped, it.job.fold)
-        for it in wanted
-        for name in _relied_on(it)
-        if not _has_checkpoints(it, name, models)
-    }
-    return [
-        it for it in planned if it in wanted or (it.job.name, it.job.grouped, it.job.fold) in needed
-    ]
+    by_row = {(it.job.name, it.job.place): it for it in planned}
+    wanted = {row for row, it in by_row.items() if not _is_done(it, folds, source)}
+    waiting = list(wanted)
+    while waiting:  # an ensemble's member may itself rely on another's checkpoints
+        it = by_row[waiting.pop()]
+        needed = {(name, it.job.place) for name in _relied_on(it) if not _has(it, name, models)}
+        waiting += needed - wanted
+        wanted |= needed
+    return [it for row, it in by_row.items() if row in wanted]
 
 
 def _ablated(plain: _Numbers, name: str, blocks: Mapping[str, Mapping[str, object]]) -> _Numbers:
@@ -171,7 +170,8 @@ def _relied_on(planned: Planned) -> tuple[str, ...]:
     return (of,) if of else ()
 
 
-def _has_checkpoints(planned: Planned, name: str, models: Path) -> bool:
+def _has(planned: Planned, name: str, models: Path) -> bool:
+    """Whether a row's checkpoints of the same fold are there."""
     config = planned.params.block(CrossvalConfig, "crossval")
     place = models / planned.job.place
     return all(checkpoint_of(place, name, it).exists() for it in keeper_names(config))

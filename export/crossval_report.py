@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from export import crossval_figures, crossval_table, crossval_text, evaluation, figures
 from export.crossval_table import Summary
+from export.fold_job import FoldJob
 from export.fold_result import FoldResult
 from export.page import to_html
 from export.side_by_side import side_by_side
@@ -39,9 +40,15 @@ class Report:
 
 
 def write(
-    params: Params, config: CrossvalConfig, results: Sequence[FoldResult], pool: Pool, folder: Path
+    params: Params,
+    config: CrossvalConfig,
+    results: Sequence[FoldResult],
+    pool: Pool,
+    folder: Path,
+    *,
+    missing: Sequence[FoldJob],
 ) -> Report:
-    """Tables beside `folder`, curves and pages in it."""
+    """Tables beside `folder`, curves and pages in it; what is `missing` is said."""
     study = params.study
     bootstrap = params.block(Bootstrap, "evaluate")
     values = crossval_table.values_of(results)
@@ -49,7 +56,15 @@ def write(
     compared = crossval_table.tests_of(
         values, metric="auroc", test_to_train=tested_per_trained(params, pool)
     )
-    text = crossval_text.to_markdown(results, summaries, compared, study=study, config=bootstrap)
+    text = crossval_text.to_markdown(
+        results,
+        summaries,
+        compared,
+        study=study,
+        config=bootstrap,
+        folds=params.block(SplitConfig, "split").normal_folds,
+        missing=missing,
+    )
     tables = {
         "crossval.csv": crossval_table.to_csv(Summary._fields, summaries),
         "folds.csv": crossval_table.to_csv(crossval_table.Value._fields, values),
@@ -65,7 +80,7 @@ def write(
     return Report(
         tables=[report_folder(study, name) for name in tables],
         curves=[save_png(figure, path) for path, figure in curves],
-        pages=list(_pages(folder, config)),
+        pages=list(_pages(folder, config, {it.method for it in results})),
         text=text,
         numbers=_numbers(summaries),
     )
@@ -109,13 +124,13 @@ def _curves(results: Sequence[FoldResult], config: CrossvalConfig) -> Iterator[t
         yield f"training_{name}", crossval_figures.training_curves(results, name, grouped=grouped)
 
 
-def _pages(folder: Path, config: CrossvalConfig) -> Iterator[Path]:
+def _pages(folder: Path, config: CrossvalConfig, methods: set[str]) -> Iterator[Path]:
     """Pictures of one fold's test scans: not for the repository."""
     for protocol in config.protocols:
         found = {
             it.name: evaluation.load(it, it / "metrics.json")
             for it in sorted((folder / "panels" / protocol).glob("*"))
-            if (it / "metrics.json").exists()
+            if it.name in methods and (it / "metrics.json").exists()
         }
         for name, one in found.items():
             page = folder / "pages" / f"{name}_{protocol}.html"

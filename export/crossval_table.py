@@ -44,7 +44,7 @@ class Summary(NamedTuple):
     recipe: str
     metric: str
     mean: float
-    std: float  # of the results, with one degree of freedom taken
+    std: float  # of the results, with one degree of freedom taken; 0 of a single one
     low: float | None  # None: no interval was asked for
     high: float | None
     results: int

@@ -1,8 +1,10 @@
 """The cross validation in words: tables for people, what they show, and how to read them."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from export.crossval_table import SHIPPED, Compared, Summary
+from export.fold_job import FoldJob
 from export.fold_result import FoldResult
 from train.metrics import Bootstrap
 
@@ -17,8 +19,15 @@ def to_markdown(
     *,
     study: str,
     config: Bootstrap,
+    folds: int,
+    missing: Sequence[FoldJob],
 ) -> str:
-    """One table for each protocol and grouping, what it shows, and how to read it."""
+    """One table for each protocol and grouping, what it shows, and how to read it.
+
+    Args:
+        folds: of each method, under either grouping, when all is done.
+        missing: folds without a result.
+    """
     trivial = {it.method for it in results if it.trivial}
     lines = [
         f"# Study {study}: 2×5 cross validation",
@@ -26,10 +35,12 @@ def to_markdown(
         f"Mean ± std over the results of all folds and both halves of the abnormals; in brackets "
         f"the {config.confidence:.0%} interval of {config.resamples} bootstrap resamples of the "
         f"groups of near-duplicates.",
+        *_unfinished(missing, folds),
     ]
     for protocol, grouped in dict.fromkeys((it.protocol, it.grouped) for it in summaries):
         own = [it for it in summaries if (it.protocol, it.grouped) == (protocol, grouped)]
-        lines += ["", f"## `{protocol}`, {_grouping(grouped)}", "", *_table(own, trivial)]
+        lines += ["", f"## `{protocol}`, {_grouping(grouped)}", ""]
+        lines += _table(own, trivial, most=2 * folds)
         lines += ["", *(f"- {it}" for it in verdicts(own, tests, trivial))]
     lines += ["", "## Every score recipe: AUROC", "", *_recipes(summaries)]
     lines += ["", "## How to read it", "", *(f"- {it}" for it in _notes())]
@@ -40,29 +51,33 @@ def to_markdown(
 def verdicts(
     summaries: Sequence[Summary], tests: Sequence[Compared], trivial: set[str]
 ) -> list[str]:
-    """For each method whether it beats the strongest trivial baseline, and what it is beaten by."""
+    """For each method whether it beats the strongest trivial baseline, and what it is beaten by.
+
+    Means over different folds say nothing of each other: only what is tested is compared.
+    """
     areas = {it.method: it for it in summaries if it.metric == "auroc" and it.recipe == SHIPPED}
-    baselines = [it for name, it in areas.items() if name in trivial]
-    if not baselines:
-        return []
-    strongest = max(baselines, key=lambda it: it.mean)
     sentences = []
     for name, own in areas.items():
         if name in trivial:
             continue
         said = f"{name} (AUROC {own.mean:.3f})"
+        p_of = {it: p for it in trivial & areas.keys() if (p := _p_of(tests, own, it)) is not None}
+        if not p_of:
+            sentences.append(f"{said} is not compared: no trivial baseline has the same results.")
+            continue
+        strongest = max((areas[it] for it in p_of), key=lambda it: it.mean)
+        p = p_of[strongest.method]
         best = f"{strongest.method} ({strongest.mean:.3f})"
-        p = _p_of(tests, own, strongest.method)
-        beaten = own.mean <= strongest.mean
-        clear = p is not None and p < SIGNIFICANT
-        how = "" if p is None else f" (p = {p:.2g})"
-        if beaten:
-            sentences.append(f"**{said} is no better than the trivial {best}{how}.**")
-        elif clear:
-            sentences.append(f"{said} is ahead of every trivial baseline; the best is {best}{how}.")
+        if own.mean <= strongest.mean:
+            sentences.append(f"**{said} is no better than the trivial {best} (p = {p:.2g}).**")
+        elif p < SIGNIFICANT:
+            sentences.append(
+                f"{said} is ahead of every trivial baseline; the best is {best} (p = {p:.2g})."
+            )
         else:
             sentences.append(
-                f"{said} is ahead of the best trivial baseline, {best}, but not clearly{how}."
+                f"{said} is ahead of the best trivial baseline, {best}, but not clearly "
+                f"(p = {p:.2g})."
             )
     return sentences
 
@@ -77,7 +92,23 @@ def _p_of(tests: Sequence[Compared], own: Summary, other: str) -> float | None:
     return None
 
 
-def _table(summaries: Sequence[Summary], trivial: set[str]) -> list[str]:
+def _unfinished(missing: Sequence[FoldJob], folds: int) -> list[str]:
+    """Which rows lack results, in words."""
+    if not missing:
+        return []
+    lacking = Counter((it.name, it.grouped) for it in missing)
+    return [
+        "",
+        "**Not finished.** These rows lack results, or are not there at all:",
+        "",
+        *(
+            f"- {name}, {_grouping(grouped)}: {count} of {folds} folds are missing"
+            for (name, grouped), count in lacking.items()
+        ),
+    ]
+
+
+def _table(summaries: Sequence[Summary], trivial: set[str], *, most: int) -> list[str]:
     rows: dict[str, dict[str, Summary]] = {}
     for it in summaries:
         if it.recipe == SHIPPED:
@@ -85,13 +116,14 @@ def _table(summaries: Sequence[Summary], trivial: set[str]) -> list[str]:
     shown = [name for name in SHOWN if any(name in row for row in rows.values())]
     falling = sorted(rows, key=lambda name: -rows[name]["auroc"].mean)
     return [
-        "| " + " | ".join(["method", *shown, "fit seconds"]) + " |",
-        "|---" * (len(shown) + 2) + "|",
+        "| " + " | ".join(["method", "results", *shown, "fit seconds"]) + " |",
+        "|---" * (len(shown) + 3) + "|",
         *(
             "| "
             + " | ".join(
                 [
                     f"*{name}*" if name in trivial else f"**{name}**",
+                    f"{rows[name]['auroc'].results} of {most}",
                     *(_mean(rows[name].get(it), bounds=it == "auroc") for it in shown),
                     f"{rows[name]['fit_seconds'].mean:.0f}" if "fit_seconds" in rows[name] else "",
                 ]
@@ -121,7 +153,9 @@ def _mean(summary: Summary | None, *, bounds: bool = False) -> str:
     if summary is None:
         return ""
     digits = 1 if summary.metric == "psnr" else 3
-    text = f"{summary.mean:.{digits}f} ± {summary.std:.{digits}f}"
+    text = f"{summary.mean:.{digits}f}"
+    if summary.results > 1:
+        text += f" ± {summary.std:.{digits}f}"
     if bounds and summary.low is not None:
         text += f" [{summary.low:.2f}, {summary.high:.2f}]"
     return text

@@ -19,6 +19,7 @@ import torch
 
 from export import crossval_report, fold_result, kept_results, registry
 from export.crossval_plan import Planned, check_names, missing_of, plan
+from export.fold_job import FoldJob
 from export.fold_result import FoldResult
 from export.fold_run import run_fold
 from export.job_pool import jobs_at_once, run_jobs
@@ -72,9 +73,9 @@ def crossval(params: Params, options: Options) -> None:
     if not options.only_table:
         missing = missing_of(planned, folder / "folds", models, source=options.source)
         failed = _run(params.study, missing, folder, models, parents, options)
-    results = _results(planned, folder / "folds")
+    results, lacking = _results(planned, folder / "folds")
     if results:
-        report = crossval_report.write(params, config, results, pool, folder)
+        report = crossval_report.write(params, config, results, pool, folder, missing=lacking)
         registry.log_crossval(
             report.numbers, study=params.study, parents=parents, files=report.files
         )
@@ -137,16 +138,17 @@ def _open_parent(study: str, name: str) -> str:
     return tracking.record(study, f"crossval {name}", tags=tags)
 
 
-def _results(planned: Sequence[Planned], folds: Path) -> list[FoldResult]:
-    """What is done; what is not is said."""
-    found = []
+def _results(planned: Sequence[Planned], folds: Path) -> tuple[list[FoldResult], list[FoldJob]]:
+    """What is done, and what is not, which is said."""
+    found, missing = [], []
     for it in planned:
         result = fold_result.load(it.path(folds), it.fingerprint)
         if isinstance(result, FoldResult):
             found.append(result)
         else:
+            missing.append(it.job)
             print(f"not in the table: {it.job.name} {it.job.place}: {result}")
-    return found
+    return found, missing
 
 
 def main(arguments: Sequence[str]) -> int:

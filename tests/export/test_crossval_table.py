@@ -76,6 +76,8 @@ def test_the_columns_are_those_promised_and_truth_is_in_small_letters(results):
         == "method,protocol,grouped,recipe,metric,mean,std,low,high,results"
     )
     assert {row["grouped"] for row in rows} == {"false"}
+    assert "auroc" in {row["metric"] for row in rows}
+    assert all(row["metric"] == row["metric"].lower() for row in rows)
     assert {(row["repeat"], row["fold"]) for row in rows} == {
         (half, fold) for half in "01" for fold in "01"
     }
