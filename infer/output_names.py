@@ -1,36 +1,49 @@
 """Which file each scan's mask, map and overlay goes to: the input's tree, no two scans sharing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
 VOLUME_ENDINGS = (".nii", ".nii.gz")
 VOLUME_MASK = ".nii.gz"
 PICTURE = ".png"
+SEGMENTATION = ".dcm"
 PICTURE_MAP = ".tif"  # the picture format that keeps float32 as it is and opens in viewers
 
 
-def mask_names(scans: Sequence[str], *, case_matters: bool) -> dict[str, str]:
+def mask_names(
+    scans: Sequence[str], *, case_matters: bool, series: Collection[str] = ()
+) -> dict[str, str]:
     """Scan → mask, both relative: a PNG or .nii.gz keeps its name, others get the ending appended.
 
     A name that another scan keeps (`a.jpg` beside `a.jpg.png`) gets the ending once more.
-    `case_matters`: whether the output's file system tells `A.png` from `a.png`.
+    `case_matters`: whether the output's file system tells `A.png` from `a.png`; `series`: which
+    of the scans are DICOM series, volumes whatever their name ends in.
 
     >>> mask_names(["a.jpg", "b.png", "c.nii"], case_matters=True)
     {'b.png': 'b.png', 'a.jpg': 'a.jpg.png', 'c.nii': 'c.nii.nii.gz'}
     """
-    endings = {scan: VOLUME_MASK if is_volume(scan) else PICTURE for scan in scans}
+    volumes = {scan for scan in scans if is_volume(scan)} | set(series)
+    endings = {scan: VOLUME_MASK if scan in volumes else PICTURE for scan in scans}
     return _assign(endings, case_matters=case_matters)
 
 
-def map_names(scans: Sequence[str], *, case_matters: bool) -> dict[str, str]:
+def map_names(
+    scans: Sequence[str], *, case_matters: bool, series: Collection[str] = ()
+) -> dict[str, str]:
     """Scan → anomaly map, both relative: a .tif or .nii.gz keeps its name, others as for masks."""
-    endings = {scan: VOLUME_MASK if is_volume(scan) else PICTURE_MAP for scan in scans}
+    volumes = {scan for scan in scans if is_volume(scan)} | set(series)
+    endings = {scan: VOLUME_MASK if scan in volumes else PICTURE_MAP for scan in scans}
     return _assign(endings, case_matters=case_matters)
 
 
 def overlay_names(scans: Sequence[str], *, case_matters: bool) -> dict[str, str]:
     """Scan → overlay, both relative: a PNG keeps its name, others get `.png` appended."""
     return _assign(dict.fromkeys(scans, PICTURE), case_matters=case_matters)
+
+
+def segmentation_names(series: Sequence[str], *, case_matters: bool) -> dict[str, str]:
+    """DICOM series → DICOM Segmentation, both relative: one that ends in .dcm keeps its name."""
+    return _assign(dict.fromkeys(series, SEGMENTATION), case_matters=case_matters)
 
 
 def is_volume(scan: str) -> bool:

@@ -1,5 +1,11 @@
 """Files of one format → Volume."""
 
-from infer.readers.reading import find_scans, read, read_with_digest
+from infer.readers.reading import (
+    find_scans,
+    find_sources,
+    read,
+    read_series,
+    read_with_digest,
+)
 
-__all__ = ["find_scans", "read", "read_with_digest"]
+__all__ = ["find_scans", "find_sources", "read", "read_series", "read_with_digest"]

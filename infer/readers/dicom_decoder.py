@@ -72,11 +72,13 @@ class Decoder:
     def stop(self) -> None:
         """End the child; the next frame starts another."""
         if self._process is not None:
-            _end(self._process)
+            self._end()
             self._process = None
 
     def _running(self) -> "subprocess.Popen[bytes]":
-        if self._process is None or self._process.poll() is not None:
+        if self._process is not None and self._process.poll() is not None:
+            self.stop()
+        if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__],
                 stdin=subprocess.PIPE,
@@ -85,15 +87,14 @@ class Decoder:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 start_new_session=True,  # Ctrl-C is for us: what is in flight is finished
             )
-            # When the thread is gone, or the program ends.
-            weakref.finalize(self, _end, self._process)
+            # By `stop`, or when the thread is gone, or when the program ends; once.
+            self._end = weakref.finalize(self, _end, self._process)
         return self._process
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    if process.poll() is None:
-        process.kill()
-        process.communicate()
+    process.kill()
+    process.communicate()  # also closes the pipes
 
 
 _OF_THREAD = threading.local()

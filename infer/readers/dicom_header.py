@@ -7,6 +7,7 @@ silenced, and its errors are replaced by sentences of ours.
 import contextlib
 import logging
 import re
+import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,17 +22,22 @@ _PREAMBLE = 128  # bytes, followed by DICM (DICOM PS3.10, 7.1)
 # Where the whole file may be compressed, the few first bytes say so; they are never compressed.
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _META_BYTES = 4096
-_PYDICOM = re.compile("pydicom")
 DIRECTORY = "1.2.840.10008.1.3.10"  # DICOMDIR: an index of other files
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file says of itself that it is DICOM; no if it cannot be read."""
+    """Whether a file says of itself that it is DICOM.
+
+    One that cannot be read counts as DICOM if its name has no ending, as theirs often have: its
+    reader will say why it cannot.
+    """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block us for ever
+            return False
         with path.open("rb") as file:
             return file.read(_PREAMBLE + 4)[_PREAMBLE:] == b"DICM"
     except OSError:
-        return False
+        return not path.suffix
 
 
 def header_of(path: Path, tags: Sequence[str] | None) -> Dataset:
@@ -40,6 +46,8 @@ def header_of(path: Path, tags: Sequence[str] | None) -> Dataset:
     Raises:
         UnreadableScanError: it is not DICOM, damaged, or compressed as a whole.
     """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise UnreadableScanError(f"{path.name} is not a file")
     with path.open("rb") as file:
         _check_start(file.read(_META_BYTES), path.name)
         file.seek(0)
@@ -90,12 +98,18 @@ def _check_start(start: bytes, name: str) -> None:
         )
 
 
+def silence(library: str) -> None:
+    """Let a library neither warn nor log: it may quote what stands in a file."""
+    logging.getLogger(library).setLevel(logging.CRITICAL)
+    # Added once: other threads may be looking through the filters.
+    words = re.compile(library)
+    if not any(pattern == words for _, _, _, pattern, _ in warnings.filters):
+        warnings.filterwarnings("ignore", module=library)
+
+
 def _pydicom() -> Any:
     import pydicom
 
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-    # Added once: other threads may be looking through the filters.
-    if not any(pattern == _PYDICOM for _, _, _, pattern, _ in warnings.filters):
-        warnings.filterwarnings("ignore", module=_PYDICOM.pattern)
+    silence("pydicom")
     return pydicom

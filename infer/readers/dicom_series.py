@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from infer.errors import UnreadableScanError
 from infer.readers.dicom_frame import frame_count
-from infer.readers.dicom_header import DIRECTORY, header_of, is_dicom, reading
+from infer.readers.dicom_header import DIRECTORY, Dataset, header_of, is_dicom, reading
 
 SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
 
@@ -24,6 +24,7 @@ _TAGS = (
     "SeriesNumber",
     "ImagePositionPatient",
     "NumberOfFrames",
+    "ConcatenationUID",
 )
 # Modalities whose files are slices: one without a position is a fault of its series. Elsewhere
 # (radiographs, ultrasound pictures) it is an image by itself.
@@ -90,15 +91,21 @@ def _key(file: Path) -> tuple[tuple[str, ...], int | None] | None:
                 return None
             uid = str(header.get("SeriesInstanceUID") or "")
             number = header.get("SeriesNumber")
-            lies_nowhere = (
-                header.get("ImagePositionPatient") is None and frame_count(header) == 1
-            ) and header.get("Modality") not in _SLICES
-            return (
-                (uid, str(file)) if lies_nowhere or not uid else (uid,),
-                None if number is None else int(number),
-            )
+            return (uid, *_own(header, file)), None if number is None else int(number)
     except (UnreadableScanError, OSError):
         return ("", str(file)), None
+
+
+def _own(header: Dataset, file: Path) -> tuple[str, ...]:
+    """What tells a file's image from others of its series: nothing where it is a slice of it."""
+    if frame_count(header) > 1:  # a volume by itself, or a piece of one cut into several files
+        return (str(header.get("ConcatenationUID") or file),)
+    lies_nowhere = header.get("ImagePositionPatient") is None
+    if (lies_nowhere and header.get("Modality") not in _SLICES) or not header.get(
+        "SeriesInstanceUID"
+    ):
+        return (str(file),)
+    return ()
 
 
 def _home(series: Series, root: Path) -> str:

@@ -3,12 +3,13 @@
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from infer.digest import digest, digest_of
 from infer.errors import UnreadableScanError
 from infer.output_folder import JOURNAL, OF_SCANS
+from infer.readers.source import Source
 from infer.volume import Volume
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -40,13 +41,61 @@ def read_with_digest(path: Path) -> tuple[Volume, str]:
         return image.decode(content, path.name), digest(content)
 
 
+def read_series(files: Sequence[Path]) -> tuple[Volume, str]:
+    """A DICOM series in memory, and the digest of its files.
+
+    Raises:
+        UnreadableScanError: it is not one volume, or damaged.
+    """
+    from infer.readers import dicom
+
+    try:
+        return dicom.read(files)
+    except OSError as error:
+        name = Path(error.filename or files[0]).name
+        raise UnreadableScanError(
+            f"{name} could not be opened: {error.strerror or error}"
+        ) from error
+
+
 def is_scan(name: str) -> bool:
     """Whether a file of this name is one we read."""
     return not name.startswith(".") and name.lower().endswith(PICTURES + VOLUMES)
 
 
+def find_sources(folder: Path, *, without: Path | None = None) -> dict[str, Source]:
+    """Every scan under `folder` by the name it has in reports, DICOM series among them, sorted.
+
+    The name is the path relative to `folder`; of a DICOM series see `dicom_series`. What lies under
+    `without` is left out. Only files whose ending says nothing known are opened to look for DICOM.
+
+    Raises:
+        UnreadableScanError: a folder may not be listed, so scans would be missed.
+    """
+    root = folder if folder.is_dir() else folder.parent
+    if folder.is_dir():
+        files = _walk(folder, root=folder.resolve(), seen=set(), wanted=_is_visible)
+        if without is not None and without.is_relative_to(root.absolute()):
+            files = (path for path in files if not path.absolute().is_relative_to(without))
+    else:
+        files = iter([folder])
+    known: list[Path] = []
+    others: list[Path] = []
+    for path in files:
+        (known if is_scan(path.name) else others).append(path)
+    sources = {path.relative_to(root).as_posix(): Source(path) for path in known}
+    if others:
+        from infer.readers.dicom_series import find_series, series_names
+
+        named = series_names(find_series(others), root, taken=sources)
+        sources |= {name: Source(it.files[0], it.files) for name, it in named.items()}
+    if not sources and not folder.is_dir():
+        sources = {folder.name: Source(folder)}  # its reader says why it is none
+    return dict(sorted(sources.items(), key=lambda item: item[1].path))
+
+
 def find_scans(folder: Path) -> list[Path]:
-    """Every scan under `folder`, sorted by path; `[folder]` where it is a file itself.
+    """Every scan of one file under `folder`, sorted by path; `[folder]` where it is a file itself.
 
     Hidden files and folders are left out, and the masks and overlays of earlier runs. Linked
     folders are followed, each folder once.
@@ -56,7 +105,11 @@ def find_scans(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         return [folder]
-    return sorted(_walk(folder, root=folder.resolve(), seen=set()))
+    return sorted(_walk(folder, root=folder.resolve(), seen=set(), wanted=is_scan))
+
+
+def _is_visible(name: str) -> bool:
+    return not name.startswith(".")
 
 
 @contextlib.contextmanager
@@ -88,16 +141,18 @@ def _reader(path: Path) -> Callable[[Path], Volume]:
     )
 
 
-def _walk(folder: Path, *, root: Path, seen: set[Path]) -> Iterator[Path]:
+def _walk(
+    folder: Path, *, root: Path, seen: set[Path], wanted: Callable[[str], bool]
+) -> Iterator[Path]:
     seen.add(folder.resolve())
     entries = _entries(folder)
     skipped = OF_SCANS if any(entry.name == JOURNAL for entry in entries) else ()
     for entry in entries:
         if _is_folder(entry):
             if entry.name not in skipped and _is_to_be_entered(entry, root, seen):
-                yield from _walk(Path(entry), root=root, seen=seen)
+                yield from _walk(Path(entry), root=root, seen=seen, wanted=wanted)
         # A broken link is a scan that cannot be read; a pipe or device would block the reader.
-        elif is_scan(entry.name) and (entry.is_symlink() or entry.is_file()):
+        elif wanted(entry.name) and (entry.is_symlink() or entry.is_file()):
             yield Path(entry)
 
 

@@ -151,11 +151,13 @@ def series(
     return datasets
 
 
-def enhanced(path: Path, stored, *, slopes=None, step_mm=3.0, order=None, syntax=None):
-    """Write one enhanced MR file; frames lie in the file in `order`, first slice lowest."""
+def enhanced(
+    path: Path, stored, *, slopes=None, step_mm=3.0, order=None, syntax=None, series=None, start=0
+):
+    """Write one enhanced MR file; frames lie in the file in `order`, slice `start` lowest."""
     count = len(stored)
     order = list(range(count)) if order is None else order
-    dataset = base(sop_class=EnhancedMRImageStorage, modality="MR")
+    dataset = base(sop_class=EnhancedMRImageStorage, modality="MR", series=series)
     with_pixels(dataset, stored[order])
     dataset.NumberOfFrames = count
     shared = Dataset()
@@ -169,7 +171,11 @@ def enhanced(path: Path, stored, *, slopes=None, step_mm=3.0, order=None, syntax
     for at in order:
         frame = Dataset()
         frame.PlanePositionSequence = Sequence([Dataset()])
-        frame.PlanePositionSequence[0].ImagePositionPatient = [-20, -30, 40 + at * step_mm]
+        frame.PlanePositionSequence[0].ImagePositionPatient = [
+            -20,
+            -30,
+            40 + (start + at) * step_mm,
+        ]
         frame.PixelValueTransformationSequence = Sequence([Dataset()])
         frame.PixelValueTransformationSequence[0].RescaleSlope = 1 if slopes is None else slopes[at]
         frame.PixelValueTransformationSequence[0].RescaleIntercept = 0
