@@ -9,23 +9,32 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import infer
 from infer import journal, output_folder
 from infer.engine import OnnxEngine, open_engine
-from infer.errors import UnknownChoiceError, UnreadableScanError
+from infer.errors import BadOutputError, UnknownChoiceError, UnreadableScanError
 from infer.executors.executor import Executor
 from infer.executors.local import LocalExecutor
 from infer.interruption import Interruption
 from infer.journal import Entry
 from infer.manifest import Manifest, Threshold
 from infer.memory import keep_freed_memory
-from infer.output_names import is_volume, map_names, mask_names, overlay_names
+from infer.model_source import ModelFile, located
+from infer.output_names import (
+    is_volume,
+    map_names,
+    mask_names,
+    overlay_names,
+    segmentation_names,
+)
+from infer.part import Part
 from infer.progress import Progress
 from infer.providers import Device
-from infer.readers import find_scans
+from infer.readers import find_sources
 from infer.readers.reading import PICTURES, VOLUMES
+from infer.readers.source import Source
 from infer.record import Counts, Record
 from infer.report_csv import Row
 from infer.run_json import write_run
@@ -34,6 +43,8 @@ from infer.worker import LOGGER, Overlays, Task, Worker, task_for
 BATCH_SIZES = {"cpu": 16, "cuda": 64}
 # Pictures are read a batch at a time; large ones fewer at a time, to bound memory.
 CHUNK_BYTES = 32 * 2**20
+# "stopped": by too many failures.
+Outcome = Literal["finished", "interrupted", "stopped"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,19 +58,31 @@ class Options:
     map_threshold: float | None
     overlays: Overlays
     maps: bool
+    dicom_seg: bool
+    keep_identifiers: bool  # in DICOM Segmentations: nothing else ever holds any
     overwrite: bool
+    max_failures: int | None  # with one more, the run stops; None: however many
+    part: Part | None  # of the folder; None: all of it
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "workers"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UnknownChoiceError(f"{name.replace('_', '-')} must be at least 1")
+        if self.keep_identifiers and not self.dicom_seg:
+            raise UnknownChoiceError(
+                "keep-identifiers concerns what dicom-seg writes, which was not asked for",
+                hint="nothing else that is written holds any",
+            )
+        if self.max_failures is not None and self.max_failures < 0:
+            raise UnknownChoiceError("max-failures must be at least 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """How a run went."""
 
+    outcome: Outcome
     counts: Counts
     seconds: float
     device: Device
@@ -81,7 +104,12 @@ class Summary:
                 f"{counts.forgotten} earlier results are of scans that are no longer there: "
                 "their files stay, the report leaves them out"
             )
-        if counts.unfinished:
+        if self.outcome == "stopped":
+            lines.append(
+                f"stopped: more scans failed than --max-failures allows, {counts.unfinished} are "
+                "still to do; report.csv says why they failed, the same command goes on"
+            )
+        elif counts.unfinished:
             lines.append(f"interrupted with {counts.unfinished} to do: the same command goes on")
         places = (output_folder.PAGE, output_folder.REPORT, *output_folder.OF_SCANS)
         lines += [f"  {out / name}" for name in places if (out / name).exists()]
@@ -90,7 +118,7 @@ class Summary:
 
 def score_folder(
     folder: Path,
-    model: Path,
+    model: Path | str,
     out: Path,
     options: Options,
     *,
@@ -99,16 +127,25 @@ def score_folder(
 ) -> Summary:
     """Write a mask per scan, a row per scan and a record of the run under `out`.
 
+    `model` is a file, or `models:/name@alias` in an MLflow registry.
+
     Raises:
-        BadModelError, UnknownChoiceError, BadOutputError: nothing was scored.
+        BadModelError, UnknownChoiceError, MissingExtraError: nothing was scored.
+        BadOutputError: likewise, or the disk is full; then what was written is whole.
     """
     start = time.perf_counter()
+    if options.dicom_seg:
+        from infer.writers.dicom_seg import check_extra
+
+        check_extra()
     output_folder.refuse_harmful(out, folder)
-    scans = _scans_in(folder, out)
-    workers = min(options.workers or cores(), len(scans))
+    everything = _scans_in(folder, out)
+    scans = {scan: at for scan, at in everything.items() if _takes(options.part, scan)}
+    workers = max(1, min(options.workers or cores(), len(scans)))
     # A few scans leave cores idle: then a batch may use several. Counted on all scans, not on
     # those still to do, so that a resumed run computes as an uninterrupted one does.
-    engine = open_engine(model, device=options.device, threads=max(1, cores() // workers))
+    with located(model) as file:
+        engine = open_engine(file.path, device=options.device, threads=max(1, cores() // workers))
     worker = Worker(
         engine=engine,
         manifest=with_thresholds(engine.manifest, options),
@@ -116,12 +153,15 @@ def score_folder(
         key=_key(engine, options),
         overlays=options.overlays,
         maps=options.maps,
+        keep_identifiers=options.keep_identifiers,
         batch_size=options.batch_size or BATCH_SIZES[engine.device.got],
     )
     with output_folder.claimed(out), logging_to(out / output_folder.LOG):
         if options.overwrite:
             output_folder.start_afresh(out)
-        tasks = _tasks(scans, out)
+        # Of an earlier run: were this one killed, it would speak for results that are gone.
+        (out / output_folder.RUN).unlink(missing_ok=True)
+        tasks = _tasks(scans, out, dicom_seg=options.dicom_seg)
         record = Record.open(
             out,
             tasks,
@@ -130,11 +170,20 @@ def score_folder(
             maps=options.maps,
             parts=engine.score_parts,
             workers=workers,
+            elsewhere=everything.keys() - scans.keys(),
         )
-        _score(record, worker, workers, len(tasks), progress, interruption)
-        seconds = time.perf_counter() - start
-        summary = Summary(counts=record.counts(), seconds=seconds, device=engine.device)
-        run = _write_run(out, folder, model, worker, workers, options, summary)
+
+        def is_over() -> bool:
+            return interruption.requested or _too_many(record, options)
+
+        _score(record, worker, workers, len(tasks), progress, is_over)
+        summary = Summary(
+            outcome=_outcome(record, options),
+            counts=record.counts(),
+            seconds=time.perf_counter() - start,
+            device=engine.device,
+        )
+        run = _write_run(out, folder, file, worker, workers, options, summary)
         _write_page(out, record, run, worker.manifest)
     return summary
 
@@ -145,23 +194,29 @@ def _score(
     workers: int,
     total: int,
     progress: Progress,
-    interruption: Interruption,
+    is_over: Callable[[], bool],
 ) -> None:
     """Score what is pending; write every result down as it comes."""
     progress.begin(total=total, done=total - len(record.pending))
-    chunks = _until(interruption, in_chunks(record.pending, size=worker.batch_size))
+    chunks = _until(is_over, in_chunks(record.pending, size=worker.batch_size))
     try:
         for finished in open_executor(workers).map(partial(_ready, worker), chunks):
             progress.advance(record.add(finished))
+    except BaseException:
+        # What stopped us is what the user must hear of, not what it did to the report.
+        with contextlib.suppress(BadOutputError):
+            record.close()
+        raise
+    else:
+        record.close()
     finally:
         progress.end()
-        record.close()
 
 
 def _write_run(
     out: Path,
     folder: Path,
-    model: Path,
+    model: ModelFile,
     worker: Worker,
     workers: int,
     options: Options,
@@ -177,6 +232,7 @@ def _write_run(
             "folder": str(folder),
             "out": str(out),
             **asdict(options),
+            "part": str(options.part) if options.part else None,
             "batch_size": worker.batch_size,
             "workers": workers,
         },
@@ -186,7 +242,7 @@ def _write_run(
             "seconds": round(summary.seconds, 3),
             "scans_per_second": round(scored / summary.seconds, 3),
         },
-        outcome="interrupted" if summary.counts.unfinished else "finished",
+        outcome=summary.outcome,
     )
 
 
@@ -230,7 +286,7 @@ def in_chunks(tasks: Sequence[Task], *, size: int) -> Iterator[list[Task]]:
     chunk: list[Task] = []
     weight = 0
     for task in tasks:
-        if is_volume(task.scan):
+        if task.series or is_volume(task.scan):
             yield [task]
             continue
         chunk.append(task)
@@ -257,33 +313,40 @@ def logging_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _scans_in(folder: Path, out: Path) -> dict[str, Path]:
-    """The folder's scans by relative name; results of an earlier run inside it are none.
+def _scans_in(folder: Path, out: Path) -> dict[str, Source]:
+    """The folder's scans by name in the report; results of an earlier run inside it are none.
 
     Raises:
         UnreadableScanError: there are none.
     """
     if not folder.exists():
         raise UnreadableScanError(f"{folder} does not exist", hint="FOLDER is where the scans are")
-    root, results = folder if folder.is_dir() else folder.parent, out.absolute()
-    found = find_scans(folder)
-    if results.is_relative_to(root.absolute()):
-        found = [path for path in found if not path.absolute().is_relative_to(results)]
+    found = find_sources(folder, without=out.absolute())
     if not found:
         raise UnreadableScanError(
-            f"{folder} holds no scans", hint=f"scans end in {', '.join(PICTURES + VOLUMES)}"
+            f"{folder} holds no scans",
+            hint=f"scans are DICOM, or end in {', '.join(PICTURES + VOLUMES)}",
         )
-    return {path.relative_to(root).as_posix(): path for path in found}
+    return found
 
 
-def _tasks(scans: Mapping[str, Path], out: Path) -> list[Task]:
+def _tasks(scans: Mapping[str, Source], out: Path, *, dicom_seg: bool) -> list[Task]:
     case_matters = output_folder.case_matters(out)
-    masks = mask_names(list(scans), case_matters=case_matters)
+    series = [scan for scan, source in scans.items() if source.series]
+    masks = mask_names(list(scans), case_matters=case_matters, series=series)
     overlays = overlay_names(list(scans), case_matters=case_matters)
-    maps = map_names(list(scans), case_matters=case_matters)
+    maps = map_names(list(scans), case_matters=case_matters, series=series)
+    segmentations = segmentation_names(series if dicom_seg else [], case_matters=case_matters)
     return [
-        task_for(scan, path, mask=masks[scan], overlay=overlays[scan], map=maps[scan])
-        for scan, path in scans.items()
+        task_for(
+            scan,
+            source,
+            mask=masks[scan],
+            overlay=overlays[scan],
+            map=maps[scan],
+            segmentation=segmentations.get(scan, ""),
+        )
+        for scan, source in scans.items()
     ]
 
 
@@ -294,12 +357,27 @@ def _key(engine: OnnxEngine, options: Options) -> str:
         threshold=options.threshold,
         map_threshold=options.map_threshold,
         uad=infer.__version__,
+        **({"identifiers": options.keep_identifiers} if options.dicom_seg else {}),
     )
 
 
-def _until(interruption: Interruption, chunks: Iterable[list[Task]]) -> Iterator[list[Task]]:
+def _takes(part: Part | None, scan: str) -> bool:
+    return part is None or part.takes(scan)
+
+
+def _too_many(record: Record, options: Options) -> bool:
+    return options.max_failures is not None and record.failed > options.max_failures
+
+
+def _outcome(record: Record, options: Options) -> Outcome:
+    if _too_many(record, options):
+        return "stopped"
+    return "interrupted" if record.counts().unfinished else "finished"
+
+
+def _until(is_over: Callable[[], bool], chunks: Iterable[list[Task]]) -> Iterator[list[Task]]:
     for chunk in chunks:
-        if interruption.requested:
+        if is_over():
             return
         yield chunk
 

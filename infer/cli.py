@@ -1,14 +1,17 @@
 """`uad-infer`: parse, one call, print, exit code.
 
-0 all scored · 1 finished with failed scans · 2 wrong usage or model · 130 interrupted
+0 all scored · 1 finished with failed scans, or merged with parts missing · 2 wrong usage or model,
+or the disk is full · 3 stopped by --max-failures · 130 interrupted (SIGINT) · 143 (SIGTERM)
 """
 
 import contextlib
 import os
-from collections.abc import Iterator
+import signal
+import sys
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -18,8 +21,11 @@ from infer.errors import UadError, UnknownChoiceError
 if TYPE_CHECKING:
     from infer.batch import Options
 
+Value = TypeVar("Value", Path, str)
+
 FAILED_SCANS = 1
-INTERRUPTED = 130
+INCOMPLETE = 1
+TOO_MANY_FAILURES = 3
 
 
 class Device(StrEnum):
@@ -46,11 +52,13 @@ def _print_version(wanted: bool) -> bool:
 
 
 def uad_infer(
-    folder: Annotated[
-        Path | None,
-        typer.Argument(help="Folder of scans: PNG, JPEG and TIFF images, NIfTI volumes."),
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FOLDER", help="Folder of scans: DICOM, NIfTI, PNG, JPEG, TIFF."),
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="Model file (.onnx).")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model file (.onnx), or models:/name@alias in MLflow.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for report.html, report.csv, masks/, …")] = Path(
         "uad-out"
     ),
@@ -75,12 +83,30 @@ def uad_infer(
     maps: Annotated[
         bool, typer.Option("--maps", help="Write anomaly maps too, in float32.")
     ] = False,
+    dicom_seg: Annotated[
+        bool,
+        typer.Option("--dicom-seg", help="Write DICOM Segmentations too, of DICOM series."),
+    ] = False,
+    keep_identifiers: Annotated[
+        bool,
+        typer.Option("--keep-identifiers", help="Leave the patient's identity in them."),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start afresh instead of going on.")
     ] = False,
+    max_failures: Annotated[
+        int | None, typer.Option(min=0, help="Stop the run when more scans than this have failed.")
+    ] = None,
+    part: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Score the I-th of N parts of FOLDER only.")
+    ] = None,
+    merge: Annotated[
+        bool,
+        typer.Option("--merge", help="Join the reports of parts: --merge DIR DIR … --out OUT."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
     describe: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Print what a model file is, and exit.")
+        str | None, typer.Option(metavar="FILE", help="Print what a model file is, and exit.")
     ] = None,
     self_test: Annotated[
         bool,
@@ -96,17 +122,24 @@ def uad_infer(
     """
     # Heavy imports (numpy, OpenCV, ONNX Runtime) come after the options: `--help` is instant.
     with user_errors():
+        from infer.model_source import located
+
         if describe is not None:
             from infer.describe import describe_model
 
-            typer.echo(describe_model(describe))
+            with located(describe) as file:
+                typer.echo(describe_model(file.path))
             return
         if self_test:
             from infer.self_test import check_model
 
-            typer.echo(check_model(given(model, "--model"), device=device.value))
+            with located(given(model, "--model")) as file:
+                typer.echo(check_model(file.path, device=device.value))
             return
+        if merge:
+            raise typer.Exit(run_merge(folders or [], out, quiet=quiet))
         from infer.batch import Options
+        from infer.part import part_of
 
         options = Options(
             device=device.value,
@@ -116,13 +149,18 @@ def uad_infer(
             map_threshold=map_threshold,
             overlays=overlays.value,
             maps=maps,
+            dicom_seg=dicom_seg,
+            keep_identifiers=keep_identifiers,
             overwrite=overwrite,
+            max_failures=max_failures,
+            part=part_of(part) if part else None,
         )
-        code = run(given(folder, "FOLDER"), given(model, "--model"), out, options, quiet=quiet)
+        folder = only(folders or [])
+        code = run(folder, given(model, "--model"), out, options, quiet=quiet)
     raise typer.Exit(code)
 
 
-def run(folder: Path, model: Path, out: Path, options: "Options", *, quiet: bool) -> int:
+def run(folder: Path, model: str, out: Path, options: "Options", *, quiet: bool) -> int:
     """Score a folder, say how it went; the exit code."""
     from infer.batch import score_folder
     from infer.interruption import watching_for_interruption
@@ -140,11 +178,41 @@ def run(folder: Path, model: Path, out: Path, options: "Options", *, quiet: bool
     if not quiet:
         typer.echo(summary.in_words(out))
     if interruption.requested:
-        return INTERRUPTED
+        return interruption.exit_code
+    if summary.outcome == "stopped":
+        return TOO_MANY_FAILURES
     return FAILED_SCANS if summary.counts.failed else 0
 
 
-def given(value: Path | None, name: str) -> Path:
+def run_merge(folders: Sequence[Path], out: Path, *, quiet: bool) -> int:
+    """Join the reports of parts, say what is missing; the exit code."""
+    from infer.merge import merge_reports
+
+    merged = merge_reports(folders, out)
+    if not quiet:
+        typer.echo(merged.in_words(out))
+    for line in merged.gaps:
+        typer.echo(f"missing: {line}", err=True)
+    if merged.gaps:
+        return INCOMPLETE
+    return FAILED_SCANS if merged.counts["failed"] else 0
+
+
+def only(folders: Sequence[Path]) -> Path:
+    """The one folder that is to be scored.
+
+    Raises:
+        UnknownChoiceError: there are several.
+    """
+    if len(folders) > 1:
+        raise UnknownChoiceError(
+            f"one FOLDER is scored at a time, found {len(folders)}",
+            hint="name the folder above them; or, to join their reports, add --merge",
+        )
+    return given(folders[0] if folders else None, "FOLDER")
+
+
+def given(value: Value | None, name: str) -> Value:
     """The value of an argument that this use of the command needs.
 
     Raises:
@@ -168,7 +236,7 @@ def user_errors() -> Iterator[None]:
             typer.echo(f"hint:  {error.hint}", err=True)
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt as error:
-        raise typer.Exit(INTERRUPTED) from error
+        raise typer.Exit(getattr(error, "exit_code", 128 + signal.SIGINT)) from error
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -179,7 +247,15 @@ def main() -> None:
     """The console script."""
     # NumPy's matrix products would call up threads of their own beside our workers.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    app()
+    try:
+        app()
+    except SystemExit as done:
+        if isinstance(done.code, int) and done.code > 128:
+            # Given up at once, threads still score: a Python that shuts down beneath them aborts.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(done.code)
+        raise
 
 
 if __name__ == "__main__":

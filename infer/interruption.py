@@ -1,30 +1,54 @@
-"""Ctrl-C once: finish what is in flight; twice: stop at once."""
+"""Ctrl-C, or a scheduler's SIGTERM: finish what is in flight; a second one: stop at once."""
 
 import contextlib
 import signal
 from collections.abc import Iterator
 from types import FrameType
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Interruption:
-    """Whether the user has asked to stop."""
+    """Whether the user, or the scheduler, has asked to stop."""
 
     def __init__(self) -> None:
         self.requested = False
+        self.signal = signal.SIGINT  # the one that asked last
+
+    @property
+    def exit_code(self) -> int:
+        """What shells expect of a process that a signal ended: 128 and the signal's number."""
+        return 128 + self.signal
+
+
+class StoppedAtOnce(KeyboardInterrupt):
+    """The second signal: what is in flight is given up."""
+
+    def __init__(self, interruption: Interruption) -> None:
+        super().__init__()
+        self.exit_code = interruption.exit_code
 
 
 @contextlib.contextmanager
 def watching_for_interruption() -> Iterator[Interruption]:
-    """Turn the first Ctrl-C into a request; the second is Python's usual KeyboardInterrupt."""
+    """Turn the first signal into a request; the second raises, a third ends the process.
+
+    Raises:
+        StoppedAtOnce: at whatever is being done when the second signal comes.
+    """
     interruption = Interruption()
-    before = signal.getsignal(signal.SIGINT)
 
-    def request(signum: int, frame: FrameType | None) -> None:
-        interruption.requested = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    def request(number: int, frame: FrameType | None) -> None:
+        again, interruption.requested = interruption.requested, True
+        interruption.signal = signal.Signals(number)
+        if again:
+            for each in SIGNALS:
+                signal.signal(each, signal.SIG_DFL)
+            raise StoppedAtOnce(interruption)
 
-    signal.signal(signal.SIGINT, request)
+    before = {each: signal.signal(each, request) for each in SIGNALS}
     try:
         yield interruption
     finally:
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)

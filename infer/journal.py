@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from infer.digest import digest, digest_of
 from infer.report_csv import Row, row_from
-from infer.writers.atomic import write_bytes
+from infer.writers.atomic import append_bytes, write_bytes
 
 
 class Entry(NamedTuple):
@@ -56,8 +56,7 @@ def write_entries(path: Path, entries: Iterable[Entry]) -> None:
 
 def append_entries(path: Path, entries: Iterable[Entry]) -> None:
     """Add scans that are finished: their outputs must be in place."""
-    with path.open("ab") as journal:
-        journal.write(_lines(entries))
+    append_bytes(path, _lines(entries))
 
 
 def _lines(entries: Iterable[Entry]) -> bytes:

@@ -7,6 +7,7 @@ from typing import IO
 
 from infer.errors import BadOutputError
 from infer.journal import Entry, read_entries
+from infer.writers.atomic import in_words
 
 REPORT = "report.csv"
 SLICES = "slices.csv"
@@ -16,7 +17,8 @@ LOG = "uad-infer.log"
 MASKS = "masks"
 MAPS = "maps"
 OVERLAYS = "overlays"
-OF_SCANS = (MASKS, MAPS, OVERLAYS)  # folders that mirror the scans
+SEGMENTATIONS = "segmentations"
+OF_SCANS = (MASKS, MAPS, OVERLAYS, SEGMENTATIONS)  # folders that mirror the scans
 OF_THE_RUN = (REPORT, SLICES, PAGE, RUN, LOG)
 JOURNAL = ".uad-journal.jsonl"  # also what tells our folder from anybody else's
 LOCK = ".uad-lock"
@@ -35,6 +37,15 @@ def refuse_harmful(out: Path, folder: Path) -> None:
             f"{out} cannot take the results: the scans themselves are there",
             hint="choose another --out",
         )
+    refuse_foreign(out)
+
+
+def refuse_foreign(out: Path) -> None:
+    """See that writing to `out` replaces nothing that is not ours.
+
+    Raises:
+        BadOutputError: it would.
+    """
     if out.exists() and not out.is_dir():
         raise BadOutputError(f"{out} is a file, not a folder", hint="choose another --out")
     foreign = [name for name in (*OF_THE_RUN, *OF_SCANS) if (out / name).exists()]
@@ -51,13 +62,9 @@ def claimed(out: Path) -> Iterator[None]:
     Raises:
         BadOutputError: another run holds it, or it cannot be written.
     """
-    try:
+    with in_words(out):
         out.mkdir(parents=True, exist_ok=True)
         lock = (out / LOCK).open("a")
-    except OSError as error:
-        raise BadOutputError(
-            f"{out} cannot be written: {error.strerror}", hint="choose another --out"
-        ) from error
     with lock:
         try:
             _lock(lock)
@@ -66,9 +73,25 @@ def claimed(out: Path) -> Iterator[None]:
                 f"another uad-infer is writing to {out}",
                 hint="wait for it to end, or choose another --out",
             ) from error
-        (out / JOURNAL).touch()
-        _remove_partial(out)
+        with in_words(out):
+            (out / JOURNAL).touch()
+            _remove_partial(out)
         yield
+
+
+def refuse_claimed(out: Path) -> None:
+    """See that no run writes to a folder of results.
+
+    Raises:
+        BadOutputError: one does.
+    """
+    with contextlib.suppress(FileNotFoundError), (out / LOCK).open() as lock:
+        try:
+            _lock(lock, shared=True)
+        except OSError as error:
+            raise BadOutputError(
+                f"an uad-infer is writing to {out}", hint="wait for it to end"
+            ) from error
 
 
 def case_matters(out: Path) -> bool:
@@ -77,14 +100,19 @@ def case_matters(out: Path) -> bool:
 
 
 def start_afresh(out: Path) -> None:
-    """Remove what earlier runs made here, and nothing else."""
-    for entry in read_entries(out / JOURNAL).values():
-        remove_outputs(out, entry)
-    for name in (*OF_THE_RUN, JOURNAL):
-        (out / name).unlink(missing_ok=True)
-    for name in OF_SCANS:
-        remove_empty(out / name)
-    (out / JOURNAL).touch()
+    """Remove what earlier runs made here, and nothing else.
+
+    Raises:
+        BadOutputError: it cannot be removed.
+    """
+    with in_words(out):
+        for entry in read_entries(out / JOURNAL).values():
+            remove_outputs(out, entry)
+        for name in (*OF_THE_RUN, JOURNAL):
+            (out / name).unlink(missing_ok=True)
+        for name in OF_SCANS:
+            remove_empty(out / name)
+        (out / JOURNAL).touch()
 
 
 def remove_outputs(out: Path, entry: Entry, *, keep: Mapping[str, str] | None = None) -> None:
@@ -94,7 +122,8 @@ def remove_outputs(out: Path, entry: Entry, *, keep: Mapping[str, str] | None = 
         path = out / name
         # A journal is a file like any other: it must not lead us outside.
         if path.parent.resolve().is_relative_to(root):
-            path.unlink(missing_ok=True)
+            with in_words(path):
+                path.unlink(missing_ok=True)
 
 
 def remove_empty(folder: Path) -> None:
@@ -113,7 +142,7 @@ def _remove_partial(out: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _lock(file: IO[str]) -> None:
+def _lock(file: IO[str], *, shared: bool = False) -> None:
     """Lock a file without waiting; released when the process ends, even when it is killed."""
     try:
         import fcntl
@@ -122,4 +151,4 @@ def _lock(file: IO[str]) -> None:
 
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
     else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

@@ -1,11 +1,12 @@
 """What a run has done so far: the journal it can go on from, the reports people read."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from infer import journal, output_folder
-from infer.digest import digest_of
+from infer.digest import digest_of, digest_of_files
+from infer.errors import BadOutputError
 from infer.journal import Entry
 from infer.report_csv import Report, Row
 from infer.slices_csv import ScanLines, SliceTable, profile
@@ -21,7 +22,7 @@ class Counts(NamedTuple):
     anomalous: int
     resumed: int  # of those ok, done by an earlier run
     forgotten: int  # results of scans that are no longer in the folder; their files stay
-    unfinished: int  # not scored: interrupted
+    unfinished: int  # not scored: interrupted or stopped
 
 
 class Record:
@@ -41,6 +42,7 @@ class Record:
         self.overlays = _overlays(done)  # scan → its picture, relative to the output folder
         self.profiles = _profiles(done)  # scan → scores along it
         self._resumed = len(done)
+        self.failed = 0
         self._forgotten = forgotten
         self._scans = len(done) + len(pending)
         self._report = Report(out / output_folder.REPORT)
@@ -60,12 +62,22 @@ class Record:
         maps: bool,
         parts: Sequence[str],
         workers: int,
+        elsewhere: Collection[str],
     ) -> "Record":
         """Find what earlier runs did of these tasks, and start the reports with it.
 
-        `parts` names the further scores of the model.
+        `parts` names the further scores of the model, `elsewhere` the scans that are the share of
+        others: with their results in this folder, the report would lose them.
+
+        Raises:
+            BadOutputError: results of those are here.
         """
         entries = journal.read_entries(out / output_folder.JOURNAL)
+        if strangers := sorted(entries.keys() & elsewhere):
+            raise BadOutputError(
+                f"{out} holds results of scans that are not in this part, e.g. {strangers[0]}",
+                hint="give each part an --out of its own, and join them with --merge",
+            )
         done = _done(tasks, entries, key, out, overlays, maps=maps, workers=workers)
         kept = {name: scan for scan in done for name in entries[scan].outputs}
         current = {task.scan for task in tasks}
@@ -85,6 +97,7 @@ class Record:
         self._report.add(rows)
         self._slices.add(_lines(entries))
         self.rows += rows
+        self.failed += sum(row.status == "failed" for row in rows)
         self.overlays |= _overlays(entries)
         self.profiles |= _profiles(entries)
         return rows
@@ -96,11 +109,10 @@ class Record:
 
     def counts(self) -> Counts:
         """How it went so far."""
-        failed = sum(row.status == "failed" for row in self.rows)
         return Counts(
             scans=self._scans,
-            ok=len(self.rows) - failed,
-            failed=failed,
+            ok=len(self.rows) - self.failed,
+            failed=self.failed,
             anomalous=sum(bool(row.anomalous) for row in self.rows),
             resumed=self._resumed,
             forgotten=self._forgotten,
@@ -143,11 +155,14 @@ def _done(
         entry = entries[task.scan]
         wants_overlay = overlays == "all" or (overlays == "anomalous" and entry.row.anomalous)
         wanted = {task.mask: True, task.overlay: wants_overlay, task.map: maps}
+        if task.segmentation:
+            wanted[task.segmentation] = True
         return (
             entry.key == key
             and {name for name, needed in wanted.items() if needed} <= entry.outputs.keys()
             and journal.is_whole(entry, out)
-            and entry.content == digest_of(task.path)
+            and entry.content
+            == (digest_of_files(task.series) if task.series else digest_of(task.path))
         )
 
     known = [task for task in tasks if task.scan in entries]

@@ -2,11 +2,11 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from infer.writers.atomic import write_bytes
+from infer.writers.atomic import append_bytes, write_bytes
 
 
 class Row(NamedTuple):
@@ -54,6 +54,33 @@ def row_from(values: Mapping[str, Any]) -> Row:
     return Row(**values)
 
 
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a report, as they were written: numbers as its text has them.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no report of this version.
+    """
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as text:
+        lines = csv.reader(text)
+        if tuple(next(lines, ())) != Row._fields:
+            raise ValueError("its columns are not those that this uad writes")
+        return [_row_of(line) for line in lines]
+
+
+def _row_of(texts: Sequence[str]) -> Row:
+    named = zip(Row._fields, texts, strict=True)
+    return Row(**{name: _READ[Row.__annotations__[name]](text) for name, text in named})
+
+
+_READ: dict[Any, Callable[[str], Any]] = {
+    str: str,
+    bool | None: {"": None, "true": True, "false": False}.__getitem__,
+    int | None: lambda text: int(text) if text else None,
+    float | None: lambda text: float(text) if text else None,
+}
+
+
 class Report:
     """The file: appended as scans finish, sorted by scan whenever it is written anew.
 
@@ -68,8 +95,7 @@ class Report:
         """Append rows to the file."""
         lines = {row.scan: csv_line(cells(row)) for row in rows}
         self._lines |= lines
-        with self._path.open("ab") as report:
-            report.write(b"".join(lines.values()))
+        append_bytes(self._path, b"".join(lines.values()))
 
     def write(self, rows: Iterable[Row] = ()) -> None:
         """Replace the file by all rows so far and these, in order."""

@@ -10,6 +10,7 @@ from typing import Any
 import infer
 from infer.engine import OnnxEngine
 from infer.manifest import Manifest, Threshold
+from infer.model_source import ModelFile
 from infer.writers.atomic import write_bytes
 
 LIBRARIES = ("numpy", "cv2", "onnxruntime", "nibabel", "scipy")  # as they are imported
@@ -18,7 +19,7 @@ LIBRARIES = ("numpy", "cv2", "onnxruntime", "nibabel", "scipy")  # as they are i
 def write_run(
     path: Path,
     *,
-    model: Path,
+    model: ModelFile,
     engine: OnnxEngine,
     manifest: Manifest,
     options: Mapping[str, Any],
@@ -29,7 +30,12 @@ def write_run(
     """Write the record of a run; what was written."""
     record = {
         "outcome": outcome,
-        "model": {"file": model.name, "sha256": engine.sha256, **manifest_summary(manifest)},
+        "model": {
+            "file": model.path.name,
+            "registered": dict(model.registered) if model.registered else None,
+            "sha256": engine.sha256,
+            **manifest_summary(manifest),
+        },
         "device": {
             "asked": engine.device.asked,
             "got": engine.device.got,
@@ -40,6 +46,8 @@ def write_run(
         "options": dict(options),
         "counts": dict(counts),
         "timing": dict(timing),
+        # What `normal_percentile` counts, so that it can be had again without the model.
+        "normal_scores": [float(f"{score:.6g}") for score in manifest.normals.scores],
     }
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     write_bytes(path, text.encode(errors="surrogateescape"))

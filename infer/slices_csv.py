@@ -4,7 +4,7 @@ A scan's lines are made once, where it is scored, and kept in the journal; what 
 kill is the journal, this file is written anew from it.
 """
 
-import os
+import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from infer.report_csv import csv_line
 from infer.shapes import Scores
-from infer.writers.atomic import write_pieces
+from infer.writers.atomic import append_bytes, write_pieces
 
 PROFILE = 80  # at most so many numbers stand for the slices of a scan
 PART = "score_"  # what the columns of a model's further scores begin with, as in its graph
@@ -49,9 +49,7 @@ class SliceTable:
     def add(self, scans: Iterable[ScanLines]) -> None:
         """Append scans to the file."""
         blocks = {scan.scan: _block(scan) for scan in scans}
-        with self._path.open("ab") as table:
-            start = table.seek(0, os.SEEK_END)
-            table.write(b"".join(blocks.values()))
+        start = append_bytes(self._path, b"".join(blocks.values()))
         self._place(blocks, start=start)
 
     def sort(self) -> None:
@@ -75,6 +73,13 @@ class SliceTable:
                 start, size = self._places[scan]
                 table.seek(start)
                 yield table.read(size)
+
+
+def parts_in(path: Path) -> list[str]:
+    """The further scores that a file has columns for."""
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as text:
+        columns = next(csv.reader(text), [])
+    return [name.removeprefix(PART) for name in columns if name.startswith(PART)]
 
 
 def slice_lines(indices: Sequence[int], scores: Scores, parts: Mapping[str, Scores]) -> str:

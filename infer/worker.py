@@ -18,9 +18,10 @@ from infer.errors import BadOutputError, UadError
 from infer.finding import EngineOutputs, Finding, ask, finding_of, images_for
 from infer.journal import Entry
 from infer.manifest import Manifest
-from infer.output_folder import MAPS, MASKS, OVERLAYS
+from infer.output_folder import MAPS, MASKS, OVERLAYS, SEGMENTATIONS
 from infer.output_names import is_volume
-from infer.readers import read_with_digest
+from infer.readers import read_series, read_with_digest
+from infer.readers.source import Source
 from infer.report_csv import Row
 from infer.scoring import normal_percentile
 from infer.shapes import ImageGroups, Images
@@ -32,7 +33,10 @@ from infer.writers.atomic import write_bytes
 Overlays = Literal["anomalous", "all", "none"]
 LOGGER = logging.getLogger("uad-infer")
 # The disk's condition, not the scan's: the next scan would fail too, so the run stops.
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+DISK_ERRORS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
+    *(errno.ESTALE, errno.ENODEV, errno.ENXIO),
+)
 
 
 class Task(NamedTuple):
@@ -43,6 +47,8 @@ class Task(NamedTuple):
     mask: str
     overlay: str
     map: str
+    segmentation: str = ""  # empty: none is wanted
+    series: tuple[Path, ...] = ()  # the files of a DICOM series
 
 
 @dataclass(slots=True)
@@ -69,6 +75,7 @@ class Worker:
     key: str
     overlays: Overlays
     maps: bool
+    keep_identifiers: bool
     batch_size: int
 
     def __call__(self, chunk: Sequence[Task]) -> list[Row | Entry]:
@@ -80,7 +87,7 @@ class Worker:
         attempts = [Attempt(task) for task in chunk]
         for attempt in attempts:
             with trying(attempt):
-                attempt.volume, attempt.content = read_with_digest(attempt.task.path)
+                attempt.volume, attempt.content = _read(attempt.task)
                 attempt.images = images_for(attempt.volume, self.manifest)
         self._ask([attempt for attempt in attempts if attempt.images is not None])
         for attempt in attempts:
@@ -120,6 +127,10 @@ class Worker:
         outputs = {task.mask: self._write(task.mask, _encoded_mask(task.mask, finding, volume))}
         if self.maps:
             outputs[task.map] = self._write(task.map, _encoded_map(task.map, finding, volume))
+        if task.segmentation:
+            outputs[task.segmentation] = self._write(
+                task.segmentation, self._encoded_segmentation(task, finding, volume)
+            )
         if self.overlays == "all" or (self.overlays == "anomalous" and row.anomalous):
             from infer.writers.overlay import draw_overlay
 
@@ -133,6 +144,14 @@ class Worker:
         )
         row = row._replace(seconds=seconds)
         return Entry(self.key, attempt.content, outputs, row, lines)
+
+    def _encoded_segmentation(self, task: Task, finding: Finding, volume: Volume) -> bytes:
+        from infer.writers.dicom_seg import encode_segmentation
+
+        keep = self.keep_identifiers
+        return encode_segmentation(
+            finding.mask, volume, task.series, self.manifest, keep_identifiers=keep
+        )
 
     def _write(self, name: str, content: bytes) -> str:
         """The digest of what was written, as the journal keeps it."""
@@ -153,7 +172,7 @@ def trying(attempt: Attempt) -> Iterator[None]:
     except MemoryError:
         attempt.error = "there is not enough memory for it"
     except Exception as bug:  # the night's work goes on; the log has the traceback
-        LOGGER.exception("%s", attempt.task.scan)
+        LOGGER.exception("%r", attempt.task.scan)  # a name may hold line breaks
         attempt.error = f"unexpected {type(bug).__name__}: {bug}"
     finally:
         attempt.seconds += time.perf_counter() - start
@@ -221,6 +240,10 @@ def _volume_ml(voxels: int, volume: Volume) -> float | None:
     return voxels * math.prod(volume.spacing_mm) / 1000
 
 
+def _read(task: Task) -> tuple[Volume, str]:
+    return read_series(task.series) if task.series else read_with_digest(task.path)
+
+
 def _encoded_mask(name: str, finding: Finding, volume: Volume) -> bytes:
     """In the format that goes with the scan's own."""
     if is_volume(name):
@@ -247,6 +270,16 @@ def _is_of_the_disk(error: BadOutputError) -> bool:
     return isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_ERRORS
 
 
-def task_for(scan: str, path: Path, *, mask: str, overlay: str, map: str) -> Task:
+def task_for(
+    scan: str, source: Source, *, mask: str, overlay: str, map: str, segmentation: str = ""
+) -> Task:
     """A task whose outputs lie in our own folders."""
-    return Task(scan, path, f"{MASKS}/{mask}", f"{OVERLAYS}/{overlay}", f"{MAPS}/{map}")
+    return Task(
+        scan,
+        source.path,
+        mask=f"{MASKS}/{mask}",
+        overlay=f"{OVERLAYS}/{overlay}",
+        map=f"{MAPS}/{map}",
+        segmentation=f"{SEGMENTATIONS}/{segmentation}" if segmentation else "",
+        series=source.series,
+    )

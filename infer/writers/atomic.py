@@ -2,7 +2,8 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -24,17 +25,51 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
     # A digest, because the longest names leave no room for an ending.
     digest = hashlib.blake2b(path.name.encode(errors="surrogateescape"), digest_size=8).hexdigest()
     partial = path.with_name(f".{digest}.part")
+    with in_words(path):
+        try:
+            with _opened(partial) as file:
+                for piece in pieces:
+                    file.write(piece)
+            partial.replace(path)
+        except BaseException:  # an interruption, too, leaves nothing half-written behind
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise
+
+
+def append_bytes(path: Path, content: bytes) -> int:
+    """Add `content` to the end of `path`, all of it or nothing; where in the file it begins.
+
+    Raises:
+        BadOutputError: the disk is full, the folder is not writable, …
+    """
+    # Unbuffered: what a full disk refused must not be tried again when the file is closed.
+    with in_words(path), path.open("ab", buffering=0) as file:
+        end = file.seek(0, os.SEEK_END)
+        left = memoryview(content)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except BaseException:
+            with contextlib.suppress(OSError):
+                file.truncate(end)
+            raise
+    return end
+
+
+@contextlib.contextmanager
+def in_words(path: Path) -> Iterator[None]:
+    """What the system has against a change at `path`, as an error for its user.
+
+    Raises:
+        BadOutputError: the disk is full, the folder is not writable, …
+    """
     try:
-        with _opened(partial) as file:
-            for piece in pieces:
-                file.write(piece)
-        partial.replace(path)
+        yield
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise BadOutputError(
             f"{path} could not be written: {error.strerror or error}",
-            hint="is there space left, and may you write there?",
+            hint="is there space left, and may you write there? Then the same command goes on",
         ) from error
 
 

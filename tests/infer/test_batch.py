@@ -25,7 +25,11 @@ OPTIONS = {
     "map_threshold": None,
     "overlays": "none",
     "maps": False,
+    "dicom_seg": False,
+    "keep_identifiers": False,
     "overwrite": False,
+    "max_failures": None,
+    "part": None,
 }
 
 

@@ -134,7 +134,11 @@ def scores_of(folder, file, out, batch_size):
         map_threshold=None,
         overlays="none",
         maps=False,
+        dicom_seg=False,
+        keep_identifiers=False,
         overwrite=True,
+        max_failures=None,
+        part=None,
     )
     score_folder(folder, file, out, options, progress=Silence(), interruption=Interruption())
     with (out / "report.csv").open(newline="") as table:
