@@ -365,7 +365,10 @@
   byId("query").addEventListener("input", (event) => { change({ q: event.target.value }); });
   byId("order").addEventListener("change", (event) => { change({ order: event.target.value }); });
   window.addEventListener("hashchange", () => { readAddress(); show(); });
-  window.addEventListener("beforeprint", () => { byId("about").open = true; });
+  window.addEventListener("beforeprint", () => {
+    byId("about").open = true;
+    for (const picture of document.images) picture.loading = "eager";
+  });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.matches("input[type=search], select")) {
