@@ -7,9 +7,10 @@ what is left of the head, less strips narrower than a sinus or a suture, falls i
 largest (one, or several where a big bleed or the petrous bones part the brain) are inside. Their
 convex hull is the brain, and not the pieces themselves: a bleed is as bright as bone in most
 windows, and one that lies against the skull would be cut out with it. The hull keeps it, but for
-what bulges beyond it, and with it bone between the pieces, as at the base of the skull: rather some
-bone too many than a bleed too few. It is asked for the proof that bone surrounds it; a head without
-a skull, an MR or a slice through the vertex gives none.
+what bulges beyond it, and for a strip at the rim where all that joins the skull is left out. With
+it the hull keeps bone between the pieces, as at the base of the skull: rather some bone too many
+than a bleed too few. Bone must surround it: an MR, or a slice above the brain, has no such brain.
+It is not for scans whose skull has been taken off already, where a bright cortex may pass for one.
 
 Thresholds are those that part the slice's own values into three classes with the least variance
 (Otsu 1979): air, soft tissue and bone, whether they come as Hounsfield units or as a picture
@@ -34,7 +35,6 @@ ForegroundRecipe = Literal["none", "body", "brain"]
 WORKING_SIDE = 128  # pixels of the longest side
 LEVELS = 128
 DISTINCT = 0.2  # neighbouring classes lie further apart than this share of all, or are one
-BONE_DISTINCT = 0.3  # head-CT slices: 0.36 and more
 STRIP = 0.015  # half the width of what parts the brain from the rest, of the body's side
 SMALLEST_PART = 0.25  # of the brain, of its largest
 SURROUNDED = 0.5  # by bone: a skull that the picture cuts off still does
@@ -107,27 +107,34 @@ def _find(levels: np.ndarray, recipe: ForegroundRecipe) -> np.ndarray:
     body = _filled(_largest(levels > lower))
     if recipe == "body":
         return body
-    if bright - tissue < BONE_DISTINCT * (bright - air):
+    if bright - tissue < DISTINCT * (bright - air):
         return np.zeros_like(body)
     return _enclosed(body, (levels > classes.upper) & body)
 
 
 def _enclosed(body: np.ndarray, bright: np.ndarray) -> np.ndarray:
-    """The hull of what bone encloses."""
+    """The hull of what bone encloses, without bone along its rim."""
     strip = _disc(max(1, round(STRIP * float(np.sqrt(body.sum())))))
-    soft = body & ~_largest(bright)
-    core = cv2.erode(
-        soft.view(np.uint8), strip, borderType=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0, 0)
-    )
+    bone = _largest(bright)
+    core = _eroded(body & ~bone, strip)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(core, connectivity=4)
     areas = stats[1:, cv2.CC_STAT_AREA]
     if not len(areas):
         return np.zeros_like(body)
     parts = 1 + np.flatnonzero(areas >= SMALLEST_PART * areas.max())
-    hull = _hull(cv2.dilate(np.isin(labels, parts).view(np.uint8), strip))
-    around = cv2.dilate(cv2.dilate(hull, strip), strip).view(bool) & ~hull.view(bool)
-    surrounded = around.any() and bright[around].mean() > SURROUNDED
-    return hull.view(bool) if surrounded else np.zeros_like(body)
+    drawn = _hull(cv2.dilate(np.isin(labels, parts).view(np.uint8), strip))
+    hull = drawn.view(bool)
+    around = cv2.dilate(drawn, strip, iterations=2).view(bool) & ~hull
+    if not around.any() or bright[around].mean() < SURROUNDED:
+        return np.zeros_like(body)
+    return np.asarray(hull & (_eroded(hull, strip).view(bool) | ~bone))
+
+
+def _eroded(mask: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Without what lies at its rim; beyond the slice there is nothing."""
+    none = (0, 0, 0, 0)
+    drawn = cv2.erode(mask.view(np.uint8), shape, borderType=cv2.BORDER_CONSTANT, borderValue=none)
+    return np.asarray(drawn)
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:

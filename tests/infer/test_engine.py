@@ -16,6 +16,7 @@ from infer.engine import open_engine, read_manifest
 from infer.errors import BadModelError, UnknownChoiceError
 from infer.finding import Engine
 from infer.manifest import METADATA_KEY, SCHEMA, from_json, to_json
+from infer.preprocessing import UNPROCESSED
 from tests.infer.tiny_model import MANIFEST, SIZE, save, tiny_graph
 
 
@@ -87,6 +88,12 @@ def test_a_manifest_of_the_first_schema_takes_channels_as_they_are():
     said = json.loads(to_json(replace(MANIFEST, schema=1)))
     del said["channel_mean"], said["channel_std"]
     assert from_json(json.dumps(said), where="old.onnx").channel_mean == ()
+
+
+def test_a_manifest_of_the_second_schema_takes_scans_unprocessed():
+    said = json.loads(to_json(replace(MANIFEST, schema=2)))
+    del said["preprocessing"]
+    assert from_json(json.dumps(said), where="old.onnx").preprocessing == UNPROCESSED
 
 
 def test_a_newer_schema_is_refused(tmp_path):

@@ -18,6 +18,8 @@ from infer.manifest import (
     Threshold,
 )
 from infer.masking import Postprocessing
+from infer.phantom import head
+from infer.preprocessing import UNPROCESSED
 from infer.resizing import to_image_size
 from infer.scoring import Aggregation
 from infer.volume import Grid, Volume
@@ -202,3 +204,82 @@ def test_images_are_those_of_scaling_first_and_shrinking_then(low_high):
     images = images_for(volume, manifest)
     expected = to_image_size(rescale(voxels, "modality", recipe)[np.newaxis], (32, 32))
     np.testing.assert_allclose(images, expected, atol=1e-4)  # 500 has float32 digits to 3e-5
+
+
+def manifest_with(**preprocessing):
+    """Of a model that looks at heads in more detail than the others here."""
+    return dataclasses.replace(
+        manifest_of("axial"),
+        image_size=(48, 40),
+        preprocessing=dataclasses.replace(UNPROCESSED, **preprocessing),
+    )
+
+
+def head_slice(lesions=()):
+    phantom = head(23, size=(144, 120), lesions=lesions)
+    return phantom, volume_of(phantom.voxels_hu[np.newaxis])
+
+
+def test_a_skull_is_neither_seen_nor_said_to_be_anomalous_where_only_the_brain_is_looked_at():
+    phantom, volume = head_slice()
+    bone = phantom.voxels_hu > 300
+    [whole] = find_all([volume], manifest_with(), Brightness(), batch_size=BATCH)
+    [brain] = find_all([volume], manifest_with(foreground="brain"), Brightness(), batch_size=BATCH)
+    assert whole.mask[bone].mean() > 0.9
+    assert brain.mask[bone].mean() < 0.1
+    assert bone[whole.peak]
+    assert not bone[brain.peak]
+    assert brain.score < 0.7 * whole.score
+    assert brain.warnings == ()
+
+
+def test_the_map_is_nothing_outside_the_foreground_whatever_the_network_says_of_black():
+    class Surprised(Brightness):
+        def run(self, images):
+            said = super().run(images)
+            return dataclasses.replace(said, anomaly_map=1 + said.anomaly_map)
+
+    phantom, volume = head_slice()
+    [found] = find_all([volume], manifest_with(foreground="body"), Surprised(), batch_size=BATCH)
+    air = phantom.voxels_hu < -900
+    assert (found.anomaly_map[air] == 0).mean() > 0.95
+    assert found.anomaly_map[phantom.voxels_hu > 300].min() >= 1
+
+
+def test_slices_without_a_brain_are_looked_at_as_a_whole_and_counted():
+    _, volume = head_slice()
+    air = np.full((1, 1, 144, 120), -1000, np.float32)
+    both = volume_of(np.concatenate([volume.voxels[:, np.newaxis], air], axis=1))
+    manifest = manifest_with(foreground="brain")
+    [found] = find_all([both], manifest, Brightness(), batch_size=BATCH)
+    assert found.warnings == ("no brain was found in 1 of 2 slices: looked at as a whole",)
+    [alone] = find_all([volume], manifest, Brightness(), batch_size=BATCH)
+    np.testing.assert_array_equal(found.anomaly_map[0], alone.anomaly_map)
+
+
+@pytest.mark.parametrize("noise", ["median", "non_local_means"])
+def test_every_range_of_a_network_shows_the_same_preprocessed_image(noise):
+    _, volume = head_slice(["bleed"])
+    manifest = manifest_with(noise=noise, foreground="brain")
+    shares = images_for(volume, manifest)
+    ranged = dataclasses.replace(WINDOW, output_low=-1, output_high=3)
+    other = images_for(volume, dataclasses.replace(manifest, intensity=ranged))
+    np.testing.assert_array_equal(other, shares * np.float32(4) - np.float32(1))
+
+
+def test_numbers_of_a_recipe_that_is_off_change_nothing():
+    volume = volumes_of_many_shapes()[0]
+    plain = manifest_of("coronal")
+    numbers = dataclasses.replace(UNPROCESSED, noise_px=9, noise_strength=3.0)
+    np.testing.assert_array_equal(
+        images_for(volume, dataclasses.replace(plain, preprocessing=numbers)),
+        images_for(volume, plain),
+    )
+
+
+def test_the_scan_itself_is_left_as_it_is():
+    _, volume = head_slice()
+    before = volume.voxels.copy()
+    manifest = manifest_with(noise="median", foreground="brain")
+    find_all([volume], manifest, Brightness(), batch_size=BATCH)
+    np.testing.assert_array_equal(volume.voxels, before)

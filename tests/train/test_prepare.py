@@ -1,12 +1,16 @@
 """The stage `prepare`, run in an empty folder on a few phantoms."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from infer.phantom import head_volume
+from infer.preprocessing import UNPROCESSED, preprocess
+from infer.readers import read
+from infer.resizing import to_image_size
 from infer.writers.phantoms import _write_nifti
 from train import data
 from train.command import run_stage
@@ -70,6 +74,22 @@ def _prepare(
     )
     Path("params.yaml").write_text(text)
     return run_stage(prepare, ["params.yaml"])
+
+
+def test_images_are_preprocessed_as_the_product_does_it():
+    assert _prepare(noise="median", foreground="brain") == 0
+    images, _ = data.load_images("tiny", "train")
+    rows = [row for row in data.load_rows("tiny") if row.split == "train"]
+    recipe = replace(UNPROCESSED, noise="median", foreground="brain")
+    for row, image in zip(rows, images, strict=True):
+        seen = preprocess(read(row.scan).voxels[np.newaxis], recipe)
+        np.testing.assert_array_equal(image, to_image_size(seen, (32, 64))[0])
+        assert (image == 0).mean() > 0.2
+
+
+def test_a_foreground_that_is_none_of_ours_is_refused(capsys):
+    assert _prepare(foreground="skull") == 2
+    assert "foreground" in capsys.readouterr().err
 
 
 def _own_data():
