@@ -6,7 +6,14 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from export import crossval_figures, crossval_table, crossval_text, evaluation, figures
+from export import (
+    crossval_beside,
+    crossval_figures,
+    crossval_table,
+    crossval_text,
+    evaluation,
+    figures,
+)
 from export.crossval_table import Summary
 from export.fold_job import FoldJob
 from export.fold_result import FoldResult
@@ -53,9 +60,12 @@ def write(
     bootstrap = params.block(Bootstrap, "evaluate")
     values = crossval_table.values_of(results)
     summaries = crossval_table.summaries_of(results, values, bootstrap)
+    beside = crossval_beside.load_beside(config.beside)
     compared = crossval_table.tests_of(
         values, metric="auroc", test_to_train=tested_per_trained(params, pool)
     )
+    values += crossval_beside.values_of(beside)
+    summaries += crossval_beside.summaries_of(beside)
     text = crossval_text.to_markdown(
         results,
         summaries,
@@ -64,6 +74,7 @@ def write(
         config=bootstrap,
         folds=params.block(SplitConfig, "split").normal_folds,
         missing=missing,
+        beside=beside,
     )
     tables = {
         "crossval.csv": crossval_table.to_csv(Summary._fields, summaries),

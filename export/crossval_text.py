@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from export.crossval_beside import SUPERVISED, Beside, in_words
 from export.crossval_table import SHIPPED, Compared, Summary
 from export.fold_job import FoldJob
 from export.fold_result import FoldResult
@@ -21,12 +22,14 @@ def to_markdown(
     config: Bootstrap,
     folds: int,
     missing: Sequence[FoldJob],
+    beside: Sequence[Beside],
 ) -> str:
     """One table for each protocol and grouping, what it shows, and how to read it.
 
     Args:
         folds: of each method, under either grouping, when all is done.
         missing: folds without a result.
+        beside: supervised methods, whose summaries are among these.
     """
     trivial = {it.method for it in results if it.trivial}
     lines = [
@@ -37,11 +40,16 @@ def to_markdown(
         f"groups of near-duplicates.",
         *_unfinished(missing, folds),
     ]
-    for protocol, grouped in dict.fromkeys((it.protocol, it.grouped) for it in summaries):
+    sections = dict.fromkeys((it.protocol, it.grouped) for it in summaries)
+    for protocol, grouped in (it for it in sections if it[0] != SUPERVISED):
         own = [it for it in summaries if (it.protocol, it.grouped) == (protocol, grouped)]
         lines += ["", f"## `{protocol}`, {_grouping(grouped)}", ""]
         lines += _table(own, trivial, most=2 * folds)
         lines += ["", *(f"- {it}" for it in verdicts(own, tests, trivial))]
+    if supervised := [it for it in summaries if it.protocol == SUPERVISED]:
+        lines += ["", f"## `{SUPERVISED}`, {_grouping(grouped=True)}", ""]
+        lines += _table(supervised, trivial, most=1)
+        lines += ["", *(f"- {it}" for it in in_words(beside))]
     lines += ["", "## Every score recipe: AUROC", "", *_recipes(summaries)]
     lines += ["", "## How to read it", "", *(f"- {it}" for it in _notes())]
     lines += ["", "Made by " + ", ".join(_origins(results)) + ".", ""]

@@ -117,6 +117,7 @@ class CrossvalConfig:
     blind_checkpoint: Literal["last", "loss"]
     blind_scores: dict[str, str]  # score recipe by method
     ensembles: dict[str, tuple[str, ...]]  # methods by the ensemble's name
+    beside: dict[str, str]  # supervised methods: the study that has measured each
     ablations: dict[str, dict[str, Any]]  # blocks laid over the study's, by the ablation's name
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from export import crossval_report, fold_result, kept_results, registry
+from export.crossval_beside import check_beside
 from export.crossval_plan import Planned, check_names, missing_of, plan
 from export.fold_job import FoldJob
 from export.fold_result import FoldResult
@@ -54,6 +55,7 @@ def crossval(params: Params, options: Options) -> None:
     """
     config = params.block(CrossvalConfig, "crossval")
     check_names(params, config, methods=options.methods, ablations=options.ablations)
+    check_beside(config.beside)
     folder = report_folder(params.study, "crossval")
     models = Path("models") / params.study / "crossval"
     stored = f"{params.study}.crossval"

@@ -16,7 +16,14 @@ def table(*methods, missing=()):
     summaries = crossval_table.summaries_of(results, values, CONFIG)
     compared = crossval_table.tests_of(values, metric="auroc", test_to_train=0.5)
     return crossval_text.to_markdown(
-        results, summaries, compared, study="s", config=CONFIG, folds=2, missing=missing
+        results,
+        summaries,
+        compared,
+        study="s",
+        config=CONFIG,
+        folds=2,
+        missing=missing,
+        beside=(),
     )
 
 
