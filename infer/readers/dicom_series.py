@@ -48,7 +48,7 @@ def find_series(candidates: Iterable[Path]) -> list[Series]:
     groups: dict[tuple[str, ...], list[Path]] = defaultdict(list)
     numbers: dict[tuple[str, ...], int | None] = {}
     for file in candidates:
-        if not (is_dicom(file) or file.name.lower().endswith(SUFFIXES)):
+        if not may_be_dicom(file):
             continue
         found = _key(file)
         if found is not None:
@@ -59,6 +59,11 @@ def find_series(candidates: Iterable[Path]) -> list[Series]:
         Series(files=tuple(sorted(files)), uid=key[0], number=numbers[key])
         for key, files in groups.items()
     ]
+
+
+def may_be_dicom(file: Path) -> bool:
+    """Whether a file says that it is DICOM, by its content or by its name."""
+    return is_dicom(file) or file.name.lower().endswith(SUFFIXES)
 
 
 def series_names(

@@ -17,11 +17,13 @@ VOLUMES = (".nii", ".nii.gz")
 
 
 def read(path: Path) -> Volume:
-    """One scan in memory.
+    """One scan in memory; of a folder, the one DICOM series that it holds.
 
     Raises:
         UnreadableScanError: it is not the image it claims to be, or not one we can take.
     """
+    if path.is_dir():
+        return read_series(_only_series(path))[0]
     with _in_words(path):
         return _reader(path)(path)
 
@@ -135,10 +137,24 @@ def _reader(path: Path) -> Callable[[Path], Volume]:
         from infer.readers import nifti
 
         return nifti.read
+    from infer.readers.dicom_series import may_be_dicom
+
+    if may_be_dicom(path):
+        return lambda file: read_series([file])[0]
     raise UnreadableScanError(
         f"{path.name} has an ending that is not known here",
-        hint=f"scans end in {', '.join(PICTURES + VOLUMES)}",
+        hint=f"scans are DICOM, or end in {', '.join(PICTURES + VOLUMES)}",
     )
+
+
+def _only_series(folder: Path) -> tuple[Path, ...]:
+    found = [source.series for source in find_sources(folder).values() if source.series]
+    if len(found) != 1:
+        raise UnreadableScanError(
+            f"{folder.name} holds {len(found)} DICOM series, not one",
+            hint="name the folder of one series, or a file",
+        )
+    return found[0]
 
 
 def _walk(

@@ -8,7 +8,7 @@ from pydicom.uid import generate_uid
 
 from infer.errors import UnreadableScanError
 from infer.output_folder import JOURNAL, SEGMENTATIONS
-from infer.readers import find_sources, read_series
+from infer.readers import find_sources, read, read_series
 from infer.readers.dicom_header import DIRECTORY
 from tests.infer.dicom_files import SECRETS, base, enhanced, head, saved, series, with_pixels
 
@@ -142,6 +142,15 @@ def test_one_file_may_be_given_instead_of_a_folder(tmp_path):
     assert found(path) == {"IM1": ["IM1"]}
     (tmp_path / "a.mha").write_bytes(b"")
     assert list(find_sources(tmp_path / "a.mha")) == ["a.mha"]
+
+
+def test_a_file_or_the_folder_of_one_series_is_read_by_its_path(tmp_path):
+    series(tmp_path / "a", head())
+    enhanced(tmp_path / "IM1", head())
+    np.testing.assert_array_equal(read(tmp_path / "a").voxels[0], head() - 1024)
+    np.testing.assert_array_equal(read(tmp_path / "IM1").voxels[0], head())
+    with pytest.raises(UnreadableScanError, match="holds 2 DICOM series, not one"):
+        read(tmp_path)
 
 
 def test_no_name_of_a_series_tells_who_the_patient_is(tmp_path):
