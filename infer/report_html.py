@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -20,15 +21,17 @@ from infer.report_csv import Row
 from infer.writers.atomic import write_pieces
 from infer.writers.overlay import HEADER
 
-COLUMNS = (
+_OF_THE_ROW = (
     *("scan", "anomalous", "score", "normal_percentile"),
     *("peak_x", "peak_y", "peak_z", "peak_value"),
     *("lesions", "anomaly_volume_ml", "anomaly_area_px", "slices", "worst_slice"),
-    *("profile", "mask", "overlay", "warning", "error"),
+    *("warning", "error"),
 )
+COLUMNS = (*_OF_THE_ROW, "profile", "mask", "overlay")
 # Of run.json; not its options: they hold the folder's name, which no other row or page gives.
 _OF_THE_RUN = ("outcome", "model", "device", "versions", "counts", "timing")
 _ROWS_TOGETHER = 1000
+_cells = attrgetter(*_OF_THE_ROW)
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 
 
@@ -97,18 +100,16 @@ def _data(results: Results) -> Iterator[str]:
 
 def _values(row: Row, results: Results) -> list[Any]:
     """The row's cells in the order of COLUMNS."""
-    beside = {
-        "profile": results.profiles.get(row.scan, ""),
-        "mask": _address(row.mask),
-        "overlay": _address(results.overlays.get(row.scan, "")),
-    }
-    return [beside[name] if name in beside else _rounded(getattr(row, name)) for name in COLUMNS]
+    return [
+        *(_rounded(cell) if isinstance(cell, float) else cell for cell in _cells(row)),
+        results.profiles.get(row.scan, ""),
+        _address(row.mask),
+        _address(results.overlays.get(row.scan, "")),
+    ]
 
 
-def _rounded(value: Any) -> Any:
+def _rounded(value: float) -> float | None:
     """A number as the report has it; no number where JSON has none."""
-    if not isinstance(value, float):
-        return value
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
