@@ -128,7 +128,7 @@ def uad_infer(
             from infer.describe import describe_model
 
             with located(describe) as file:
-                typer.echo(describe_model(file.path))
+                typer.echo("\n".join(map(printable, describe_model(file.path).split("\n"))))
             return
         if self_test:
             from infer.self_test import check_model
@@ -192,7 +192,7 @@ def run_merge(folders: Sequence[Path], out: Path, *, quiet: bool) -> int:
     if not quiet:
         typer.echo(merged.in_words(out))
     for line in merged.gaps:
-        typer.echo(f"missing: {line}", err=True)
+        typer.echo(f"missing: {printable(line)}", err=True)
     if merged.gaps:
         return INCOMPLETE
     return FAILED_SCANS if merged.counts["failed"] else 0
@@ -231,12 +231,22 @@ def user_errors() -> Iterator[None]:
     try:
         yield
     except UadError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {printable(str(error))}", err=True)
         if error.hint:
-            typer.echo(f"hint:  {error.hint}", err=True)
+            typer.echo(f"hint:  {printable(error.hint)}", err=True)
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt as error:
         raise typer.Exit(getattr(error, "exit_code", 128 + signal.SIGINT)) from error
+
+
+def printable(line: str) -> str:
+    """A line for a terminal: what names of files or a model's own words hold steers none.
+
+    >>> printable("scan\\x1b[2J\\n.png")
+    'scan\\\\x1b[2J\\\\n.png'
+    """
+    shown = (it if it.isprintable() else it.encode("unicode_escape").decode() for it in line)
+    return "".join(shown)
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
