@@ -1,9 +1,17 @@
 """The README tells the truth: what it names exists."""
 
 import re
+import shlex
+import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
+
+from dvc.utils.hydra import apply_overrides
+
+from export.stages.check import check
+from train.params import load
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -41,3 +49,19 @@ def test_make_targets_in_the_readme_exist() -> None:
 def test_files_linked_in_the_readme_exist() -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", README)
     assert not [link for link in links if not (ROOT / link).exists()]
+
+
+def test_the_line_that_runs_every_method_names_each_and_is_accepted(tmp_path: Path) -> None:
+    joined = " ".join(shell_lines()).replace("\\ ", " ")
+    given = shlex.split(joined[joined.index("dvc exp run -S 'params.yaml:methods") :])
+    overrides = [
+        value.removeprefix("params.yaml:")
+        for option, value in pairwise(given[: given.index("-S") + 4])
+        if option == "-S"
+    ]
+    shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+    apply_overrides(tmp_path / "params.yaml", overrides)  # as DVC does it
+    params = load(tmp_path / "params.yaml")
+    check(params)
+    files = {it.stem for it in (ROOT / "train" / "methods").glob("*.py")}
+    assert {*params.methods} == files - {"__init__", "method"}
