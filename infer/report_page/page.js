@@ -171,7 +171,7 @@
         shape("line", { class: "threshold", x1: at, x2: at, y1: -2, y2: height }),
         text(Math.min(width - 60, Math.max(60, at)), -5, `threshold ${number(threshold)}`),
         text(0, height + 14, number(axis.low, 3), "start"),
-        text(width, height + 14, `${number(axis.high, 3)}${scores.at(-1) > axis.high ? " and above" : ""}`, "end"),
+        text(width, height + 14, `${number(axis.high, 3)}${[normals, scores].some((list) => list.at(-1) > axis.high) ? " and above" : ""}`, "end"),
         text(width / 2, height + 14, "score"),
       ),
       element("figcaption", {},
