@@ -91,6 +91,8 @@ def draw_slices(scans: Path, count: int) -> None:
 
 def measure(model: Path, scans: Path, folder: Path, repeats: int) -> dict[str, Any]:
     """All figures of one model."""
+    if read_manifest(model).patches is not None:
+        sys.exit(f"{model} takes patches, the plain script that it is compared with whole slices")
     outs, plains = (
         [folder / f"{model.stem}-{name}{at}" for at in range(repeats)] for name in ("out", "plain")
     )

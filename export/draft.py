@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from export.calibration import UNCALIBRATED, Calibration, ExportConfig
 from infer.manifest import SCHEMA, Manifest, Normals, Parity, Provenance, SelfTest
+from infer.patches import Patches
 from train.data import DataConfig
 
 NO_NORMALS = Normals(scores=(), intensity_mean=(), intensity_std=(), sizes=(), spacings_mm=())
@@ -24,6 +25,7 @@ def draft_manifest(
     channel_std: tuple[float, ...] = (),
     score_recipe: str,
     provenance: Provenance,
+    patches: Patches | None = None,
 ) -> Manifest:
     """All that is known before anything has been scored."""
     return Manifest(
@@ -48,6 +50,7 @@ def draft_manifest(
         provenance=provenance,
         channel_mean=channel_mean,
         channel_std=channel_std,
+        patches=patches,
     )
 
 

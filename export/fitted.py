@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from export.graph import ExportedGraph, in_words
+from infer.patches import Patches
 from train import checkpoint
 from train.batches import ChannelScale, scale_of
 from train.data import DataConfig
 from train.params import build
+from train.patches import input_size
 from train.recipes import find
 from train.scores import Scorer, ScoreRecipe
 from train.usual import taken_from
@@ -22,6 +24,7 @@ class Fitted:
     graph: ExportedGraph
     intensity_range: tuple[float, float]
     scale: ChannelScale  # of its channels, in that range
+    patches: Patches | None  # which it takes of images; None: it takes them whole
     score_recipe: str  # in words
     metadata: dict[str, str]
 
@@ -33,12 +36,15 @@ def load_fitted(path: Path, method: str, data: DataConfig) -> Fitted:
     recipe = find(method)
     config: Any = build(recipe.config, json.loads(metadata["config"]), where=str(path))
     score = build(ScoreRecipe, json.loads(metadata["score_recipe"]), where=str(path))
-    model = recipe.model(config, data.channels, data.image_size)
+    said = metadata.get("patches", "")  # not in older checkpoints
+    patches = build(Patches, json.loads(said), where=str(path)) if said else None
+    model = recipe.model(config, data.channels, input_size(data.image_size, patches))
     model.load_state_dict(weights)
     return Fitted(
         graph=ExportedGraph(model, Scorer(score, usual)),
         intensity_range=config.intensity_range,
         scale=scale_of(config),
+        patches=patches,
         score_recipe=in_words(metadata["score"], score),
         metadata=metadata,
     )

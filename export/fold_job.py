@@ -7,6 +7,7 @@ from pathlib import Path
 
 from train.datasets.case import Case
 from train.params import Params
+from train.patchwise import patches_of
 from train.protocol import CrossvalConfig, Fold, SplitConfig
 from train.recipes import find
 
@@ -72,4 +73,7 @@ def fingerprint_of(params: Params, job: FoldJob, pool_hash: str) -> str:
         "blind": [config.blind_checkpoint, *(config.blind_scores[it] for it in fits)],
         "protocols": config.protocols,
     }
+    patches = {it: asdict(cut) for it in relied_on if (cut := patches_of(params, it))}
+    if patches:  # results of whole images keep the name they had before
+        said["patches"] = patches
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()

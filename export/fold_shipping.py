@@ -13,11 +13,12 @@ from export.ensemble import INTENSITY_RANGE, ensemble_of, score_in_words
 from export.fitted import Fitted, load_fitted
 from export.fold_job import FoldJob, checkpoint_of, validating
 from export.graph import ExportedGraph, Graph
-from export.release import release
+from export.release import as_taken, release
 from export.scan_scores import THREADS, score_scans
 from infer.engine import open_engine
 from infer.finding import Engine
 from infer.manifest import Manifest, Provenance
+from infer.patches import Patches
 from train import tracking
 from train.data import DataConfig
 from train.keeper import Keeper
@@ -69,6 +70,7 @@ class Shipping:
             it.score_recipe,
             run_id=run.id,
             seed=session.task.config.seed,
+            patches=it.patches,
         )
         assert keeper.kept is not None  # it has just been written
         return Shipped(
@@ -107,6 +109,7 @@ class Shipping:
         *,
         run_id: str,
         seed: int,
+        patches: Patches | None = None,
     ) -> tuple[Manifest, Engine]:
         """The file, calibrated as its protocol says, opened as the product does."""
         low, high = intensity_range
@@ -117,9 +120,9 @@ class Shipping:
         manifest = release(
             path,
             graph,
-            self._draft(intensity_range, score_recipe, run_id=run_id, seed=seed),
+            self._draft(intensity_range, score_recipe, run_id=run_id, seed=seed, patches=patches),
             self._calibration(keeper),
-            images=np.ascontiguousarray(images, np.float32),
+            images=as_taken(np.ascontiguousarray(images, np.float32), patches),
             validation=validating(self.fold, keeper),
         )
         return manifest, open_engine(path, device="cpu", threads=THREADS)
@@ -129,7 +132,13 @@ class Shipping:
         return replace(self.export, score_threshold=self.rate if keeper == "blind" else "f1")
 
     def _draft(
-        self, intensity_range: tuple[float, float], score_recipe: str, *, run_id: str, seed: int
+        self,
+        intensity_range: tuple[float, float],
+        score_recipe: str,
+        *,
+        run_id: str,
+        seed: int,
+        patches: Patches | None = None,
     ) -> Manifest:
         git = git_state()
         return draft_manifest(
@@ -147,6 +156,7 @@ class Shipping:
                 seed=seed,
                 versions=library_versions(),
             ),
+            patches=patches,
         )
 
     def _fitted(self, method: str, keeper: str) -> Fitted:

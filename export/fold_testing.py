@@ -1,6 +1,6 @@
 """What a shipped file says of a fold's test scans, through `infer` as the product does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ from export.calibration import ExportConfig
 from export.fold_job import FoldJob
 from export.fold_result import HalfResult, ScanResult
 from export.fold_shipping import Shipped
-from export.graph import ExportedGraph
 from export.reconstruction_quality import quality_of
 from export.scan_scores import ScoredScan, is_anomalous, score_scans
 from infer.manifest import Manifest
@@ -20,8 +19,8 @@ from train.metrics import Bootstrap
 from train.params import Params
 from train.pool import Pool
 from train.protocol import Fold, Protocol
-from train.scores import ScoreRecipe, scorers
-from train.validation import findings_of
+from train.scores import ScoreRecipe
+from train.validation import score
 
 SHOWN = (0, 0)  # fold and half whose panels are kept, of the scans as published
 
@@ -83,7 +82,8 @@ class HalfTests:
         groups = [it.finding.images for it in scored]
         ends = np.cumsum([len(images) for images in groups])[:-1]
         images = torch.from_numpy(np.concatenate(groups))
-        said = _by_recipe(shipped.graph, self.recipes, images, shipped.healthy)
+        patches = shipped.manifest.patches
+        *_, said = score(shipped.graph.model, self.recipes, images, shipped.healthy, patches)
         return {
             name: tuple(scan_score(own, self.aggregation) for own in np.split(scores, ends))
             for name, scores in said.items()
@@ -97,15 +97,3 @@ class HalfTests:
         folder = self.reports / "panels" / protocol / self.job.name
         found = evaluation.evaluate(scored, manifest, few)
         evaluation.save(folder, folder / "metrics.json", found)
-
-
-@torch.inference_mode()
-def _by_recipe(
-    graph: ExportedGraph,
-    recipes: Mapping[str, ScoreRecipe],
-    images: torch.Tensor,
-    healthy: torch.Tensor,
-) -> dict[str, np.ndarray]:
-    findings = findings_of(graph.model, images)
-    able = scorers(recipes, findings.parts, findings_of(graph.model, healthy).evidence)
-    return {name: scorer(findings).score.numpy() for name, scorer in able.items()}

@@ -1,5 +1,6 @@
 """Who is in which ensemble: the block `ensembles`, checked against what is fitted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from train.params import BadParamsError, Params, suggest
@@ -37,7 +38,23 @@ def ensembles(params: Params) -> dict[str, EnsembleConfig]:
                     f"{params.path}: ensembles.{name} names {member!r}, which is not fitted",
                     hint=suggest(member, params.models),
                 )
+        refuse_patches(params, f"ensembles.{name}", ensemble.members)
     return found
+
+
+def refuse_patches(params: Params, where: str, members: Sequence[str]) -> None:
+    """One file cannot take whole images and patches, or patches of two sizes, at once.
+
+    Raises:
+        BadParamsError: a member takes patches.
+    """
+    for member in members:
+        if (params.of("fit", member) or member) in params.names("patches"):
+            raise BadParamsError(
+                f"{params.path}: {where} names {member!r}, which takes patches: an ensemble "
+                "takes whole images",
+                hint="leave it out, or let it take whole images",
+            )
 
 
 def members_of(params: Params, ensemble: str) -> tuple[str, ...]:

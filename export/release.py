@@ -20,11 +20,13 @@ from export.scan_scores import THREADS, score_scans
 from infer.engine import OnnxEngine, open_engine
 from infer.intensity import standardise
 from infer.manifest import Manifest, SelfTest
+from infer.patches import Patches, cover
 from infer.self_test import measure as measure_self_test
 from infer.shapes import Images
 from train.batches import AS_THEY_ARE, ChannelScale
 from train.data import load_images
 from train.datasets.case import Case
+from train.patches import evenly
 
 PARITY_IMAGES = 32
 # Score and peak on other processors, and on GPUs that multiply with shorter mantissas.
@@ -77,14 +79,22 @@ def open_draft(model: onnx.ModelProto, manifest: Manifest) -> OnnxEngine:
 
 
 def parity_images(
-    study: str, intensity_range: tuple[float, float], scale: ChannelScale = AS_THEY_ARE
+    study: str,
+    intensity_range: tuple[float, float],
+    scale: ChannelScale = AS_THEY_ARE,
+    patches: Patches | None = None,
 ) -> Images:
     """Prepared validation images as the graph takes them, evenly spaced over all there are."""
     images, _ = load_images(study, "validation")
     chosen = np.unique(np.linspace(0, len(images) - 1, PARITY_IMAGES).round().astype(int))
     low, high = intensity_range
     ranged = np.ascontiguousarray(images[chosen] * (high - low) + low, np.float32)
-    return standardise(ranged, scale.mean, scale.std)
+    return as_taken(standardise(ranged, scale.mean, scale.std), patches)
+
+
+def as_taken(images: Images, patches: Patches | None) -> np.ndarray:
+    """Images as a graph takes them: whole, or as many patches of them."""
+    return images if patches is None else evenly(cover(images, patches), len(images))
 
 
 def in_words(path: Path, manifest: Manifest, version: str) -> str:

@@ -28,12 +28,13 @@ def _facts(manifest: Manifest) -> dict[str, str]:
             f"{manifest.modality}, {manifest.channels} channel(s), {manifest.plane} slices "
             f"at {' × '.join(map(str, manifest.image_size))}"
         ),
+        **_patches(manifest),
         "intensity": (
             f"{intensity.recipe} {intensity.low:g} to {intensity.high:g} {unit} "
             f"→ {intensity.output_low:g} to {intensity.output_high:g}" + _standardised(manifest)
         ),
         "preprocessing": _preprocessing(manifest.preprocessing),
-        "slice score": manifest.score_recipe,
+        "slice score" if manifest.patches is None else "patch score": manifest.score_recipe,
         "scan score": _aggregation(manifest.aggregation.top_share),
         "anomalous if": f"{decided} {manifest.score_threshold.value:.6g}",
         "chosen by": manifest.score_threshold.chosen_by,
@@ -76,6 +77,22 @@ def _standardised(manifest: Manifest) -> str:
         for values in (manifest.channel_mean, manifest.channel_std)
     )
     return f", less {mean}, by {std}"
+
+
+def _patches(manifest: Manifest) -> dict[str, str]:
+    """Of a model that takes patches only."""
+    if manifest.patches is None:
+        return {}
+    size, stride = (
+        " × ".join(map(str, sides)) for sides in (manifest.patches.size, manifest.patches.stride)
+    )
+    count = len(manifest.patches.windows(manifest.image_size))
+    return {
+        "in patches": (
+            f"of {size} every {stride}, {count} per slice; slice score: mean of the highest "
+            f"{manifest.patches.top_share:.1%} of its patches', of at least one"
+        )
+    }
 
 
 def _members(runs: dict[str, str]) -> dict[str, str]:

@@ -93,7 +93,7 @@ def check_contract(
         raise BadModelError(
             f"{where}: the graph's only input must be 'image', found {found}", hint=EXPORT_HINT
         )
-    expected = (manifest.channels, *manifest.image_size)
+    expected = (manifest.channels, *manifest.input_size)
     shape = tuple(inputs[0].shape)
     if inputs[0].type != "tensor(float)" or len(shape) != len(expected) + 1:
         raise BadModelError(

@@ -19,6 +19,7 @@ from infer.intensity import (
 )
 from infer.manifest import Manifest
 from infer.masking import lesions_above, peak
+from infer.patches import Patches, cover, image_scores, stitch
 from infer.preprocessing import Preprocessing, preprocess
 from infer.resizing import to_image_size, to_slice_size
 from infer.scoring import scan_score
@@ -38,6 +39,7 @@ from infer.volume import Volume
 
 # Luminance of red, green and blue (ITU-R BT.601): a grey picture stored in colour is unchanged.
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+PATCHES_AT_ONCE = 512  # a matter of memory only: what they take is a multiple of their images'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +178,8 @@ def ask(
     """What the model says of each volume's images."""
     mean, std = manifest.channel_mean, manifest.channel_std
     taken = [standardise(it, mean, std) for it in images]
+    if manifest.patches is not None:
+        return run_patches(taken, manifest.patches, engine, batch_size=batch_size)
     return run_batches(taken, engine, batch_size=batch_size)
 
 
@@ -188,17 +192,32 @@ def run_batches(images: ImageGroups, engine: Engine, *, batch_size: int) -> list
     """
     if not images:
         return []
-    together = images[0] if len(images) == 1 else np.concatenate(images)
+    together = _together(images)
     batches = [
         engine.run(_filled(together[start : start + batch_size], batch_size))
         for start in range(0, len(together), batch_size)
     ]
-    ends = np.cumsum([len(group) for group in images])
-    joined = _joined(batches)
-    return [
-        _cut(joined, int(end) - len(group), int(end))
-        for group, end in zip(images, ends, strict=True)
-    ]
+    return _by_group(_joined(batches), images)
+
+
+def run_patches(
+    images: ImageGroups, patches: Patches, engine: Engine, *, batch_size: int
+) -> list[EngineOutputs]:
+    """As `run_batches`, for an engine that takes patches: what is returned is of whole images.
+
+    Maps and reconstructions are means over the patches that cover a pixel; the score, and each of
+    its parts, is that of `image_scores`. Batches of patches cross the images' borders.
+    """
+    if not images:
+        return []
+    together = _together(images)
+    some = max(1, PATCHES_AT_ONCE // len(patches.windows(together.shape[2:])))
+    said = []
+    for start in range(0, len(together), some):
+        whole = together[start : start + some]
+        (of_patches,) = run_batches([cover(whole, patches)], engine, batch_size=batch_size)
+        said.append(_of_images(of_patches, patches, whole.shape[2:]))
+    return _by_group(_joined(said), images)
 
 
 def finding_of(
@@ -261,11 +280,40 @@ def _whole_slices(inside: SliceMasks, manifest: Manifest) -> tuple[str, ...]:
     return (f"no {sought} was found in {whole} of {len(inside)} slices: looked at as a whole",)
 
 
+def _of_images(
+    outputs: EngineOutputs, patches: Patches, image_size: tuple[int, ...]
+) -> EngineOutputs:
+    """What was said of patches, as said of the images they cover."""
+    redrawn = outputs.reconstruction
+    return EngineOutputs(
+        anomaly_map=stitch(outputs.anomaly_map, patches, image_size),
+        score=image_scores(outputs.score, patches, image_size),
+        reconstruction=None if redrawn is None else stitch(redrawn, patches, image_size),
+        score_parts={
+            name: image_scores(scores, patches, image_size)
+            for name, scores in outputs.score_parts.items()
+        },
+    )
+
+
 def _luminance(voxels: Voxels) -> np.ndarray:
     # Not as a matrix product: NumPy's would call up threads, and every worker is one already.
     red, green, blue = (weight * colour for weight, colour in zip(LUMINANCE, voxels, strict=True))
     grey: np.ndarray = (red + green + blue)[np.newaxis]
     return grey
+
+
+def _together(groups: ImageGroups) -> np.ndarray:
+    return groups[0] if len(groups) == 1 else np.concatenate(groups)
+
+
+def _by_group(joined: EngineOutputs, groups: ImageGroups) -> list[EngineOutputs]:
+    """The outputs of all images, one by one group."""
+    ends = np.cumsum([len(group) for group in groups])
+    return [
+        _cut(joined, int(end) - len(group), int(end))
+        for group, end in zip(groups, ends, strict=True)
+    ]
 
 
 def _filled(images: Images, size: int) -> np.ndarray:

@@ -8,13 +8,14 @@ import msgspec
 from infer.errors import BadModelError
 from infer.intensity import Intensity
 from infer.masking import Postprocessing
+from infer.patches import Patches
 from infer.preprocessing import UNPROCESSED, Preprocessing
 from infer.scoring import Aggregation
 from infer.slicing import Plane
 
 METADATA_KEY = "uad.manifest"
 # 1: the first. 2: channel_mean and channel_std, without which a network would see other images.
-# 3: preprocessing, likewise.
+# 3: preprocessing, likewise; patches, without which it would see whole images.
 SCHEMA = 3
 
 
@@ -86,7 +87,7 @@ class Manifest:
     method: str
     modality: str
     channels: int
-    image_size: tuple[int, ...]  # (height, width) of the graph's input
+    image_size: tuple[int, ...]  # (height, width) that slices are brought to
     plane: Plane
     intensity: Intensity
     score_recipe: str  # in words: it is in the graph already
@@ -103,8 +104,18 @@ class Manifest:
     channel_mean: tuple[float, ...] = ()
     channel_std: tuple[float, ...] = ()
     preprocessing: Preprocessing = UNPROCESSED  # before schema 3 there was none
+    # Where the graph takes patches of images: how they are cut. None, and before schema 3: it
+    # takes images whole.
+    patches: Patches | None = None
+
+    @property
+    def input_size(self) -> tuple[int, ...]:
+        """(height, width) of the graph's input."""
+        return self.image_size if self.patches is None else self.patches.size
 
     def __post_init__(self) -> None:
+        if self.patches is not None:
+            self.patches.windows(self.image_size)  # refuses what does not fit
         if {len(self.channel_mean), len(self.channel_std)} not in ({0}, {self.channels}):
             raise ValueError("channel_mean and channel_std must have a value for each channel")
         if not all(spread > 0 for spread in self.channel_std):

@@ -4,6 +4,7 @@ import json
 import platform
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ def manifest_summary(manifest: Manifest) -> dict[str, Any]:
         "method": manifest.method,
         "modality": manifest.modality,
         "image_size": list(manifest.image_size),
+        "patches": None if manifest.patches is None else asdict(manifest.patches),
         "plane": manifest.plane,
         "anomalous_by": manifest.anomalous_by,
         "score_recipe": manifest.score_recipe,

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from infer.patches import Patches
+from train.patches import cut, random_patches
 from train.shapes import Images, Labels
 
 
@@ -71,6 +73,7 @@ class Batches(Iterator[Images]):
     """Batches without end and of one size; every image comes up equally often.
 
     Small sets do not fill whole batches: a batch may span two passes, so that none is partial.
+    Where a network takes patches, one of each image is shown, another each time.
     Its state is `waiting` and torch's global generator.
     """
 
@@ -84,6 +87,7 @@ class Batches(Iterator[Images]):
         device: torch.device,
         abnormal: np.ndarray | None = None,  # which of `images`; None: all are normal
         scale: ChannelScale = AS_THEY_ARE,
+        patches: Patches | None = None,  # None: images are shown whole
     ) -> None:
         self.images = torch.from_numpy(np.ascontiguousarray(images))
         self.batch_size = batch_size
@@ -91,6 +95,7 @@ class Batches(Iterator[Images]):
         self.intensity_range = intensity_range
         self.device = device
         self.scale = scale
+        self.patches = patches
         none = np.zeros(len(images), bool)
         self.abnormal = torch.from_numpy(none if abnormal is None else abnormal)
         self.waiting = torch.empty(0, dtype=torch.int64)  # rows of the passes begun, not yet shown
@@ -109,6 +114,15 @@ class Batches(Iterator[Images]):
             self.waiting = torch.cat([self.waiting, torch.randperm(len(self.images))])
         rows, self.waiting = self.waiting[: self.batch_size], self.waiting[self.batch_size :]
         images = self.images[rows].to(self.device, non_blocking=True)
-        ranged = to_range(self.change(images), self.intensity_range)
+        changed = self.change(images)
+        if self.patches is not None:
+            changed = random_patches(changed, self.patches.size)
+        ranged = to_range(changed, self.intensity_range)
         taken = channels_last(self.scale.standardised(ranged))
         return Labelled(taken, self.abnormal[rows].to(self.device, non_blocking=True))
+
+    def unchanged(self, count: int) -> Iterator[Images]:
+        """Every training image as it is, or all its patches, from `count` images at a time."""
+        for images in self.images.split(count):
+            taken = cut(images.to(self.device), self.patches)
+            yield channels_last(to_range(taken, self.intensity_range))

@@ -16,6 +16,7 @@ from train.batches import Batches, scale_of
 from train.data import DataConfig, load_images
 from train.keeper import Keeper
 from train.params import BadParamsError, Params
+from train.patchwise import patches_of
 from train.recipes import find
 from train.scores import ScoreRecipe
 from train.seeding import seed_everything
@@ -59,6 +60,7 @@ def task_of(params: Params, method: str, data_hash: str, shared: Weights) -> Tas
         image_size=data.image_size,
         data_hash=data_hash,
         shared=hash_of(shared),
+        patches=patches_of(params, method),
     )
 
 
@@ -106,7 +108,7 @@ def fitted(
     recipe, config = find(task.method), task.config
     fabric = open_fabric(config)
     seed_everything(config.seed)
-    model = recipe.model(config, task.channels, task.image_size)
+    model = recipe.model(config, task.channels, task.input_size)
     share(model, shared, recipe.shared)
     model = model.to(fabric.device, memory_format=torch.channels_last)
     seed_everything(config.seed + fabric.global_rank)  # equal weights, different batches
@@ -118,6 +120,7 @@ def fitted(
         device=fabric.device,
         abnormal=train_abnormal,
         scale=scale_of(config),
+        patches=task.patches,
     )
     images = Images(
         train=train,

@@ -28,6 +28,7 @@ BLOCKS = (
     "split",
     "augment",
     "fit",
+    "patches",
     "ensembles",
     "scores",
     "export",

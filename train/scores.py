@@ -86,15 +86,19 @@ class Scorer(nn.Module):
 
 
 def scorers(
-    recipes: Mapping[str, ScoreRecipe], parts: Collection[str], healthy: Evidence
+    recipes: Mapping[str, ScoreRecipe], parts: Collection[str], healthy: Evidence | None
 ) -> dict[str, Scorer]:
     """A scorer for each recipe that a method can follow.
 
     Args:
         parts: names of the method's own score parts.
         healthy: evidence of healthy training images, as they are: nothing added, nothing turned.
+            None where there is no such thing as usual at a pixel, as in patches: then recipes that
+            standardise cannot be followed.
     """
     able = candidates(recipes, parts)
+    if healthy is None:
+        return {name: Scorer(recipe) for name, recipe in able.items() if not recipe.standardised}
     sides = {recipe.denoising_px for recipe in able.values() if recipe.standardised}
     usual = {side: usual_of(smooth(healthy, side)) for side in sides}
     return {name: Scorer(recipe, usual.get(recipe.denoising_px)) for name, recipe in able.items()}

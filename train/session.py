@@ -17,6 +17,7 @@ from train import checkpoint, plots, tracking
 from train.batches import Batches, scale_of
 from train.collapse import COLLAPSE_RATIO
 from train.keeper import Keeper, Kept
+from train.patches import cut, evenly, put_together
 from train.recipes import Recipe
 from train.scores import Scorer
 from train.seeding import generator_states, restore_generators
@@ -156,6 +157,7 @@ class Session:
             self.images.abnormal,
             [keeper.rows for keeper in self.keepers],
             self.healthy,
+            self.task.patches,
         )
         weights = {
             key: tensor.detach().cpu().clone() for key, tensor in self.model.state_dict().items()
@@ -177,7 +179,7 @@ class Session:
         watched = (
             self.images.validation[_shown(self.images.abnormal)]
             if self.recipe.supervised
-            else scale_of(config).standardised(trained)
+            else self._some_patches(scale_of(config).standardised(trained))
         )
         seen = self.recipe.watch(self.model, watched)
         for name, images in seen.grids.items():
@@ -186,6 +188,12 @@ class Session:
             for warning in seen.warnings:
                 print(f"warning: {self.task.method}: {warning}", file=sys.stderr)
         return seen.metrics
+
+    def _some_patches(self, images: torch.Tensor) -> torch.Tensor:
+        """As many patches as there are images, where the network takes patches."""
+        if self.task.patches is None:
+            return images
+        return evenly(cut(images, self.task.patches), len(images))
 
     def keep(
         self, run: tracking.Run, keeper: Keeper, path: Path, *, pictures: bool
@@ -215,13 +223,13 @@ class Session:
         """What the kept model redraws and how its validation scores part, and the fit's curves."""
         recipe = {kept.score: self.task.scores[kept.score]}
         images, abnormal = self.images.validation[keeper.rows], self.images.abnormal[keeper.rows]
-        seen = validate(self.model, recipe, images, abnormal, self.healthy)
+        seen = validate(self.model, recipe, images, abnormal, self.healthy, self.task.patches)
         scores = seen.scores[kept.score]
         history = self.progress.history
         names = sorted({name for record in history for name in record})
         losses = [name for name in names if "auroc" not in name and "distance" not in name]
         scorer = Scorer(recipe[kept.score], kept.usual)
-        redrawn = _reconstructions(self.model, scorer, images, abnormal, self.task.config)
+        redrawn = _reconstructions(self.model, scorer, images, abnormal, self.task)
         pictures = {
             "reconstructions": redrawn,
             "losses": plots.curves(history, losses, "losses"),
@@ -276,17 +284,25 @@ def _reconstructions(
     scorer: Scorer,
     images: torch.Tensor,
     abnormal: np.ndarray,
-    config: Any,
+    task: Task,
 ) -> Figure:
     """The same validation images for every fit of a study: the first normal and abnormal ones."""
-    scale = scale_of(config)
+    scale = scale_of(task.config)
     shown = images[_shown(abnormal)]
-    found = findings_of(model, shown)
+    taken = cut(shown, task.patches)
+    found = findings_of(model, taken)
     maps = scorer(found).anomaly_map
-    ranged, redrawn = scale.undone(shown), found.reconstruction
-    redrawn = ranged - found.evidence if redrawn is None else scale.undone(redrawn)
-    seen, expected, found_maps = (it.float().cpu().numpy() for it in (ranged, redrawn, maps))
-    return plots.reconstructions(seen, expected, found_maps, config.intensity_range)
+    redrawn = found.reconstruction
+    redrawn = scale.undone(taken) - found.evidence if redrawn is None else scale.undone(redrawn)
+    seen, expected, found_maps = (
+        it.float().cpu().numpy()
+        for it in (
+            scale.undone(shown),
+            put_together(redrawn, task.patches, task.image_size),
+            put_together(maps, task.patches, task.image_size),
+        )
+    )
+    return plots.reconstructions(seen, expected, found_maps, task.config.intensity_range)
 
 
 def _shown(abnormal: np.ndarray) -> np.ndarray:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from infer.patches import Patches
 from train.augment import AugmentConfig
+from train.patches import Size, input_size
 from train.provenance import git_state, library_versions
 from train.scores import ScoreRecipe
 
@@ -27,11 +29,20 @@ class Task:
     image_size: tuple[int, int]
     data_hash: str
     shared: str  # hash of the networks taken over from another fit; "" for none
+    patches: Patches | None  # how images are cut for the network; None: it takes them whole
+
+    @property
+    def input_size(self) -> Size:
+        """What the network takes."""
+        return input_size(self.image_size, self.patches)
 
     @property
     def fingerprint(self) -> str:
         """Equal for fits that arrive at the same weights."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        said = asdict(self)
+        if self.patches is None:
+            del said["patches"]  # a fit of whole images keeps the name it had before
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +66,8 @@ class Images:
 
 def params_of(task: Task) -> dict[str, Any]:
     """The numbers of a task by dotted names, as a tracker lists them."""
-    return _flat({"fit": asdict(task.config), "augment": asdict(task.augment)})
+    patches = {} if task.patches is None else {"patches": asdict(task.patches)}
+    return _flat({"fit": asdict(task.config), "augment": asdict(task.augment), **patches})
 
 
 def tags_of(task: Task) -> dict[str, str]:
@@ -87,6 +99,7 @@ def metadata_of(
         "config": json.dumps(asdict(task.config)),
         "channels": str(task.channels),
         "image_size": json.dumps(task.image_size),
+        "patches": "" if task.patches is None else json.dumps(asdict(task.patches)),
         "data_hash": task.data_hash,
         "shared": task.shared,
         "seed": str(task.config.seed),

@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
+from infer.patches import Patches, image_scores
 from infer.shapes import Images as ImageArray
 from infer.shapes import Scores as ScoreArray
 from train.batches import to_range
 from train.methods.method import Findings, LabelledModel
+from train.patches import cut, evenly
 from train.scores import Scorer, ScoreRecipe, scorers
 from train.seeding import chance_aside
 
@@ -36,10 +38,11 @@ def validate(
     images: torch.Tensor,
     abnormal: np.ndarray,
     healthy: torch.Tensor,
+    patches: Patches | None = None,
 ) -> Validation:
     """One look at all validation images; see `validate_each`."""
     everything = [np.arange(len(abnormal))]
-    (seen,) = validate_each(model, recipes, images, abnormal, everything, healthy)
+    (seen,) = validate_each(model, recipes, images, abnormal, everything, healthy, patches)
     return seen
 
 
@@ -51,40 +54,69 @@ def validate_each(
     abnormal: np.ndarray,
     subsets: Sequence[np.ndarray],
     healthy: torch.Tensor,
+    patches: Patches | None = None,
 ) -> list[Validation]:
     """What one look says of each subset of rows: every image is scored once.
 
     Images, and the `healthy` training images that recipes standardise by, are already in the
-    method's range. In eval mode and full precision, because that is what
-    is exported. A loss that draws noise draws the same at every look, so that looks compare, and
-    the fit's own chance is left alone.
+    method's range, and whole, whatever the network takes. In eval mode and full precision, because
+    that is what is exported. A loss that draws noise draws the same at every look, so that looks
+    compare, and the fit's own chance is left alone.
     """
     model.eval()
-    findings = findings_of(model, images)
-    able = scorers(recipes, findings.parts, findings_of(model, healthy[:HEALTHY]).evidence)
-    scores = {name: scorer(findings).score.cpu().numpy() for name, scorer in able.items()}
+    findings, able, scores = score(model, recipes, images, healthy, patches)
     learns_labels = isinstance(model, LabelledModel)
     losses: dict[bytes, float] = {}
     seen = []
     for rows in subsets:
         counted = rows if learns_labels else rows[~abnormal[rows]]
         if (key := counted.tobytes()) not in losses:
-            losses[key] = _loss(model, images, findings, abnormal, counted)
+            losses[key] = _loss(model, images, findings, abnormal, counted, patches)
         own = {name: values[rows] for name, values in scores.items()}
         auroc = _auroc(own, abnormal[rows])
         seen.append(Validation(loss=losses[key], scores=own, auroc=auroc, scorers=able))
     return seen
 
 
+@torch.inference_mode()
+def score(
+    model: Any,
+    recipes: Mapping[str, ScoreRecipe],
+    images: torch.Tensor,
+    healthy: torch.Tensor,
+    patches: Patches | None,
+) -> tuple[Findings, dict[str, Scorer], dict[str, ScoreArray]]:
+    """Findings of all images, or of all their patches; scorers and images' scores by recipe."""
+    findings = findings_of(model, cut(images, patches))
+    if patches is not None:
+        # As what ships: the recipe is followed on each patch, the image's score is of theirs.
+        size = tuple(images.shape[2:])
+        able = scorers(recipes, findings.parts, None)
+        found = {name: scorer(findings).score.cpu().numpy() for name, scorer in able.items()}
+        scores = {name: image_scores(it, patches, size) for name, it in found.items()}
+        return findings, able, scores
+    able = scorers(recipes, findings.parts, findings_of(model, healthy[:HEALTHY]).evidence)
+    scores = {name: scorer(findings).score.cpu().numpy() for name, scorer in able.items()}
+    return findings, able, scores
+
+
 def _loss(
-    model: Any, images: torch.Tensor, findings: Findings, abnormal: np.ndarray, rows: np.ndarray
+    model: Any,
+    images: torch.Tensor,
+    findings: Findings,
+    abnormal: np.ndarray,
+    rows: np.ndarray,
+    patches: Patches | None,
 ) -> float:
-    """Of the images at `rows`."""
+    """Of the images at `rows`, or of some of their patches."""
     chosen = torch.from_numpy(rows)
     if isinstance(model, LabelledModel):
         truth = torch.from_numpy(abnormal[rows]).to(images.device)
         return float(model.loss_of(_at(findings, chosen), truth))
     with chance_aside(SEED):
+        if patches is not None:
+            some = evenly(cut(images[chosen], patches), BATCH)
+            return float(model.training_loss(some).total)
         return float(model.training_loss(images[chosen[:BATCH]]).total)
 
 

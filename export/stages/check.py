@@ -8,13 +8,14 @@ import sys
 
 from export.calibration import ExportConfig
 from export.figures import CompareConfig
-from export.membership import ensembles
+from export.membership import ensembles, refuse_patches
 from train.augment import AugmentConfig
 from train.command import run_stage
 from train.data import DataConfig
 from train.datasets.catalog import dataset
 from train.metrics import Bootstrap
 from train.params import BadParamsError, Params, suggest
+from train.patchwise import patches_of
 from train.protocol import CrossvalConfig, SplitConfig
 from train.recipes import find
 from train.scores import ScoreRecipe
@@ -45,9 +46,10 @@ def check(params: Params) -> None:
                 hint="give it a study of its own, with `abnormals: folds` in its block split",
             )
     _check_variants(params)
-    ensembles(params)
     if not params.blocks(ScoreRecipe, "scores"):
         raise BadParamsError(f"{params.path}: scores is empty", hint="name at least one recipe")
+    _check_patches(params)
+    ensembles(params)
     params.block(ExportConfig, "export")
     params.block(Bootstrap, "evaluate")
     params.block(CompareConfig, "compare")
@@ -72,6 +74,41 @@ def _check_crossval(params: Params) -> None:
             raise BadParamsError(
                 f"{params.path}: crossval.blind_scores.{method} is {score!r}, not one of scores",
                 hint=suggest(score, params.names("scores")),
+            )
+        if params.block(ScoreRecipe, "scores", score).standardised and patches_of(params, method):
+            raise BadParamsError(
+                f"{params.path}: crossval.blind_scores.{method} is {score!r}, which standardises "
+                "by pixel, but the method takes patches, which may lie anywhere",
+                hint="name a recipe with `standardised: false`",
+            )
+    for name, members in config.ensembles.items():
+        refuse_patches(params, f"crossval.ensembles.{name}", members)
+
+
+def _check_patches(params: Params) -> None:
+    """Refuse patches of methods that there are not, or that nothing could score.
+
+    Raises:
+        BadParamsError: the block `patches` does not agree with the others.
+    """
+    for method in params.names("patches"):
+        if method not in params.names("fit"):
+            raise BadParamsError(
+                f"{params.path}: patches names {method!r}, but there is no block fit.{method}",
+                hint=suggest(method, params.names("fit")),
+            )
+        if of := params.of("fit", method):
+            raise BadParamsError(
+                f"{params.path}: patches names {method!r}, which is a variant of {of} and takes "
+                "the same patches",
+                hint=f"name {of} instead",
+            )
+        patches_of(params, method)
+        if all(it.standardised for it in params.blocks(ScoreRecipe, "scores").values()):
+            raise BadParamsError(
+                f"{params.path}: patches names {method!r}, but every recipe of scores "
+                "standardises by pixel, and patches may lie anywhere",
+                hint="add a recipe with `standardised: false`",
             )
 
 

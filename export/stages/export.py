@@ -29,7 +29,7 @@ def export(params: Params, method: str) -> None:
     data = params.block(DataConfig, "data")
     config = params.block(ExportConfig, "export")
     fitted = load_fitted(checkpoint_path(study, method), method, data)
-    images = parity_images(study, fitted.intensity_range, fitted.scale)
+    images = parity_images(study, fitted.intensity_range, fitted.scale, fitted.patches)
     draft = draft_manifest(
         data,
         config,
@@ -40,6 +40,7 @@ def export(params: Params, method: str) -> None:
         channel_std=fitted.scale.std,
         score_recipe=fitted.score_recipe,
         provenance=provenance_of(fitted, study),
+        patches=fitted.patches,
     )
     path = model_path(study, method)
     validation = [it.case for it in load_cases(study) if it.split == "validation"]

@@ -1,6 +1,8 @@
 """A prepared study of a few synthetic heads, at any size and with any number of channels."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,12 +22,20 @@ SLICE_SIZE = (72, 60)  # (height, width) of the scans, pixels
 COUNTS = {"train": (8, 2), "validation": (3, 3), "test": (2, 1)}  # normal, abnormal
 
 
-def make_phantom_study(method: str, image_size: tuple[int, int], channels: int) -> Params:
+def make_phantom_study(
+    method: str,
+    image_size: tuple[int, int],
+    channels: int,
+    patches: Mapping[str, Any] | None = None,
+) -> Params:
     """Write scans and tables into the working directory; the method's numbers are made tiny.
 
     With two channels, `infer.finding.with_channels` must be `powers`.
+
+    Args:
+        patches: of the method's images, as in the block `patches`; None: it takes them whole.
     """
-    params = _params(method, image_size, channels)
+    params = _params(method, image_size, channels, patches)
     scans = data_folder(STUDY) / "scans"
     scans.mkdir(parents=True)
     kinds = [
@@ -54,7 +64,9 @@ def powers(voxels: np.ndarray, channels: int) -> np.ndarray:
     return np.concatenate([voxels ** (at + 1) for at in range(channels)])
 
 
-def _params(method: str, image_size: tuple[int, int], channels: int) -> Params:
+def _params(
+    method: str, image_size: tuple[int, int], channels: int, patches: Mapping[str, Any] | None
+) -> Params:
     params = load(REPOSITORY / "params.yaml")
     values = dict(params.values)
     values["study"] = STUDY
@@ -64,6 +76,7 @@ def _params(method: str, image_size: tuple[int, int], channels: int) -> Params:
     values["variants"] = {method: of} if of != method else {}
     values["data"] = {**values["data"], "image_size": list(image_size), "channels": channels}
     values["fit"] = {name: tiny(name, blocks[name]) for name in (method, of)}
+    values["patches"] = {} if patches is None else {of: dict(patches)}
     return Params(params.path, values)
 
 

@@ -24,12 +24,17 @@ from train import attention, checkpoint, session, tracking
 from train.data import DataConfig, load_images
 from train.methods.method import AnomalyModel
 from train.params import Params
+from train.patches import cut, input_size
+from train.patchwise import patches_of
 from train.paths import checkpoint_path, model_path, report_folder
 from train.recipes import RECIPES, find
 from train.stages.fit import fit
 from train.validation import as_tensor
 
 SIZES = {"32 px": ((32, 32), 1), "64 px, 2 channels": ((64, 64), 2)}
+# As many patches as fit, and the last of a row shifted back. `densenet` learns from labels.
+PATCHES = {"size": [32, 32], "stride": [20, 32], "top_share": 0.5}
+PATCHWISE = ("cae", "vae", "dae", "dagmm", "fanogan", "fanogan-izi")
 STEPS = 20  # on a fixed batch, until its loss must have fallen
 
 
@@ -53,6 +58,10 @@ class Study(NamedTuple):
         return self.params.block(find(self.method).config, "fit", self.method)
 
     @property
+    def patches(self):
+        return patches_of(self.params, self.method)
+
+    @property
     def fitted(self):
         return checkpoint_path(STUDY, self.method)
 
@@ -63,16 +72,23 @@ class Study(NamedTuple):
 
 @pytest.fixture(
     scope="module",
-    params=[(method, *size) for method in RECIPES for size in SIZES.values()],
-    ids=[f"{method}, {size}" for method in RECIPES for size in SIZES],
+    params=[
+        *((method, *size, None) for method in RECIPES for size in SIZES.values()),
+        *((method, (64, 64), 1, PATCHES) for method in PATCHWISE),
+    ],
+    ids=[
+        *(f"{method}, {size}" for method in RECIPES for size in SIZES),
+        *(f"{method}, patches" for method in PATCHWISE),
+    ],
 )
 def study(request, tmp_path_factory):
-    with study_of(*request.param, tmp_path_factory.mktemp("study")) as study:
+    *which, patches = request.param
+    with study_of(*which, tmp_path_factory.mktemp("study"), patches) as study:
         yield study
 
 
 @contextmanager
-def study_of(method, image_size, channels, folder):
+def study_of(method, image_size, channels, folder, patches=None):
     """A prepared study for one method and size; fitted is only what a variant is a variant of."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -82,7 +98,7 @@ def study_of(method, image_size, channels, folder):
         patch.setattr(session, "WATCHES", 1)
         patch.setattr(attention, "NOISY_COPIES", 1)
         patch.setattr(session.Session, "_pictures", lambda *given: {})  # they cost a second
-        params = make_phantom_study(method, image_size, channels)
+        params = make_phantom_study(method, image_size, channels, patches)
         study = Study(params, method, params.block(DataConfig, "data"), patch)
         for fitted_before in params.variants.values():
             study.fit(fitted_before)
@@ -109,13 +125,15 @@ def exported(study):
 def model_of(study):
     torch.manual_seed(0)
     config = study.config
-    return find(study.method).model(config, study.data.channels, study.data.image_size)
+    size = input_size(study.data.image_size, study.patches)
+    return find(study.method).model(config, study.data.channels, size)
 
 
 def images(study, split):
-    """Prepared images in the method's range."""
+    """Prepared images, or their patches, in the method's range."""
     prepared, _ = load_images(STUDY, split)
-    return as_tensor(prepared, study.config.intensity_range, torch.device("cpu"))
+    ranged = as_tensor(prepared, study.config.intensity_range, torch.device("cpu"))
+    return cut(ranged, study.patches)
 
 
 def tensors(findings):

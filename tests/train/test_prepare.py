@@ -22,6 +22,7 @@ root: .
 params_file: params.yaml
 methods: [cae]
 variants: {{}}
+patches: {{}}
 ensembles: {{}}
 data:
   dataset: {dataset}

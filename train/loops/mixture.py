@@ -7,7 +7,7 @@ import torch
 from lightning_fabric import Fabric
 from torch.optim import Optimizer
 
-from train.batches import Batches, channels_last, to_range
+from train.batches import Batches
 from train.loops.gradient import fit_by_gradient
 from train.loops.record import Record
 
@@ -44,9 +44,6 @@ def fit_mixture_only(
 def fit_mixture(model: Any, batches: Batches) -> None:
     """Store the mixture of the whole training set: unchanged images, eval mode, full precision."""
     model.eval()
-    described = [
-        model.describe(channels_last(to_range(images.to(batches.device), batches.intensity_range)))
-        for images in batches.images.split(BATCH)
-    ]
+    described = [model.describe(images) for images in batches.unchanged(BATCH)]
     features, memberships = (torch.cat(it) for it in zip(*described, strict=True))
     model.store_mixture(features, memberships)

@@ -1,0 +1,32 @@
+"""Which methods look at patches instead of whole images: the block `patches` of a params file."""
+
+from infer.patches import Patches
+from train.data import DataConfig
+from train.params import BadParamsError, Params
+from train.recipes import find
+
+
+def patches_of(params: Params, method: str) -> Patches | None:
+    """How a method's images are cut; None: they are taken whole.
+
+    A variant shares networks with the method it is `of`, and its patches too.
+
+    Raises:
+        BadParamsError: they do not fit the images, or the method cannot do with patches.
+    """
+    named = params.of("fit", method) or method
+    if named not in params.names("patches"):
+        return None
+    patches = params.block(Patches, "patches", named)
+    where = f"{params.path}: patches.{named}"
+    image_size = params.block(DataConfig, "data").image_size
+    try:
+        patches.windows(image_size)
+    except ValueError as error:
+        raise BadParamsError(f"{where}: {error}", hint="see data.image_size") from error
+    if find(method).supervised:
+        raise BadParamsError(
+            f"{where}: {method} learns from labels, and a label says nothing of a single patch",
+            hint="let it take whole images",
+        )
+    return patches
