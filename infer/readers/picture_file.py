@@ -24,7 +24,9 @@ _BIG_TIFF = {b"II+\0": "<", b"MM\0+": ">"}
 class Whole(NamedTuple):
     """A picture file that is whole."""
 
-    content: bytes  # for a decoder: the same pixels, perhaps in a form that it decodes faster
+    # For a decoder: the same pixels, perhaps in a form that it decodes faster. Grey that is stored
+    # in colour may be grey.
+    content: bytes
     warnings: tuple[str, ...]
 
 
@@ -86,7 +88,8 @@ def _check_png(content: bytes) -> Whole:
     """Chunks with their checksums follow each other up to IEND, and hold all rows."""
     header = None
     moves = False
-    decisive, data = [], []
+    decisive: list[bytes | memoryview] = []
+    data = []
     for chunk in png.chunks(content):
         if not chunk.agrees:
             raise _Damage("is damaged: a checksum in it does not agree")
@@ -103,8 +106,11 @@ def _check_png(content: bytes) -> Whole:
     rows = png.inflated(data, header.data_bytes)
     if rows is None:
         raise _Damage("is damaged: its image data cannot be inflated to all of its rows")
+    grey = png.as_grey(header, rows)
+    if grey is not None:
+        decisive = [png.header_chunk(header.width, header.height, header.depth, png.GREY)]
     warnings = ("it is a moving picture: its still picture was scored",) if moves else ()
-    return Whole(png.with_stored_data(decisive, rows), warnings)
+    return Whole(png.with_stored_data(decisive, grey or rows), warnings)
 
 
 def _check_jpeg(content: bytes) -> Whole:

@@ -105,6 +105,39 @@ def test_stored_data_decodes_to_the_pixels_of_the_file(size, colour, depth, inte
     np.testing.assert_array_equal(decoded(checked(content, name="scan.png").content), expected)
 
 
+FILTERS = {
+    "none": cv2.IMWRITE_PNG_FILTER_NONE,
+    "sub": cv2.IMWRITE_PNG_FILTER_SUB,
+    "up": cv2.IMWRITE_PNG_FILTER_UP,
+    "average": cv2.IMWRITE_PNG_FILTER_AVG,
+    "paeth": cv2.IMWRITE_PNG_FILTER_PAETH,
+    "all": cv2.IMWRITE_PNG_ALL_FILTERS,
+}
+
+
+def by_opencv(pixels, filters):
+    return bytes(cv2.imencode(".png", pixels, (cv2.IMWRITE_PNG_FILTER, FILTERS[filters]))[1])
+
+
+@pytest.mark.parametrize("filters", FILTERS)
+@pytest.mark.parametrize("samples", [3, 4])
+def test_grey_stored_in_colour_is_handed_on_as_grey(samples, filters):
+    noise = np.random.default_rng(4).integers(0, 256, (31, 17), np.uint8)
+    grey = cv2.blur(noise, (5, 5))
+    colour = np.stack([grey] * 3 + [noise] * (samples - 3), axis=-1)
+    content = checked(by_opencv(colour, filters), name="scan.png").content
+    np.testing.assert_array_equal(decoded(content), grey)
+
+
+@pytest.mark.parametrize("filters", FILTERS)
+@pytest.mark.parametrize("at", [(0, 0), (30, 16), (11, 5)])
+def test_one_pixel_of_another_colour_makes_a_colour_picture(at, filters):
+    pixels = np.repeat(np.random.default_rng(5).integers(0, 255, (31, 17, 1), np.uint8), 3, axis=2)
+    pixels[(*at, 1)] += 1
+    content = checked(by_opencv(pixels, filters), name="scan.png").content
+    np.testing.assert_array_equal(decoded(content), pixels)
+
+
 def test_data_longer_than_one_stored_block_is_kept_whole():
     pixels = np.random.default_rng(1).integers(0, 256, (300, 500, 3), np.uint16)
     content = file_of(pixels, COLOUR, 8)
