@@ -24,6 +24,7 @@ from train.params import Params
 from train.paths import report_folder
 from train.pool import Pool
 from train.protocol import CrossvalConfig, SplitConfig, fold_of, ungrouped
+from train.recipes import find
 
 SIDE_BY_SIDE = 5  # normal and abnormal scans each
 GALLERY = 6
@@ -75,6 +76,11 @@ def write(
         folds=params.block(SplitConfig, "split").normal_folds,
         missing=missing,
         beside=beside,
+        variants={
+            name: of
+            for name in dict.fromkeys(it.method for it in results)
+            if name in params.names("fit") and (of := params.of("fit", name)) and find(name).shared
+        },
     )
     tables = {
         "crossval.csv": crossval_table.to_csv(Summary._fields, summaries),

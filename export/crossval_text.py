@@ -1,7 +1,7 @@
 """The cross validation in words: tables for people, what they show, and how to read them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from export.crossval_beside import SUPERVISED, Beside, in_words
 from export.crossval_table import SHIPPED, Compared, Summary
@@ -23,6 +23,7 @@ def to_markdown(
     folds: int,
     missing: Sequence[FoldJob],
     beside: Sequence[Beside],
+    variants: Mapping[str, str],
 ) -> str:
     """One table for each protocol and grouping, what it shows, and how to read it.
 
@@ -30,6 +31,7 @@ def to_markdown(
         folds: of each method, under either grouping, when all is done.
         missing: folds without a result.
         beside: supervised methods, whose summaries are among these.
+        variants: the method whose networks a variant took over, by the variant's name.
     """
     trivial = {it.method for it in results if it.trivial}
     lines = [
@@ -51,7 +53,7 @@ def to_markdown(
         lines += _table(supervised, trivial, most=1)
         lines += ["", *(f"- {it}" for it in in_words(beside))]
     lines += ["", "## Every score recipe: AUROC", "", *_recipes(summaries)]
-    lines += ["", "## How to read it", "", *(f"- {it}" for it in _notes())]
+    lines += ["", "## How to read it", "", *(f"- {it}" for it in _notes(variants))]
     lines += ["", "Made by " + ", ".join(_origins(results)) + ".", ""]
     return "\n".join(lines)
 
@@ -173,7 +175,7 @@ def _grouping(grouped: bool) -> str:
     return "near-duplicates kept together" if grouped else "as published (every slice by itself)"
 
 
-def _notes() -> list[str]:
+def _notes(variants: Mapping[str, str]) -> list[str]:
     return [
         "`study`: checkpoint and score recipe by validation AUROC, threshold by validation F1, all "
         "within the fold. `blind`: no abnormal image is seen before the test; the recipe is fixed "
@@ -183,6 +185,11 @@ def _notes() -> list[str]:
         "p is of a corrected resampled t-test (Nadeau & Bengio, 2003); all pairs are in tests.csv.",
         "rows of score recipes that were not shipped are for reading: nothing was chosen by them.",
         "`psnr` (dB) and `ssim` are of the reconstructions of normal test scans.",
+        *(
+            f"fit seconds of {name} leave out what it took over from {of}: add that method's to "
+            f"fit it alone."
+            for name, of in variants.items()
+        ),
     ]
 
 

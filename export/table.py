@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from export.evaluation import DIGITS, Evaluation
@@ -54,8 +54,19 @@ def to_csv(rows: Sequence[Compared]) -> str:
     return text.getvalue()
 
 
-def to_markdown(rows: Sequence[Compared], *, study: str, confidence: float, resamples: int) -> str:
-    """The table with intervals, what it shows, and how to read it."""
+def to_markdown(
+    rows: Sequence[Compared],
+    *,
+    study: str,
+    confidence: float,
+    resamples: int,
+    variants: Mapping[str, str],
+) -> str:
+    """The table with intervals, what it shows, and how to read it.
+
+    Args:
+        variants: the method whose networks a variant took over, by the variant's name.
+    """
     shown = [it for it in METRICS if any(it in row.evaluation.metrics for row in rows)]
     first = rows[0].evaluation
     normal, abnormal = int((~first.abnormal).sum()), int(first.abnormal.sum())
@@ -77,7 +88,7 @@ def to_markdown(rows: Sequence[Compared], *, study: str, confidence: float, resa
         "",
         "## How to read it",
         "",
-        *(f"- {sentence}" for sentence in _notes(rows, shown)),
+        *(f"- {sentence}" for sentence in _notes(rows, shown, variants)),
         "",
     ]
     return "\n".join(lines)
@@ -144,7 +155,9 @@ def _at_least(rows: Sequence[Compared], metric: str, least: float) -> str:
     return ", ".join(f"{name} ({value:.3f})" for name, value in found.items() if value >= least)
 
 
-def _notes(rows: Sequence[Compared], shown: Sequence[str]) -> list[str]:
+def _notes(
+    rows: Sequence[Compared], shown: Sequence[str], variants: Mapping[str, str]
+) -> list[str]:
     notes = [
         "accuracy, recall, precision, F1 and specificity are those at the shipped threshold, "
         "which was chosen on validation scans.",
@@ -158,6 +171,10 @@ def _notes(rows: Sequence[Compared], shown: Sequence[str]) -> list[str]:
         ]
     if "psnr" in shown:
         notes.append("`psnr` (dB) is of the reconstructions of normal test scans.")
+    notes += [
+        f"`fit_seconds` of {name}, in the CSV file, leaves out whatever it took over from {of}."
+        for name, of in variants.items()
+    ]
     words = [f"`{row.name}`: {row.in_words}." for row in rows if row.trivial]
     return [*notes, "Rows in italics are trivial baselines, on images in [0, 1].", *words]
 

@@ -42,7 +42,11 @@ def compare(params: Params) -> None:
     csv_path.write_text(to_csv(rows), encoding="utf-8")
     readable = csv_path.with_suffix(".md")
     text = to_markdown(
-        rows, study=study, confidence=bootstrap.confidence, resamples=bootstrap.resamples
+        rows,
+        study=study,
+        confidence=bootstrap.confidence,
+        resamples=bootstrap.resamples,
+        variants=params.variants,
     )
     readable.write_text(text, encoding="utf-8")
     folder = report_folder(study, "compare")

@@ -10,7 +10,7 @@ from train.metrics import Bootstrap
 CONFIG = Bootstrap(resamples=20, confidence=0.9, seed=0)
 
 
-def table(*methods, missing=()):
+def table(*methods, missing=(), variants=None):
     results = [it for one in methods for it in one]
     values = crossval_table.values_of(results)
     summaries = crossval_table.summaries_of(results, values, CONFIG)
@@ -24,6 +24,7 @@ def table(*methods, missing=()):
         folds=2,
         missing=missing,
         beside=(),
+        variants=variants or {},
     )
 
 
@@ -82,3 +83,8 @@ def test_a_single_result_has_no_spread():
     (result, _) = fold_results.many("cae", 2.0)
     cell = row(table([replace(result, tests=result.tests[:1])]), "cae")["auroc"]
     assert cell.startswith("1.000 [")
+
+
+def test_what_a_variants_fit_time_leaves_out_is_said():
+    text = table(fold_results.many("fanogan-izi", 0.5), variants={"fanogan-izi": "fanogan"})
+    assert "fit seconds of fanogan-izi leave out what it took over from fanogan" in text

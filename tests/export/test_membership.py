@@ -37,6 +37,12 @@ def test_a_member_that_is_not_fitted_is_refused_with_a_suggestion(params_with):
     assert refused.value.hint == "did you mean fanogan?"
 
 
+def test_a_variant_may_be_a_member(params_with):
+    params = params_with("{pair: {members: [cae, fanogan-izi]}}")
+    params.values["variants"]["fanogan-izi"] = "fanogan"
+    assert members_of(params, "pair") == ("cae", "fanogan-izi")
+
+
 def test_an_ensemble_cannot_be_called_as_a_method(params_with):
     with pytest.raises(BadParamsError, match=r"ensembles\.cae has the name of a method"):
         ensembles(params_with("{cae: {members: [fanogan]}}"))
