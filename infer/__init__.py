@@ -1,4 +1,46 @@
 """Score folders of medical scans with an exported anomaly model: no torch, no network."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+
+    from infer.model import Model
+
 # Here and not asked of the installed package: that takes 30 ms of every start.
 __version__ = "0.1.0"
+__all__ = ["load"]
+
+
+def load(
+    model: "str | os.PathLike[str]",
+    *,
+    device: str = "auto",
+    threshold: float | None = None,
+    map_threshold: float | None = None,
+    batch_size: int | None = None,
+) -> "Model":
+    """Open a model for scoring scans one by one: `load("cae.onnx").score("scan.nii.gz").score`.
+
+    Args:
+        model: An .onnx file of this project's export stage, or `models:/name@alias` in the
+            MLflow registry that MLFLOW_TRACKING_URI names.
+        device: auto, cpu or cuda.
+        threshold: Score above which a scan is anomalous; None: the model's own.
+        map_threshold: Map value above which a voxel is; None: the model's own.
+        batch_size: Slices that go through the network together; None: as `uad-infer` does, so
+            that results are the same. With 1, single pictures take less time and may differ in
+            their last digits.
+
+    Raises:
+        infer.errors.UadError: the model cannot be opened, or not on this device.
+    """
+    from infer.model import open_model  # NumPy, ONNX Runtime, …: `import infer` stays light
+
+    return open_model(
+        model,
+        device=device,
+        threshold=threshold,
+        map_threshold=map_threshold,
+        batch_size=batch_size,
+    )

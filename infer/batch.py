@@ -148,7 +148,7 @@ def score_folder(
         engine = open_engine(file.path, device=options.device, threads=max(1, cores() // workers))
     worker = Worker(
         engine=engine,
-        manifest=with_thresholds(engine.manifest, options),
+        manifest=with_thresholds(engine.manifest, options.threshold, options.map_threshold),
         out=out,
         key=_key(engine, options),
         overlays=options.overlays,
@@ -271,13 +271,15 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def with_thresholds(manifest: Manifest, options: Options) -> Manifest:
+def with_thresholds(
+    manifest: Manifest, threshold: float | None, map_threshold: float | None
+) -> Manifest:
     """The manifest with the user's own thresholds in place of its own."""
     score, of_map = manifest.score_threshold, manifest.map_threshold
-    if options.threshold is not None:
-        score = Threshold(value=options.threshold, chosen_by="given as --threshold")
-    if options.map_threshold is not None:
-        of_map = Threshold(value=options.map_threshold, chosen_by="given as --map-threshold")
+    if threshold is not None:
+        score = Threshold(value=threshold, chosen_by="given as --threshold")
+    if map_threshold is not None:
+        of_map = Threshold(value=map_threshold, chosen_by="given as --map-threshold")
     return replace(manifest, score_threshold=score, map_threshold=of_map)
 
 

@@ -1,4 +1,4 @@
-"""--part and --merge: the parts of a job, joined, are the job done by one; what does not fit is refused."""
+"""--part and --merge: the parts of a job, joined, are the job done by one run."""
 
 import csv
 import fcntl
