@@ -14,7 +14,7 @@ from infer.manifest import Manifest, Threshold
 from infer.model_source import ModelFile
 from infer.writers.atomic import write_bytes
 
-LIBRARIES = ("numpy", "cv2", "onnxruntime", "nibabel", "scipy")  # as they are imported
+LIBRARIES = ("numpy", "cv2", "onnxruntime", "nibabel", "pydicom", "scipy")  # as they are imported
 
 
 def write_run(

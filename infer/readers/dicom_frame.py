@@ -121,6 +121,12 @@ def _frames(header: Dataset, file: Path) -> Iterator[Frame]:
     count = frame_count(header)
     shared = _first(header.get("SharedFunctionalGroupsSequence"))
     each = header.get("PerFrameFunctionalGroupsSequence") or []
+    if not each and count > 1:  # before there is a record for each that the header claims
+        raise UnreadableScanError(
+            f"{file.name} gives no position in space for its {count:,} frames: a film, or slices "
+            "that nobody can sort",
+            hint="export its frames as images, or as a volume with positions",
+        )
     if each and len(each) != count:
         raise UnreadableScanError(
             f"{file.name} holds {count} frames, but describes {len(each)}",

@@ -8,6 +8,8 @@ import contextlib
 import logging
 import re
 import stat
+import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +24,7 @@ _PREAMBLE = 128  # bytes, followed by DICM (DICOM PS3.10, 7.1)
 # Where the whole file may be compressed, the few first bytes say so; they are never compressed.
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _META_BYTES = 4096
+_LOADING = threading.Lock()
 DIRECTORY = "1.2.840.10008.1.3.10"  # DICOMDIR: an index of other files
 
 
@@ -107,8 +110,26 @@ def silence(library: str) -> None:
         warnings.filterwarnings("ignore", module=library)
 
 
+@contextlib.contextmanager
+def without_pydicom() -> Iterator[None]:
+    """Nothing imported here finds pydicom, unless it is loaded already.
+
+    nibabel would load it, for a header extension that nobody here reads: a quarter of a second.
+    """
+    with _LOADING:
+        if "pydicom" in sys.modules:
+            yield
+            return
+        sys.modules["pydicom"] = None  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            del sys.modules["pydicom"]
+
+
 def _pydicom() -> Any:
-    import pydicom
+    with _LOADING:
+        import pydicom
 
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     silence("pydicom")

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from infer.errors import UnreadableScanError
+from infer.readers.dicom_header import without_pydicom
 from infer.volume import MAX_VOXELS, Grid, Volume
 
 CUT_OFF = "it was probably cut off or damaged while copying: copy it again"
@@ -51,7 +52,8 @@ def read(path: Path) -> Volume:
 
 def _open(stream: Stream, name: str) -> Any:
     """The image, of which only the header has been read."""
-    import nibabel
+    with without_pydicom():
+        import nibabel
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
     from nibabel.wrapstruct import WrapStructError

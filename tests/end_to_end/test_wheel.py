@@ -12,7 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
+from tests.infer.dicom_files import series
 from tests.infer.tiny_model import write_tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -94,3 +96,19 @@ def test_the_installed_command_scores_a_folder(commands: Path, model: Path, tmp_
         rows = list(csv.DictReader(report))
     assert [(row["scan"], row["status"]) for row in rows] == [("a.png", "ok"), ("b.png", "ok")]
     assert all((out / row["mask"]).is_file() for row in rows)
+
+
+@pytest.mark.parametrize("syntax", [None, JPEG2000Lossless, JPEGLSLossless, RLELossless], ids=str)
+def test_the_installed_command_reads_dicom_compressed_or_not(
+    commands: Path, model: Path, tmp_path: Path, syntax: UID | None
+) -> None:
+    y, x = np.indices((64, 48))
+    series(
+        tmp_path / "scans", np.stack([1024 + (x + y + at) // 3 for at in range(3)]), syntax=syntax
+    )
+    out = tmp_path / "out"
+    scans = tmp_path / "scans"
+    run(commands / "uad-infer", scans, "--model", model, "--out", out, "--device", "cpu")
+    with (out / "report.csv").open(newline="") as report:
+        rows = list(csv.DictReader(report))
+    assert [(row["scan"], row["status"], row["slices"]) for row in rows] == [("scans", "ok", "3")]

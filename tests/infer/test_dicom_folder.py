@@ -3,6 +3,8 @@
 import csv
 import gzip
 import io
+import subprocess
+import sys
 
 import highdicom
 import nibabel
@@ -126,6 +128,17 @@ def test_a_single_file_may_be_scored(ward, tiny_model, tmp_path):
     run(ward / "bed2.dcm", tiny_model, tmp_path / "out")
     with (tmp_path / "out/report.csv").open(newline="") as text:
         assert [row["scan"] for row in csv.DictReader(text)] == ["bed2.dcm"]
+
+
+def test_pictures_and_nifti_are_scored_without_loading_pydicom(scans, tiny_model, tmp_path):
+    script = (
+        "import sys; from infer.cli import app\n"
+        "try:\n    app(sys.argv[1:])\nexcept SystemExit as end:\n    code = end.code\n"
+        "sys.exit(code or 'pydicom' in sys.modules)"
+    )
+    arguments = [scans, "--model", tiny_model, "--out", tmp_path / "out"]
+    done = subprocess.run([sys.executable, "-c", script, *map(str, arguments)], check=False)
+    assert done.returncode == 0
 
 
 def test_tiny_radiographs_among_pictures_are_scored(tiny_model, tmp_path):

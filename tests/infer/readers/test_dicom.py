@@ -3,7 +3,9 @@
 import contextlib
 import io
 import itertools
+import tracemalloc
 
+import highdicom
 import numpy as np
 import pydicom
 import pytest
@@ -124,6 +126,24 @@ def test_every_voxel_keeps_its_place_and_axes_run_towards_s_p_and_l(
         np.testing.assert_allclose(
             place(volume, *ahead) - place(volume, 0, 0, 0), np.array(direction) * mm, atol=1e-5
         )
+
+
+OBLIQUE = np.linalg.qr(np.random.default_rng(5).normal(size=(3, 3)))[0][:2]
+
+
+@pytest.mark.parametrize("directions", [AXIAL, CORONAL, SAGITTAL, OBLIQUE], ids=str)
+def test_voxels_lie_where_highdicom_says_they_do(tmp_path, directions):
+    series(tmp_path, head(), directions=directions, intercept=0)
+    sources = [pydicom.dcmread(path) for path in files_in(tmp_path)]
+    truth = highdicom.get_volume_from_series(sources)
+    volume = volume_of(tmp_path)
+    indices = np.argwhere(truth.array > -1)  # slice, row, column, in its own order
+    places = truth.map_indices_to_reference(indices) * [-1, -1, 1]
+    ours = np.c_[places, np.ones(len(places))] @ np.linalg.inv(affine_of(volume)).T
+    at = tuple(np.round(ours[:, :3]).astype(int).T)
+    np.testing.assert_allclose(ours[:, :3], np.transpose(at), atol=1e-3)
+    found = volume.grid.to_file(volume.voxels[0])[at]
+    np.testing.assert_array_equal(found, truth.array[tuple(indices.T)])
 
 
 def test_the_digest_is_that_of_the_content_whatever_the_files_are_called(tmp_path):
@@ -464,6 +484,16 @@ def test_a_film_is_no_volume(tmp_path):
     dataset = with_pixels(base(modality="US"), head(), bits=8)
     dataset.NumberOfFrames = 5
     assert "no position in space" in refusal([saved(dataset, tmp_path / "cine.dcm")])
+
+
+def test_a_claim_of_very_many_frames_costs_no_memory(tmp_path):
+    dataset = with_pixels(base(modality="US"), np.zeros((1, 1)), bits=8)
+    dataset.NumberOfFrames = 2**29
+    path = saved(dataset, tmp_path / "bomb.dcm")
+    tracemalloc.start()
+    assert "no position in space for its 536,870,912 frames" in refusal([path])
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
 
 
 def test_what_is_not_dicom_is_refused_in_one_sentence(tmp_path):
