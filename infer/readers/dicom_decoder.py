@@ -21,6 +21,7 @@ from typing import IO, Any
 
 import numpy as np
 
+COMMAND = [sys.executable, "-m", __name__]
 SECONDS = 60  # for one frame, after which a decoder hangs
 MEMORY_BYTES = 8 * 2**30  # of address space, most of it never touched
 # What a decoder must know of a frame beside its bytes.
@@ -80,7 +81,7 @@ class Decoder:
             self.stop()
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__],
+                COMMAND,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # what a library says of a file is not for our user

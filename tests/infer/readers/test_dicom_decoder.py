@@ -1,5 +1,6 @@
 """The process that decodes: it may die, the run goes on."""
 
+import sys
 import threading
 
 import numpy as np
@@ -60,6 +61,17 @@ def test_a_process_that_dies_on_a_frame_is_an_error_and_the_next_is_decoded(
         with pytest.raises(DecoderError, match="crashed or hung"):
             decoded(decoder, frame)
     np.testing.assert_array_equal(decoded(decoder, frame), frame[2])
+
+
+def test_a_decoder_that_hangs_is_ended(decoder, frame, monkeypatch):
+    hanging = (
+        "import sys, time; from infer.readers import dicom_decoder as it\n"
+        "it.SECONDS = 1; it._decoded = lambda *_: time.sleep(60)\n"
+        "it.serve(sys.stdin.buffer, sys.stdout.buffer)"
+    )
+    monkeypatch.setattr(dicom_decoder, "COMMAND", [sys.executable, "-c", hanging])
+    with pytest.raises(DecoderError, match="crashed or hung"):
+        decoded(decoder, frame)
 
 
 def test_the_process_ends_with_its_thread(frame):
