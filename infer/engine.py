@@ -1,9 +1,13 @@
 """An ONNX Runtime session behind one method, opened only on files that keep our contract."""
 
 import hashlib
-from collections.abc import Sequence
+import os
+import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from infer.errors import BadModelError, UnknownChoiceError
 from infer.finding import EngineOutputs
@@ -12,6 +16,9 @@ from infer.providers import CUDA_PROVIDER, INSTALL_HINT, Device, choose_device
 from infer.shapes import Images
 
 SCORE_PREFIX = "score_"
+EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
+NO_FOLDER = str(Path(os.devnull, "none"))  # below a file: it cannot exist
+LARGEST_BYTES = 2**31  # of a protocol buffer, which an ONNX file is
 EXPORT_HINT = "make model files with this project's export stage"
 
 
@@ -40,9 +47,19 @@ class OnnxEngine:
         ]
 
     def run(self, images: Images) -> EngineOutputs:
-        """What the graph says of a batch of images."""
-        arrays = self._session.run(self._outputs, {"image": images})
+        """What the graph says of a batch of images.
+
+        Raises:
+            BadModelError: it fails, or says something else than it should.
+        """
+        try:
+            arrays = self._session.run(self._outputs, {"image": images})
+        except MemoryError:
+            raise
+        except Exception as error:  # pybind11 classes of its own, one per status code
+            raise BadModelError(f"the model failed on it: {_shortened(error)}") from error
         outputs = dict(zip(self._outputs, arrays, strict=True))
+        _check_outputs(outputs, images)
         return EngineOutputs(
             anomaly_map=outputs["anomaly_map"],
             score=outputs["score"],
@@ -115,13 +132,38 @@ def check_contract(
         )
 
 
+def _check_outputs(outputs: Mapping[str, Any], images: Images) -> None:
+    """A graph may declare one thing and give another.
+
+    Raises:
+        BadModelError: it does.
+    """
+    count, _, *spatial = images.shape
+    for name, values in outputs.items():
+        shapes = {"anomaly_map": (count, 1, *spatial), "reconstruction": images.shape}
+        expected = shapes.get(name, (count,))
+        known = name in shapes or name.startswith(SCORE_PREFIX) or name == "score"
+        if known and (values.shape != expected or values.dtype != np.float32):
+            raise BadModelError(
+                f"the model gave {name} as {values.dtype} of shape {values.shape}, "
+                f"not as float32 of {expected}",
+                hint=EXPORT_HINT,
+            )
+
+
 def _read(path: Path) -> bytes:
+    hint = "--model wants an .onnx file"
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would block us for ever
+            raise BadModelError(f"{path} cannot be read: it is not a file", hint=hint)
+        if found.st_size > LARGEST_BYTES:
+            raise BadModelError(
+                f"{path} is larger than 2 GiB: no ONNX file that holds its weights is", hint=hint
+            )
         return path.read_bytes()
     except OSError as error:
-        raise BadModelError(
-            f"{path} cannot be read: {error.strerror}", hint="--model wants an .onnx file"
-        ) from error
+        raise BadModelError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
 
 
 def _open_on(graph: bytes, device: Device, *, threads: int, where: str) -> tuple[Any, Device]:
@@ -149,8 +191,9 @@ def _session(graph: bytes, device: Device, *, threads: int, where: str) -> Any:
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # From bytes, so that what was hashed is what runs; and without a folder beside it, weights
-    # in a second file (external data) cannot be picked up silently.
+    # From bytes, so that what was hashed is what runs. Weights in a second file (external data)
+    # would be looked for in the current folder, and silently used: here are none.
+    options.add_session_config_entry(EXTERNAL_FOLDER, NO_FOLDER)
     try:
         return onnxruntime.InferenceSession(graph, options, providers=device.providers)
     except Exception as error:  # pybind11 classes of its own, one per status code
@@ -164,7 +207,11 @@ def _why(message: str) -> str:
         return "its weights are in a second file (external data), they must be inside the model"
     if "protobuf" in lowered:
         return "this is not an ONNX file, or it is damaged"
-    return f"ONNX Runtime cannot open it ({' '.join(message.split())[:300]})"
+    return f"ONNX Runtime cannot open it ({_shortened(message)})"
+
+
+def _shortened(message: object) -> str:
+    return " ".join(str(message).split())[:300]
 
 
 def _manifest_in(metadata: dict[str, str], *, where: str) -> Manifest:

@@ -1,5 +1,6 @@
 """All that `infer` may know of a model; versioned JSON inside the ONNX file's metadata."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,6 +18,10 @@ METADATA_KEY = "uad.manifest"
 # 1: the first. 2: channel_mean and channel_std, without which a network would see other images.
 # 3: preprocessing, likewise; patches, without which it would see whole images.
 SCHEMA = 3
+
+
+# Values of one image: a manifest that asks for more would have us fill the memory.
+LARGEST_IMAGE = 2**26
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +119,12 @@ class Manifest:
         return self.image_size if self.patches is None else self.patches.size
 
     def __post_init__(self) -> None:
+        sizes = (self.channels, *self.image_size)
+        if min(sizes) < 1 or len(sizes) < 3 or math.prod(sizes) > LARGEST_IMAGE:
+            raise ValueError(
+                f"channels and image_size must be at least 1 and give at most {LARGEST_IMAGE:,} "
+                f"values, got {self.channels} and {list(self.image_size)}"
+            )
         if self.patches is not None:
             self.patches.windows(self.image_size)  # refuses what does not fit
         if {len(self.channel_mean), len(self.channel_std)} not in ({0}, {self.channels}):

@@ -7,6 +7,7 @@ VOLUME_ENDINGS = (".nii", ".nii.gz")
 VOLUME_MASK = ".nii.gz"
 PICTURE = ".png"
 SEGMENTATION = ".dcm"
+UP = "_"  # what stands for `..`, so that no name leads out of the output folder
 PICTURE_MAP = ".tif"  # the picture format that keeps float32 as it is and opens in viewers
 
 
@@ -54,7 +55,8 @@ def is_volume(scan: str) -> bool:
 def _assign(endings: dict[str, str], *, case_matters: bool) -> dict[str, str]:
     """Give names to the scans that keep theirs first, then to the others, in order."""
     # A folder's name is taken too: `a.jpg` beside the folder `a.jpg.png/`.
-    folders = {scan.rpartition("/")[0] for scan in endings} - {""}
+    places = {scan: _below(scan) for scan in endings}
+    folders = {place.rpartition("/")[0] for place in places.values()} - {""}
     taken = {
         _folded(str(folder), case_matters)
         for innermost in folders
@@ -63,12 +65,22 @@ def _assign(endings: dict[str, str], *, case_matters: bool) -> dict[str, str]:
     names = {}
     keeps = {scan: scan.lower().endswith(ending) for scan, ending in endings.items()}
     for scan in sorted(endings, key=lambda scan: (not keeps[scan], scan)):
-        name = scan if keeps[scan] else scan + endings[scan]
+        name = places[scan] if keeps[scan] else places[scan] + endings[scan]
         while _folded(name, case_matters) in taken:
             name += endings[scan]
         taken.add(_folded(name, case_matters))
         names[scan] = name
     return names
+
+
+def _below(scan: str) -> str:
+    """The name of a scan that lies elsewhere (absolute, or above), as one below the folder.
+
+    >>> _below("/data/../a.png"), _below("../b.png"), _below("ward/c.png")
+    ('data/_/a.png', '_/b.png', 'ward/c.png')
+    """
+    steps = (UP if step == ".." else step for step in scan.split("/"))
+    return "/".join(step for step in steps if step not in ("", ".")) or UP
 
 
 def _folded(name: str, case_matters: bool) -> str:

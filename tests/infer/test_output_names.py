@@ -57,3 +57,16 @@ def test_a_scan_keeps_its_mask_whatever_order_the_folder_is_read_in(scans):
 def test_a_mask_never_takes_the_name_of_a_folder():
     names = mask_names(["a.jpg", "a.jpg.png/b.png"], case_matters=True)
     assert names["a.jpg"] == "a.jpg.png.png"
+
+
+STEPS = st.sampled_from(["..", ".", "", "a", "_", "a\n", "\udcff", "..."])
+ELSEWHERE = st.lists(st.lists(STEPS, min_size=1).map("/".join), unique=True)
+
+
+@given(ELSEWHERE)
+def test_no_name_leads_out_of_the_folder(scans):
+    names = mask_names(scans, case_matters=True)
+    for name in names.values():
+        assert not name.startswith("/")
+        assert ".." not in name.split("/")
+    assert len(set(names.values())) == len(scans)
