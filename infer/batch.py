@@ -14,7 +14,7 @@ from typing import Any, Literal
 import infer
 from infer import journal, output_folder
 from infer.engine import OnnxEngine, open_engine
-from infer.errors import BadOutputError, UnknownChoiceError, UnreadableScanError
+from infer.errors import BadOutputError, UnknownChoiceError
 from infer.executors.executor import Executor
 from infer.executors.local import LocalExecutor
 from infer.interruption import Interruption
@@ -23,7 +23,6 @@ from infer.manifest import Manifest, Threshold
 from infer.memory import keep_freed_memory
 from infer.model_source import ModelFile, located
 from infer.output_names import (
-    is_volume,
     map_names,
     mask_names,
     overlay_names,
@@ -32,12 +31,14 @@ from infer.output_names import (
 from infer.part import Part
 from infer.progress import Progress
 from infer.providers import Device
-from infer.readers import find_sources
-from infer.readers.reading import PICTURES, VOLUMES
+from infer.readers.choice import Choice
+from infer.readers.discovery import scans_in
+from infer.readers.reading import is_one_slice
 from infer.readers.source import Source
 from infer.record import Counts, Record
 from infer.report_csv import Row
 from infer.run_json import write_run
+from infer.slicing import Plane
 from infer.worker import LOGGER, Overlays, Task, Worker, task_for
 
 BATCH_SIZES = {"cpu": 16, "cuda": 64}
@@ -60,6 +61,8 @@ class Options:
     maps: bool
     dicom_seg: bool
     keep_identifiers: bool  # in DICOM Segmentations: nothing else ever holds any
+    volume: int  # of a scan that holds several, from 0
+    max_voxels: int  # larger scans are refused by their headers
     overwrite: bool
     max_failures: int | None  # with one more, the run stops; None: however many
     part: Part | None  # of the folder; None: all of it
@@ -76,6 +79,7 @@ class Options:
             )
         if self.max_failures is not None and self.max_failures < 0:
             raise UnknownChoiceError("max-failures must be at least 0")
+        choice_of(self, "axial")  # refuses what is senseless
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +143,8 @@ def score_folder(
 
         check_extra()
     output_folder.refuse_harmful(out, folder)
-    everything = _scans_in(folder, out)
+    everything = scans_in(folder, out)
+    output_folder.refuse_own_results(out, [source.path for source in everything.values()])
     scans = {scan: at for scan, at in everything.items() if _takes(options.part, scan)}
     workers = max(1, min(options.workers or cores(), len(scans)))
     # A few scans leave cores idle: then a batch may use several. Counted on all scans, not on
@@ -154,6 +159,7 @@ def score_folder(
         overlays=options.overlays,
         maps=options.maps,
         keep_identifiers=options.keep_identifiers,
+        choice=choice_of(options, engine.manifest.plane),
         batch_size=options.batch_size or BATCH_SIZES[engine.device.got],
     )
     with output_folder.claimed(out), logging_to(out / output_folder.LOG):
@@ -259,6 +265,11 @@ def _write_page(out: Path, record: Record, run: Mapping[str, Any], manifest: Man
     write_page(out / output_folder.PAGE, results)
 
 
+def choice_of(options: Options, plane: Plane) -> Choice:
+    """How scans are read."""
+    return Choice(volume=options.volume, max_voxels=options.max_voxels, plane=plane)
+
+
 def open_executor(workers: int) -> Executor:
     """What spreads the work; a cluster would be a further branch here."""
     return LocalExecutor(workers)
@@ -288,7 +299,7 @@ def in_chunks(tasks: Sequence[Task], *, size: int) -> Iterator[list[Task]]:
     chunk: list[Task] = []
     weight = 0
     for task in tasks:
-        if task.series or is_volume(task.scan):
+        if not is_one_slice(Source(task.path, task.series)):
             yield [task]
             continue
         chunk.append(task)
@@ -313,23 +324,6 @@ def logging_to(path: Path) -> Iterator[None]:
         LOGGER.propagate = True
         LOGGER.removeHandler(handler)
         handler.close()
-
-
-def _scans_in(folder: Path, out: Path) -> dict[str, Source]:
-    """The folder's scans by name in the report; results of an earlier run inside it are none.
-
-    Raises:
-        UnreadableScanError: there are none.
-    """
-    if not folder.exists():
-        raise UnreadableScanError(f"{folder} does not exist", hint="FOLDER is where the scans are")
-    found = find_sources(folder, without=out.absolute())
-    if not found:
-        raise UnreadableScanError(
-            f"{folder} holds no scans",
-            hint=f"scans are DICOM, or end in {', '.join(PICTURES + VOLUMES)}",
-        )
-    return found
 
 
 def _tasks(scans: Mapping[str, Source], out: Path, *, dicom_seg: bool) -> list[Task]:
@@ -359,6 +353,7 @@ def _key(engine: OnnxEngine, options: Options) -> str:
         threshold=options.threshold,
         map_threshold=options.map_threshold,
         uad=infer.__version__,
+        **({"volume": options.volume} if options.volume else {}),
         **({"identifiers": options.keep_identifiers} if options.dicom_seg else {}),
     )
 

@@ -54,7 +54,11 @@ def _print_version(wanted: bool) -> bool:
 def uad_infer(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FOLDER", help="Folder of scans: DICOM, NIfTI, PNG, JPEG, TIFF."),
+        typer.Argument(
+            metavar="FOLDER",
+            help="Folder of scans (DICOM, NIfTI, PNG, JPEG, TIFF, BMP, NPY), one scan, or a .txt "
+            "that lists paths.",
+        ),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Model file (.onnx), or models:/name@alias in MLflow.")
@@ -91,6 +95,17 @@ def uad_infer(
         bool,
         typer.Option("--keep-identifiers", help="Leave the patient's identity in them."),
     ] = False,
+    volume: Annotated[
+        int, typer.Option(min=0, help="Which volume of a 4-D scan is scored, from 0.")
+    ] = 0,
+    max_voxels: Annotated[
+        int, typer.Option(min=1, help="Refuse larger scans by their headers: bounds the memory.")
+    ] = 2**29,
+    list_scans: Annotated[
+        bool,
+        typer.Option("--list", help="Say what would be scored and what not, by headers; no more."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --list: for machines.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start afresh instead of going on.")
     ] = False,
@@ -138,6 +153,13 @@ def uad_infer(
             return
         if merge:
             raise typer.Exit(run_merge(folders or [], out, quiet=quiet))
+        if list_scans:
+            folder = only(folders or [])
+            raise typer.Exit(
+                run_list(folder, out, volume=volume, max_voxels=max_voxels, as_json=as_json)
+            )
+        if as_json:
+            raise UnknownChoiceError("--json goes with --list", hint="the record is run.json")
         from infer.batch import Options
         from infer.part import part_of
 
@@ -151,6 +173,8 @@ def uad_infer(
             maps=maps,
             dicom_seg=dicom_seg,
             keep_identifiers=keep_identifiers,
+            volume=volume,
+            max_voxels=max_voxels,
             overwrite=overwrite,
             max_failures=max_failures,
             part=part_of(part) if part else None,
@@ -182,6 +206,17 @@ def run(folder: Path, model: str, out: Path, options: "Options", *, quiet: bool)
     if summary.outcome == "stopped":
         return TOO_MANY_FAILURES
     return FAILED_SCANS if summary.counts.failed else 0
+
+
+def run_list(folder: Path, out: Path, *, volume: int, max_voxels: int, as_json: bool) -> int:
+    """Say what would be scored; the exit code that scoring it would have, as far as is known."""
+    from infer import listing
+    from infer.readers.choice import Choice
+
+    choice = Choice(volume=volume, max_voxels=max_voxels, plane="axial")
+    scans = listing.list_scans(folder, out, choice)
+    typer.echo(listing.as_json(scans) if as_json else listing.as_table(scans))
+    return FAILED_SCANS if any(scan.claim is None for scan in scans) else 0
 
 
 def run_merge(folders: Sequence[Path], out: Path, *, quiet: bool) -> int:

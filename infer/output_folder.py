@@ -1,7 +1,7 @@
 """The folder a run writes to: claimed by one run at a time; nothing lost that is not ours."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -38,6 +38,21 @@ def refuse_harmful(out: Path, folder: Path) -> None:
             hint="choose another --out",
         )
     refuse_foreign(out)
+
+
+def refuse_own_results(out: Path, scans: Iterable[Path]) -> None:
+    """See that no scan lies where the results of this run go.
+
+    Raises:
+        BadOutputError: one does.
+    """
+    ours = [out.resolve() / name for name in OF_SCANS]
+    for folder in {scan.parent for scan in scans}:
+        if any(folder.resolve().is_relative_to(place) for place in ours):
+            raise BadOutputError(
+                f"{out} cannot take the results: scans to be scored lie among them, in {folder}",
+                hint="choose another --out",
+            )
 
 
 def refuse_foreign(out: Path) -> None:

@@ -1,39 +1,41 @@
 """Which file each scan's mask, map and overlay goes to: the input's tree, no two scans sharing."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 
-VOLUME_ENDINGS = (".nii", ".nii.gz")
-VOLUME_MASK = ".nii.gz"
+VOLUME_ENDINGS = (".nii", ".nii.gz", ".hdr", ".hdr.gz")
+VOLUME = ".nii.gz"
 PICTURE = ".png"
+ARRAY = ".npy"
 SEGMENTATION = ".dcm"
+# The picture format that has pages, keeps float32 as it is and opens in viewers.
+PAGES = ".tif"
+_PAGES = (PAGES, ".tiff")
 UP = "_"  # what stands for `..`, so that no name leads out of the output folder
-PICTURE_MAP = ".tif"  # the picture format that keeps float32 as it is and opens in viewers
 
 
 def mask_names(
     scans: Sequence[str], *, case_matters: bool, series: Collection[str] = ()
 ) -> dict[str, str]:
-    """Scan → mask, both relative: a PNG or .nii.gz keeps its name, others get the ending appended.
+    """Scan → mask, both relative: PNG, TIFF, NPY and .nii.gz keep their names.
 
-    A name that another scan keeps (`a.jpg` beside `a.jpg.png`) gets the ending once more.
+    Others get the ending of a format like theirs appended: .png, or .nii.gz for volumes. A name
+    that another scan keeps (`a.jpg` beside `a.jpg.png`) gets the ending once more.
     `case_matters`: whether the output's file system tells `A.png` from `a.png`; `series`: which
     of the scans are DICOM series, volumes whatever their name ends in.
 
-    >>> mask_names(["a.jpg", "b.png", "c.nii"], case_matters=True)
-    {'b.png': 'b.png', 'a.jpg': 'a.jpg.png', 'c.nii': 'c.nii.nii.gz'}
+    >>> mask_names(["a.jpg", "b.png", "c.nii", "d.tiff"], case_matters=True)
+    {'b.png': 'b.png', 'd.tiff': 'd.tiff', 'a.jpg': 'a.jpg.png', 'c.nii': 'c.nii.nii.gz'}
     """
-    volumes = {scan for scan in scans if is_volume(scan)} | set(series)
-    endings = {scan: VOLUME_MASK if scan in volumes else PICTURE for scan in scans}
+    endings = {scan: _ending(scan, scan in series, picture=PICTURE) for scan in scans}
     return _assign(endings, case_matters=case_matters)
 
 
 def map_names(
     scans: Sequence[str], *, case_matters: bool, series: Collection[str] = ()
 ) -> dict[str, str]:
-    """Scan → anomaly map, both relative: a .tif or .nii.gz keeps its name, others as for masks."""
-    volumes = {scan for scan in scans if is_volume(scan)} | set(series)
-    endings = {scan: VOLUME_MASK if scan in volumes else PICTURE_MAP for scan in scans}
+    """Scan → anomaly map, both relative: as for masks, save for PNG, which becomes TIFF."""
+    endings = {scan: _ending(scan, scan in series, picture=PAGES) for scan in scans}
     return _assign(endings, case_matters=case_matters)
 
 
@@ -52,7 +54,28 @@ def is_volume(scan: str) -> bool:
     return scan.lower().endswith(VOLUME_ENDINGS)
 
 
-def _assign(endings: dict[str, str], *, case_matters: bool) -> dict[str, str]:
+def has_pages(name: str) -> bool:
+    """Does the name say that this is a TIFF?"""
+    return name.lower().endswith(_PAGES)
+
+
+def is_array(name: str) -> bool:
+    """Does the name say that this is a NumPy array?"""
+    return name.lower().endswith(ARRAY)
+
+
+def _ending(scan: str, is_series: bool, *, picture: str) -> str:
+    """Of an output that goes with a scan's own format."""
+    if is_series or is_volume(scan):
+        return VOLUME
+    if is_array(scan):
+        return ARRAY
+    if has_pages(scan):
+        return next(ending for ending in _PAGES if scan.lower().endswith(ending))
+    return picture
+
+
+def _assign(endings: Mapping[str, str], *, case_matters: bool) -> dict[str, str]:
     """Give names to the scans that keep theirs first, then to the others, in order."""
     # A folder's name is taken too: `a.jpg` beside the folder `a.jpg.png/`.
     places = {scan: _below(scan) for scan in endings}

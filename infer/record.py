@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from infer import journal, output_folder
-from infer.digest import digest_of, digest_of_files
 from infer.errors import BadOutputError
 from infer.journal import Entry
+from infer.readers.reading import digest_of_scan
+from infer.readers.source import Source
 from infer.report_csv import Report, Row
 from infer.slices_csv import ScanLines, SliceTable, profile
 from infer.worker import Overlays, Task
@@ -161,8 +162,7 @@ def _done(
             entry.key == key
             and {name for name, needed in wanted.items() if needed} <= entry.outputs.keys()
             and journal.is_whole(entry, out)
-            and entry.content
-            == (digest_of_files(task.series) if task.series else digest_of(task.path))
+            and entry.content == digest_of_scan(Source(task.path, task.series))
         )
 
     known = [task for task in tasks if task.scan in entries]

@@ -4,6 +4,8 @@ from typing import Literal
 
 import numpy as np
 
+from infer.volume import Grid
+
 Plane = Literal["axial", "coronal", "sagittal"]
 
 # A volume's axes run towards S, P, L. Each plane: which axis is stepped through, which become
@@ -37,6 +39,20 @@ def from_slices(maps: np.ndarray, plane: Plane, *, spatial: tuple[int, ...]) -> 
     turned = maps if plane == "axial" else maps[:, ::-1]
     stacked: np.ndarray = np.transpose(turned, np.argsort(_AXES[plane]).tolist())
     return stacked
+
+
+def grid_of_stack(shape: tuple[int, ...], plane: Plane) -> Grid:
+    """The grid of slices `(slice, height, width)` stored as one looks at them; or of a single one.
+
+    Cut along `plane`, the volume gives back the slices as they are stored.
+    """
+    if len(shape) == 2:
+        return Grid(shape=shape, axes=(0, 1), flipped=(False, False))
+    step, row, column = _AXES[plane]
+    axes, flipped = [0, 0, 0], [False, False, False]
+    axes[step], axes[row], axes[column] = 0, 1, 2
+    flipped[row] = plane != "axial"
+    return Grid(shape=shape, axes=tuple(axes), flipped=tuple(flipped))
 
 
 def index_in_volume(

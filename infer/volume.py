@@ -12,8 +12,9 @@ from infer.shapes import Voxels
 # whoever exported it; 0 is black, 1 the white of the file's integer type.
 Unit = Literal["modality", "display"]
 
-# Readers refuse more before they allocate, times channels. The largest clinical volumes are CT of
-# 512 × 512 × 2,000; in float32 this many are 2 GiB, and scoring holds a few such arrays at once.
+# Readers refuse more before they allocate, times channels, unless told otherwise. The largest
+# clinical volumes are CT of 512 × 512 × 2,000; in float32 this many are 2 GiB, and scoring holds a
+# few such arrays at once.
 MAX_VOXELS = 2**29
 
 
@@ -46,6 +47,13 @@ class Grid:
         for axis, flip, at in zip(self.axes, self.flipped, index, strict=True):
             position[axis] = self.shape[axis] - 1 - int(at) if flip else int(at)
         return tuple(position)
+
+
+def in_our_order(stored: np.ndarray, grid: Grid) -> np.ndarray:
+    """Bring channels `(channel, *spatial)` in the order of the file into ours."""
+    if len(stored) == 1:  # without a copy
+        return grid.from_file(stored[0])[np.newaxis]
+    return np.stack([grid.from_file(channel) for channel in stored])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,9 @@ from infer.finding import EngineOutputs, Finding, ask, finding_of, images_for
 from infer.journal import Entry
 from infer.manifest import Manifest
 from infer.output_folder import MAPS, MASKS, OVERLAYS, SEGMENTATIONS
-from infer.output_names import is_volume
+from infer.output_names import has_pages, is_array, is_volume
 from infer.readers import read_series, read_with_digest
+from infer.readers.choice import Choice
 from infer.readers.source import Source
 from infer.report_csv import Row
 from infer.scoring import normal_percentile
@@ -76,6 +77,7 @@ class Worker:
     overlays: Overlays
     maps: bool
     keep_identifiers: bool
+    choice: Choice
     batch_size: int
 
     def __call__(self, chunk: Sequence[Task]) -> list[Row | Entry]:
@@ -87,7 +89,7 @@ class Worker:
         attempts = [Attempt(task) for task in chunk]
         for attempt in attempts:
             with trying(attempt):
-                attempt.volume, attempt.content = _read(attempt.task)
+                attempt.volume, attempt.content = _read(attempt.task, self.choice)
                 attempt.images = images_for(attempt.volume, self.manifest)
         self._ask([attempt for attempt in attempts if attempt.images is not None])
         for attempt in attempts:
@@ -195,9 +197,9 @@ def row_of(task: Task, volume: Volume, finding: Finding, manifest: Manifest) -> 
     threshold = manifest.score_threshold.value
     voxels = int(np.count_nonzero(finding.mask))
     peak = volume.grid.index_in_file(finding.peak)
-    is_picture = len(volume.grid.shape) == 2
-    # Pictures are spoken of as column and row, volumes in the order of the file's axes.
-    peak_x, peak_y, peak_z = (*peak[::-1], None) if is_picture else peak
+    # Pictures are spoken of as column, row and page, others in the order of the file's axes.
+    spoken = peak if volume.grid.header is not None else peak[::-1]
+    peak_x, peak_y, peak_z = (*spoken, None)[:3]
     percentile = normal_percentile(finding.score, manifest.normals.scores)
     by_mask = manifest.anomalous_by == "mask"
     return Row(
@@ -213,7 +215,7 @@ def row_of(task: Task, volume: Volume, finding: Finding, manifest: Manifest) -> 
         peak_value=finding.peak_value,
         lesions=finding.lesions,
         anomaly_volume_ml=_volume_ml(voxels, volume),
-        anomaly_area_px=voxels if is_picture else None,
+        anomaly_area_px=voxels if volume.spacing_mm is None else None,
         slices=len(finding.slice_scores),
         worst_slice=worst_slice(finding, volume, manifest),
         mask=task.mask,
@@ -240,8 +242,10 @@ def _volume_ml(voxels: int, volume: Volume) -> float | None:
     return voxels * math.prod(volume.spacing_mm) / 1000
 
 
-def _read(task: Task) -> tuple[Volume, str]:
-    return read_series(task.series) if task.series else read_with_digest(task.path)
+def _read(task: Task, choice: Choice) -> tuple[Volume, str]:
+    if task.series:
+        return read_series(task.series, choice)
+    return read_with_digest(task.path, choice)
 
 
 def _encoded_mask(name: str, finding: Finding, volume: Volume) -> bytes:
@@ -250,9 +254,14 @@ def _encoded_mask(name: str, finding: Finding, volume: Volume) -> bytes:
         from infer.writers import nifti
 
         return nifti.encode_mask(finding.mask, volume)
+    if is_array(name):
+        from infer.writers import array
+
+        return array.encode_mask(finding.mask, volume)
     from infer.writers import image
 
-    return image.encode_mask(finding.mask, volume)
+    encode = image.encode_mask_pages if has_pages(name) else image.encode_mask
+    return encode(finding.mask, volume)
 
 
 def _encoded_map(name: str, finding: Finding, volume: Volume) -> bytes:
@@ -261,6 +270,10 @@ def _encoded_map(name: str, finding: Finding, volume: Volume) -> bytes:
         from infer.writers import nifti
 
         return nifti.encode_map(finding.anomaly_map, volume)
+    if is_array(name):
+        from infer.writers import array
+
+        return array.encode_map(finding.anomaly_map, volume)
     from infer.writers import image
 
     return image.encode_map(finding.anomaly_map, volume)

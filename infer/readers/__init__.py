@@ -1,8 +1,7 @@
 """Files of one format → Volume."""
 
+from infer.readers.discovery import find_scans, find_sources
 from infer.readers.reading import (
-    find_scans,
-    find_sources,
     read,
     read_series,
     read_with_digest,

@@ -1,153 +1,179 @@
-"""Find scans in a folder, and read each with the reader of its format."""
+"""Read each scan with the reader of its format."""
 
 import contextlib
-import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
-from infer.digest import digest, digest_of
+from infer.digest import digest, digest_of, digest_of_files
 from infer.errors import UnreadableScanError
-from infer.output_folder import JOURNAL, OF_SCANS
+from infer.readers.choice import USUAL, Choice
+from infer.readers.claim import Claim
 from infer.readers.source import Source
-from infer.volume import Volume
+from infer.volume import MAX_VOXELS, Volume
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-VOLUMES = (".nii", ".nii.gz")
+ARRAYS = (".npy",)
+VOLUMES = (".nii", ".nii.gz", ".hdr", ".hdr.gz")
+ENDINGS = PICTURES + VOLUMES + ARRAYS
+WITHOUT_HEADER = (".img", ".img.gz")  # the other file of a NIfTI pair, which is called after .hdr
+# Formats in which one file may be one slice or many: its header says.
+_OF_EITHER = (".tif", ".tiff", *ARRAYS)
 
 
-def read(path: Path) -> Volume:
+def read(path: Path, choice: Choice = USUAL) -> Volume:
     """One scan in memory; of a folder, the one DICOM series that it holds.
 
     Raises:
         UnreadableScanError: it is not the image it claims to be, or not one we can take.
     """
     if path.is_dir():
-        return read_series(_only_series(path))[0]
-    with _in_words(path):
-        return _reader(path)(path)
+        return read_series(_only_series(path), choice)[0]
+    with in_words(path):
+        return _format(path).read(path, choice)
 
 
-def read_with_digest(path: Path) -> tuple[Volume, str]:
-    """One scan in memory, and the digest of its file; a picture's file is read only once.
+def read_with_digest(path: Path, choice: Choice = USUAL) -> tuple[Volume, str]:
+    """One scan in memory, and the digest of its files; a picture's file is read only once.
 
     Raises:
         UnreadableScanError: it is not the image it claims to be, or not one we can take.
     """
-    with _in_words(path):
+    with in_words(path):
         if not path.name.lower().endswith(PICTURES):
-            return _reader(path)(path), digest_of(path)
+            return _format(path).read(path, choice), digest_of_scan(Source(path))
         from infer.readers import image
 
-        content = path.read_bytes()
-        return image.decode(content, path.name), digest(content)
+        content = image.content_of(path, choice)
+        return image.decode(content, path.name, choice), digest(content)
 
 
-def read_series(files: Sequence[Path]) -> tuple[Volume, str]:
+def read_series(files: Sequence[Path], choice: Choice = USUAL) -> tuple[Volume, str]:
     """A DICOM series in memory, and the digest of its files.
 
     Raises:
-        UnreadableScanError: it is not one volume, or damaged.
+        UnreadableScanError: it is not one volume, damaged, or too large.
     """
     from infer.readers import dicom
 
-    try:
+    with in_words(files[0]):
+        if choice.max_voxels < MAX_VOXELS:  # which bounds every series; less, only this run
+            _claim_of_series(files, choice)
         return dicom.read(files)
+
+
+def digest_of_scan(source: Source) -> str:
+    """The digest of all files of a scan; empty if one cannot be read."""
+    if source.series:
+        return digest_of_files(source.series)
+    if source.path.name.lower().endswith((".hdr", ".hdr.gz")):
+        from infer.readers.nifti_file import files_of
+
+        return digest_of_files(files_of(source.path))
+    return digest_of(source.path)
+
+
+def claim_of(source: Source, choice: Choice) -> Claim:
+    """What would be read, by headers alone.
+
+    Raises:
+        UnreadableScanError: it would be refused; what only the voxels can tell is not known yet.
+    """
+    with in_words(source.path):
+        if source.series:
+            return _claim_of_series(source.series, choice)
+        return _format(source.path).claim_of(source.path, choice)
+
+
+def is_one_slice(source: Source) -> bool:
+    """Whether this scan is a single slice, as far as can be told without its voxels."""
+    name = source.path.name.lower()
+    if source.series or not name.endswith(PICTURES + ARRAYS):
+        return False
+    if not name.endswith(_OF_EITHER):
+        return True
+    try:
+        return len(claim_of(source, USUAL).shape) == 2
+    except UnreadableScanError:  # read with others, it will say why
+        return True
+
+
+@contextlib.contextmanager
+def in_words(path: Path) -> Iterator[None]:
+    """What the system says of a file, as a reason that a row can give."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise UnreadableScanError(f"{path.name} is a folder without scans")
+        if not stat.S_ISREG(mode):  # a pipe would block us for ever
+            raise UnreadableScanError(f"{path.name} is not a file")
+        yield
     except OSError as error:
-        name = Path(error.filename or files[0]).name
+        # Of a scan of several files, it may be another than the first.
+        name = Path(error.filename).name if isinstance(error.filename, str) else path.name
         raise UnreadableScanError(
             f"{name} could not be opened: {error.strerror or error}"
         ) from error
 
 
-def is_scan(name: str) -> bool:
-    """Whether a file of this name is one we read."""
-    return not name.startswith(".") and name.lower().endswith(PICTURES + VOLUMES)
+def _claim_of_series(files: Sequence[Path], choice: Choice) -> Claim:
+    from infer.readers.dicom import open_stack
+
+    stack = open_stack(files)
+    first = stack.slices[0][0]
+    choice.refuse_large("the series", stack.shape, colours=first.colours)
+    kind = f"uint{max(8, first.bits)}"
+    return Claim("DICOM", stack.shape, kind, colours=first.colours, warnings=stack.warnings)
 
 
-def find_sources(folder: Path, *, without: Path | None = None) -> dict[str, Source]:
-    """Every scan under `folder` by the name it has in reports, DICOM series among them, sorted.
+@runtime_checkable
+class _Reader(Protocol):
+    """The module of a format."""
 
-    The name is the path relative to `folder`; of a DICOM series see `dicom_series`. What lies under
-    `without` is left out. Only files whose ending says nothing known are opened to look for DICOM.
-
-    Raises:
-        UnreadableScanError: a folder may not be listed, so scans would be missed.
-    """
-    root = folder if folder.is_dir() else folder.parent
-    if folder.is_dir():
-        files = _walk(folder, root=folder.resolve(), seen=set(), wanted=_is_visible)
-        if without is not None and without.is_relative_to(root.absolute()):
-            files = (path for path in files if not path.absolute().is_relative_to(without))
-    else:
-        files = iter([folder])
-    known: list[Path] = []
-    others: list[Path] = []
-    for path in files:
-        (known if is_scan(path.name) else others).append(path)
-    sources = {path.relative_to(root).as_posix(): Source(path) for path in known}
-    if others:
-        from infer.readers.dicom_series import find_series, series_names
-
-        named = series_names(find_series(others), root, taken=sources)
-        sources |= {name: Source(it.files[0], it.files) for name, it in named.items()}
-    if not sources and not folder.is_dir():
-        sources = {folder.name: Source(folder)}  # its reader says why it is none
-    return dict(sorted(sources.items(), key=lambda item: item[1].path))
+    def claim_of(self, path: Path, choice: Choice) -> Claim: ...
+    def read(self, path: Path, choice: Choice) -> Volume: ...
 
 
-def find_scans(folder: Path) -> list[Path]:
-    """Every scan of one file under `folder`, sorted by path; `[folder]` where it is a file itself.
+class _LoneDicom:
+    """A DICOM file by itself."""
 
-    Hidden files and folders are left out, and the masks and overlays of earlier runs. Linked
-    folders are followed, each folder once.
+    def claim_of(self, path: Path, choice: Choice) -> Claim:
+        return _claim_of_series([path], choice)
 
-    Raises:
-        UnreadableScanError: a folder may not be listed, so scans would be missed.
-    """
-    if not folder.is_dir():
-        return [folder]
-    return sorted(_walk(folder, root=folder.resolve(), seen=set(), wanted=is_scan))
+    def read(self, path: Path, choice: Choice) -> Volume:
+        return read_series([path], choice)[0]
 
 
-def _is_visible(name: str) -> bool:
-    return not name.startswith(".")
-
-
-@contextlib.contextmanager
-def _in_words(path: Path) -> Iterator[None]:
-    """What the system says of a file, as a reason that a row can give."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would block us for ever
-            raise UnreadableScanError(f"{path.name} is not a file")
-        yield
-    except OSError as error:
-        raise UnreadableScanError(
-            f"{path.name} could not be opened: {error.strerror or error}"
-        ) from error
-
-
-def _reader(path: Path) -> Callable[[Path], Volume]:
+def _format(path: Path) -> _Reader:
     name = path.name.lower()
     if name.endswith(PICTURES):
         from infer.readers import image
 
-        return image.read
+        return image
     if name.endswith(VOLUMES):
         from infer.readers import nifti
 
-        return nifti.read
+        return nifti
+    if name.endswith(ARRAYS):
+        from infer.readers import array
+
+        return array
+    if name.endswith(WITHOUT_HEADER):
+        raise UnreadableScanError(f"{path.name} lacks its header, which is a file of its own: .hdr")
     from infer.readers.dicom_series import may_be_dicom
 
     if may_be_dicom(path):
-        return lambda file: read_series([file])[0]
+        return _LoneDicom()
     raise UnreadableScanError(
-        f"{path.name} has an ending that is not known here",
-        hint=f"scans are DICOM, or end in {', '.join(PICTURES + VOLUMES)}",
+        f"{path.name} has an ending that is not known here, and is not DICOM",
+        hint=f"scans are DICOM, or end in {', '.join(ENDINGS)}",
     )
 
 
 def _only_series(folder: Path) -> tuple[Path, ...]:
+    from infer.readers.discovery import find_sources
+
     found = [source.series for source in find_sources(folder).values() if source.series]
     if len(found) != 1:
         raise UnreadableScanError(
@@ -155,42 +181,3 @@ def _only_series(folder: Path) -> tuple[Path, ...]:
             hint="name the folder of one series, or a file",
         )
     return found[0]
-
-
-def _walk(
-    folder: Path, *, root: Path, seen: set[Path], wanted: Callable[[str], bool]
-) -> Iterator[Path]:
-    seen.add(folder.resolve())
-    entries = _entries(folder)
-    skipped = OF_SCANS if any(entry.name == JOURNAL for entry in entries) else ()
-    for entry in entries:
-        if _is_folder(entry):
-            if entry.name not in skipped and _is_to_be_entered(entry, root, seen):
-                yield from _walk(Path(entry), root=root, seen=seen, wanted=wanted)
-        # A broken link is a scan that cannot be read; a pipe or device would block the reader.
-        elif wanted(entry.name) and (entry.is_symlink() or entry.is_file()):
-            yield Path(entry)
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
-    except OSError as error:
-        raise UnreadableScanError(
-            f"the folder {folder} cannot be listed: {error.strerror}", hint="may you read it?"
-        ) from error
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    # Of a link that leads to itself, `entry` would raise where `Path` says no.
-    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and Path(entry).is_dir())
-
-
-def _is_to_be_entered(entry: os.DirEntry[str], root: Path, seen: set[Path]) -> bool:
-    if entry.name.startswith("."):
-        return False
-    target = Path(entry).resolve()
-    if entry.is_symlink() and (target.is_relative_to(root) or root.is_relative_to(target)):
-        return False  # met on its own way, or a loop that would also lead to our neighbours
-    return target not in seen

@@ -28,6 +28,8 @@ OPTIONS = {
     "dicom_seg": False,
     "keep_identifiers": False,
     "overwrite": False,
+    "volume": 0,
+    "max_voxels": 2**29,
     "max_failures": None,
     "part": None,
 }
@@ -66,9 +68,9 @@ def watched(monkeypatch):
     """The scans that are really read, in this test."""
     read, seen = worker.read_with_digest, []
 
-    def watching(path: Path):
+    def watching(path: Path, choice):
         seen.append(path.name)
-        return read(path)
+        return read(path, choice)
 
     monkeypatch.setattr(worker, "read_with_digest", watching)
     return seen
@@ -207,10 +209,10 @@ def test_an_unexpected_exception_is_a_failed_row_with_its_traceback_in_the_log(
 ):
     read = worker.read_with_digest
 
-    def breaking(path):
+    def breaking(path, choice):
         if path.name == "healthy004.png":
             raise ZeroDivisionError("a bug")
-        return read(path)
+        return read(path, choice)
 
     monkeypatch.setattr(worker, "read_with_digest", breaking)
     counts = run(scans, tiny_model, tmp_path / "out")

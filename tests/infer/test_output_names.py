@@ -17,14 +17,14 @@ SCANS = st.lists(
 )
 
 
-def test_a_png_or_nii_gz_keeps_its_name_and_others_get_the_ending_appended():
+def test_a_png_tiff_or_nii_gz_keeps_its_name_and_others_get_the_ending_appended():
     names = mask_names(["s/a.png", "b.nii.gz", "c.jpg", "d.nii", "e.tiff"], case_matters=True)
     assert names == {
         "s/a.png": "s/a.png",
         "b.nii.gz": "b.nii.gz",
         "c.jpg": "c.jpg.png",
         "d.nii": "d.nii.nii.gz",
-        "e.tiff": "e.tiff.png",
+        "e.tiff": "e.tiff",
     }
 
 

@@ -109,11 +109,6 @@ def test_a_rotation_in_the_exif_data_does_not_turn_the_file_s_grid(tmp_path):
     assert volume_of(tmp_path, marked, "scan.jpg").grid.shape == (20, 30)
 
 
-def test_a_second_page_is_mentioned(tmp_path):
-    _, content = cv2.imencodemulti(".tif", [pixels_of(6, 5), pixels_of(6, 5)])
-    assert "several pages" in volume_of(tmp_path, content.tobytes(), "scan.tif").warnings[0]
-
-
 PNG = png(pixels_of(12, 10), GREY)
 HOSTILE = {
     "empty.png": (b"", "is empty"),

@@ -1,0 +1,203 @@
+"""Which scans an input names: a file, all of a folder, or those that a text file lists."""
+
+import os
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from infer.errors import UnreadableScanError
+from infer.output_folder import JOURNAL, OF_SCANS
+from infer.readers.reading import ENDINGS, WITHOUT_HEADER
+from infer.readers.source import Source
+
+LIST = ".txt"
+_LONGEST_LIST = 2**28  # bytes: millions of paths
+
+
+def scans_in(given: Path, out: Path) -> dict[str, Source]:
+    """What a run is to score; results of an earlier run into `out` are no scans. See below.
+
+    Raises:
+        UnreadableScanError: there is nothing.
+    """
+    if not given.exists():
+        raise UnreadableScanError(f"{given} does not exist", hint="FOLDER is where the scans are")
+    found = find_sources(given, without=out.absolute())
+    if not found:
+        what = "lists" if given.is_file() else "holds"
+        raise UnreadableScanError(
+            f"{given} {what} no scans", hint=f"scans are DICOM, or end in {', '.join(ENDINGS)}"
+        )
+    return found
+
+
+def find_sources(given: Path, *, without: Path | None = None) -> dict[str, Source]:
+    """Every scan that an input names, by the name it has in reports, sorted by place.
+
+    `given` is a folder, a text file that lists paths, or one scan. The name is the path relative to
+    the folder or the list; of a DICOM series see `dicom_series`. What lies under `without` is left
+    out. Only files whose ending says nothing known are opened to look for DICOM.
+
+    Raises:
+        UnreadableScanError: a folder may not be listed, so scans would be missed; or a bad list.
+    """
+    if given.is_dir():
+        files = _without(without, _walk(given), given)
+        sources = _grouped(files, given)
+    elif given.name.lower().endswith(LIST):
+        sources = _listed(given, without)
+    else:
+        sources = _grouped([given], given.parent, named={given})
+    return dict(sorted(sources.items(), key=lambda item: item[1].path))
+
+
+def find_scans(folder: Path) -> list[Path]:
+    """Every scan under `folder` that is a file of its own, sorted by path; see `is_scan`.
+
+    `[folder]` where it is a file itself. Hidden files and folders are left out, and the results of
+    earlier runs. Linked folders are followed, each folder once.
+
+    Raises:
+        UnreadableScanError: a folder may not be listed, so scans would be missed.
+    """
+    if not folder.is_dir():
+        return [folder]
+    return sorted(_without_voxels(path for path in _walk(folder) if is_scan(path.name)))
+
+
+def is_scan(name: str) -> bool:
+    """Whether a file of this name is one that we read, by its ending."""
+    return not name.startswith(".") and name.lower().endswith(ENDINGS + WITHOUT_HEADER)
+
+
+def _listed(given: Path, without: Path | None) -> dict[str, Source]:
+    """The scans of a list: each line a file or a folder, relative to the list itself."""
+    home = Path(os.path.normpath(given.parent.absolute()))
+    found: list[Path] = []
+    named: set[Path] = set()
+    for path in _paths_in(given):
+        inside = list(_without(without, _walk(path), path)) if path.is_dir() else []
+        found += inside or [path]
+        named |= set() if inside else {path}
+    within = [path for path in dict.fromkeys(found) if path.is_relative_to(home)]
+    outside = [path for path in dict.fromkeys(found) if not path.is_relative_to(home)]
+    scans = _grouped(within, home, named=named)
+    for name, source in _grouped(outside, Path(home.absolute().anchor), named=named).items():
+        if name in scans:
+            raise UnreadableScanError(
+                f"{given.name} names two scans whose results would both be called {name}",
+                hint="score one of them in a run of its own",
+            )
+        scans[name] = source
+    return scans
+
+
+def _paths_in(given: Path) -> Iterator[Path]:
+    if given.stat().st_size > _LONGEST_LIST:
+        raise UnreadableScanError(
+            f"{given} is too long to be a list of scans", hint="list a folder, or make several"
+        )
+    # Names that are not UTF-8 come back as the file system has them.
+    text = given.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    if "\0" in text:
+        raise UnreadableScanError(f"{given} is not a text file", hint="one path a line")
+    for line in text.splitlines():
+        path = line.strip()
+        if path and not path.startswith("#"):
+            # Without `..`, so that no result is written outside of its folder.
+            yield Path(os.path.normpath(given.parent.absolute() / path))
+
+
+def _grouped(
+    files: Iterable[Path], root: Path, *, named: Collection[Path] = ()
+) -> dict[str, Source]:
+    """Files by name; those without an ending of ours by series, if they are DICOM.
+
+    `named`: those that were asked for one by one, so they are scans even if nobody can read them.
+    """
+    known: list[Path] = []
+    others: list[Path] = []
+    for path in files:
+        is_known = is_scan(path.name) or (path in named and not _is_file(path))
+        (known if is_known else others).append(path)
+    scans = {_name(path, root): Source(path) for path in _without_voxels(known)}
+    if others:
+        from infer.readers.dicom_series import find_series, series_names
+
+        found = find_series(others)
+        for name, series in series_names(found, root, taken=scans).items():
+            scans[name] = Source(series.files[0], series.files)
+        grouped = {file for series in found for file in series.files}
+        lost = [path for path in others if path in named and path not in grouped]
+        scans |= {_name(path, root): Source(path) for path in lost}
+    return scans
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a link that leads to itself, a name that no system takes
+        return False
+
+
+def _name(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _without_voxels(paths: Iterable[Path]) -> Iterator[Path]:
+    """A NIfTI pair by its header, which lies beside its voxels; a part without the other as is."""
+    given: set[Path] = set()
+    for path in paths:
+        if path.name.lower().endswith(WITHOUT_HEADER):
+            from infer.readers.nifti_file import header_of_pair
+
+            header = header_of_pair(path)
+            path = header if header.exists() else path
+        if path not in given:
+            given.add(path)
+            yield path
+
+
+def _without(results: Path | None, files: Iterator[Path], folder: Path) -> Iterator[Path]:
+    """The files of a folder but for those under `results`."""
+    if results is None or not results.is_relative_to(folder.absolute()):
+        return files
+    return (path for path in files if not path.absolute().is_relative_to(results))
+
+
+def _walk(folder: Path, root: Path | None = None, seen: set[Path] | None = None) -> Iterator[Path]:
+    """All files that may be scans, or parts of one."""
+    root, seen = root or folder.resolve(), set() if seen is None else seen
+    seen.add(folder.resolve())
+    entries = _entries(folder)
+    skipped = OF_SCANS if any(entry.name == JOURNAL for entry in entries) else ()
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if _is_folder(entry):
+            if entry.name not in skipped and _is_to_be_entered(entry, root, seen):
+                yield from _walk(Path(entry), root, seen)
+        # A broken link is a scan that cannot be read; a pipe or device would block the reader.
+        elif entry.is_symlink() or entry.is_file():
+            yield Path(entry)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise UnreadableScanError(
+            f"the folder {folder} cannot be listed: {error.strerror}", hint="may you read it?"
+        ) from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    # Of a link that leads to itself, `entry` would raise where `Path` says no.
+    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and Path(entry).is_dir())
+
+
+def _is_to_be_entered(entry: os.DirEntry[str], root: Path, seen: set[Path]) -> bool:
+    target = Path(entry).resolve()
+    if entry.is_symlink() and (target.is_relative_to(root) or root.is_relative_to(target)):
+        return False  # met on its own way, or a loop that would also lead to our neighbours
+    return target not in seen

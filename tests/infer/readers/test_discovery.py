@@ -1,0 +1,109 @@
+"""A file, a folder or a list → the scans it names."""
+
+import nibabel
+import numpy as np
+import pytest
+
+from infer.errors import UnreadableScanError
+from infer.readers import find_sources, read
+from infer.readers.discovery import scans_in
+
+
+def make(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+def listed(path, *lines, encoding="utf-8"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding=encoding)
+    return path
+
+
+def test_a_list_names_scans_relative_to_itself(tmp_path):
+    make(tmp_path, "a.png", "ward/b.nii.gz", "not listed.png")
+    given = listed(tmp_path / "scans.txt", "# ward 3", "", "ward/b.nii.gz", "  a.png  ", "a.png")
+    assert {name: it.path for name, it in find_sources(given).items()} == {
+        "a.png": tmp_path / "a.png",
+        "ward/b.nii.gz": tmp_path / "ward/b.nii.gz",
+    }
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_names_in_a_list_may_hold_any_letter(tmp_path, encoding):
+    make(tmp_path, "ünï #1.png")
+    given = listed(tmp_path / "scans.txt", "ünï #1.png", encoding=encoding)
+    assert list(find_sources(given)) == ["ünï #1.png"]
+
+
+def test_what_is_missing_from_the_disk_is_a_scan_that_cannot_be_read(tmp_path):
+    make(tmp_path, "a.png")
+    (tmp_path / "hollow").mkdir()
+    found = find_sources(listed(tmp_path / "scans.txt", "a.png", "gone.png", "gone", "hollow"))
+    assert set(found) == {"a.png", "gone.png", "gone", "hollow"}
+    with pytest.raises(UnreadableScanError, match=r"gone\.png could not be opened: No such file"):
+        read(found["gone.png"].path)
+    with pytest.raises(UnreadableScanError, match="gone could not be opened: No such file"):
+        read(found["gone"].path)
+
+
+def test_a_file_of_an_unknown_kind_that_was_listed_is_not_lost(tmp_path):
+    make(tmp_path, "a.mha")
+    assert list(find_sources(listed(tmp_path / "scans.txt", "a.mha"))) == ["a.mha"]
+
+
+def test_a_folder_in_a_list_stands_for_all_its_scans(tmp_path):
+    make(tmp_path, "ward/a.png", "ward/b/c.png", "ward/notes.doc", "d.png")
+    found = find_sources(listed(tmp_path / "scans.txt", "ward", "d.png", "ward/a.png"))
+    assert set(found) == {"ward/a.png", "ward/b/c.png", "d.png"}
+
+
+def test_names_of_scans_elsewhere_never_lead_out_of_the_results(tmp_path):
+    make(tmp_path, "elsewhere/a.png", "home/b.png")
+    lines = ["../elsewhere/a.png", str(tmp_path / "home/b.png"), "./deep/../b.png"]
+    found = find_sources(listed(tmp_path / "home/scans.txt", *lines))
+    outside = (tmp_path / "elsewhere/a.png").relative_to(tmp_path.anchor).as_posix()
+    assert set(found) == {"b.png", outside}
+    assert not any(name.startswith("/") or ".." in name.split("/") for name in found)
+
+
+def test_two_scans_whose_results_would_meet_are_refused(tmp_path):
+    outside = tmp_path / "elsewhere/a.png"
+    twin = (tmp_path / "home").joinpath(*outside.parts[1:])
+    for path in (outside, twin):
+        make(path.parent, path.name)
+    given = listed(tmp_path / "home/scans.txt", str(outside), str(twin))
+    with pytest.raises(UnreadableScanError, match="would both be called"):
+        find_sources(given)
+
+
+def test_what_is_not_a_text_file_is_no_list(tmp_path):
+    (tmp_path / "scans.txt").write_bytes(b"a.png\0b.png")
+    with pytest.raises(UnreadableScanError, match="is not a text file"):
+        find_sources(tmp_path / "scans.txt")
+
+
+def test_an_empty_list_is_an_error(tmp_path):
+    with pytest.raises(UnreadableScanError, match="lists no scans"):
+        scans_in(listed(tmp_path / "scans.txt", "# nothing yet"), tmp_path / "out")
+
+
+def test_a_pair_is_one_scan_and_a_lone_part_is_one_that_fails(tmp_path):
+    make(tmp_path, "a.hdr", "a.img", "b.HDR", "b.IMG", "c.img", "d.hdr")
+    assert list(find_sources(tmp_path)) == ["a.hdr", "b.HDR", "c.img", "d.hdr"]
+    assert list(find_sources(tmp_path / "a.img")) == ["a.hdr"]
+
+
+def test_a_pair_is_read_whichever_of_its_files_is_named(tmp_path):
+    voxels = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    nibabel.save(nibabel.Nifti1Pair(voxels, np.eye(4)), tmp_path / "a.img")
+    (source,) = find_sources(tmp_path / "a.img").values()
+    assert sorted(read(source.path).voxels.ravel()) == list(range(60))
+
+
+def test_results_of_this_run_are_no_scans_of_a_folder_that_a_list_names(tmp_path):
+    make(tmp_path, "ward/a.png", "ward/out/masks/a.png")
+    given = listed(tmp_path / "scans.txt", "ward")
+    assert list(scans_in(given, tmp_path / "ward/out")) == ["ward/a.png"]
