@@ -10,7 +10,9 @@ from infer.errors import UadError
 from infer.finding import Engine, Finding, find_all
 from infer.manifest import Manifest
 from infer.readers import read
+from infer.readers.choice import seen_along
 from infer.shapes import Mask
+from infer.slicing import Plane
 from infer.volume import Volume
 from train.datasets.case import Case
 
@@ -34,7 +36,7 @@ def score_scans(cases: Iterable[Case], manifest: Manifest, engine: Engine) -> It
     waiting: list[tuple[Case, Volume]] = []
     held = 0
     for case in cases:
-        volume = read(case.scan)
+        volume = read(case.scan, seen_along(manifest.plane))
         waiting.append((case, volume))
         held += volume.voxels.size
         if held >= VOXELS_AT_ONCE:
@@ -56,11 +58,11 @@ def _score(
     volumes = [volume for _, volume in waiting]
     findings = find_all(volumes, manifest, engine, batch_size=BATCH_SIZE)
     for (case, volume), finding in zip(waiting, findings, strict=True):
-        truth = truth_of(case, volume)
+        truth = truth_of(case, volume, manifest.plane)
         yield ScoredScan(case=case, volume=volume, finding=finding, truth=truth)
 
 
-def truth_of(case: Case, volume: Volume) -> Mask | None:
+def truth_of(case: Case, volume: Volume, plane: Plane) -> Mask | None:
     """Where a scan is abnormal, as far as its dataset knows.
 
     Raises:
@@ -71,7 +73,7 @@ def truth_of(case: Case, volume: Volume) -> Mask | None:
         return np.zeros(spatial, bool)
     if case.mask is None:
         return None
-    mask: Mask = np.any(read(case.mask).voxels, axis=0)
+    mask: Mask = np.any(read(case.mask, seen_along(plane)).voxels, axis=0)
     if mask.shape != spatial:
         raise UadError(f"the mask {case.mask} is {mask.shape}, its scan is {spatial}")
     return mask

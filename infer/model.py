@@ -17,6 +17,7 @@ from infer.manifest import Manifest
 from infer.model_source import located
 from infer.providers import Device
 from infer.readers import read
+from infer.readers.choice import seen_along
 from infer.shapes import AnomalyMap, Mask, Scores
 from infer.volume import MAX_VOXELS, Grid, Volume
 from infer.worker import Task, row_of, slices_in_file
@@ -83,7 +84,7 @@ class Model:
         """
         if isinstance(scan, np.ndarray):
             return self.score_volume(volume_of(scan, spacing_mm))
-        return self.score_volume(read(Path(os.fspath(scan))))
+        return self.score_volume(read(Path(os.fspath(scan)), seen_along(self.manifest.plane)))
 
     def score_volume(self, volume: Volume) -> ScanFinding:
         """The same for a scan that was read already."""

@@ -10,6 +10,7 @@ import numpy as np
 from infer.errors import UnreadableScanError
 from infer.finding import images_of
 from infer.readers import read
+from infer.readers.choice import seen_along
 from infer.shapes import Images
 from infer.slicing import to_slices
 from train.data import DataConfig
@@ -47,7 +48,8 @@ def _try(case: Case, data: DataConfig) -> Stored | UnreadableScanError:
 
 
 def _stored(case: Case, data: DataConfig) -> Stored:
-    volume = read(case.scan)
+    choice = seen_along(data.plane)
+    volume = read(case.scan, choice)
     images = images_of(
         volume,
         channels=data.channels,
@@ -58,7 +60,7 @@ def _stored(case: Case, data: DataConfig) -> Stored:
     )
     if case.normal or case.mask is None:
         return Stored(images, np.full(len(images), case.normal))
-    mask = read(case.mask).voxels
+    mask = read(case.mask, choice).voxels
     if mask.shape[1:] != volume.voxels.shape[1:]:
         raise UnreadableScanError(f"its mask {case.mask} is not of the scan's size")
     # A slice that a lesion does not reach is a normal slice of an abnormal scan.

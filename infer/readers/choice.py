@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from infer.errors import UnknownChoiceError, UnreadableScanError
 from infer.slicing import Plane
@@ -42,3 +42,8 @@ class Choice:
 
 
 USUAL = Choice(volume=0, max_voxels=MAX_VOXELS, plane="axial")
+
+
+def seen_along(plane: Plane) -> Choice:
+    """As usual, for a model that looks at the slices of this plane."""
+    return replace(USUAL, plane=plane)

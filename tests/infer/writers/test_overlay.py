@@ -9,6 +9,7 @@ import pytest
 
 from infer.engine import open_engine
 from infer.finding import find_all
+from infer.readers.source import Source
 from infer.volume import Grid, Volume
 from infer.worker import row_of, task_for
 from infer.writers.overlay import PANEL, colour_map, draw_overlay, with_contour
@@ -33,7 +34,10 @@ def overlay(scan, tiny_model, *, name="scan.png", **changed):
     manifest = replace(engine.manifest, **changed)
     finding = find_all([scan], manifest, engine, batch_size=4)[0]
     row = row_of(
-        task_for(name, Path(name), mask=name, overlay=name, map=name), scan, finding, manifest
+        task_for(name, Source(Path(name)), mask=name, overlay=name, map=name),
+        scan,
+        finding,
+        manifest,
     )
     data = draw_overlay(scan, finding, manifest, scan=name, row=row)
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
