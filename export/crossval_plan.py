@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from train.pool import Pool, make_pool
 from train.protocol import CrossvalConfig, SplitConfig
 from train.recipes import find
 
+WAVES = 3  # of a grouping: what is fitted, variants of it, ensembles
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
@@ -23,7 +26,9 @@ class Planned:
     job: FoldJob
     params: Params
     fingerprint: str
-    wave: int  # 0 first: later ones need what earlier ones leave
+    # 0 first: later ones need what earlier ones leave. A grouping is done before the next one
+    # begins, so that a run that is stopped has a whole table to show.
+    wave: int
 
     def path(self, folds: Path) -> Path:
         """The JSON of its result."""
@@ -83,18 +88,18 @@ def plan(
     plain = _Numbers(params, pool, stored, "")
     numbers = [plain, *(_ablated(plain, name, config.ablations[name]) for name in ablations)]
     trivial = [it.name for it in baselines(pool.images[:1])]
-    for grouped in config.grouped:
+    for first, grouped in zip(count(0, WAVES), config.grouped, strict=False):
         for fold in range(split.normal_folds):
             planned = partial(_planned, grouped=grouped, fold=fold)
             for name in trivial:
-                yield planned(plain, name, wave=0)
+                yield planned(plain, name, wave=first)
             for own in numbers:
                 for method in (it for it in config.methods if it in chosen):
-                    wave = 1 if params.of("fit", method) else 0
+                    wave = first + (1 if params.of("fit", method) else 0)
                     yield planned(own, method + own.suffix, method=method, wave=wave)
             for name, members in config.ensembles.items():
                 if set(members) <= set(chosen):
-                    yield planned(plain, name, members=members, wave=2)
+                    yield planned(plain, name, members=members, wave=first + 2)
 
 
 def with_blocks(params: Params, blocks: Mapping[str, Mapping[str, object]]) -> Params:

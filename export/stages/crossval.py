@@ -118,7 +118,7 @@ def _run(
             parents[it.job.name] = _open_parent(study, it.job.name)
     failed = []
     print(f"{len(missing)} folds to run, {at_once} at once")
-    for wave in range(3):
+    for wave in sorted({it.wave for it in missing}):
         own = [
             replace(it, job=replace(it.job, parent_run=parents.get(it.job.name, "")))
             for it in missing

@@ -67,6 +67,14 @@ def test_what_relies_on_others_is_run_after_them(planned):
     assert waves["fanogan"] < waves["fanogan-izi"] < waves["both"]
 
 
+def test_one_grouping_is_done_before_the_next_begins(params):
+    params.values["crossval"] |= {"grouped": [False, True]}
+    config = params.block(CrossvalConfig, "crossval")
+    planned = list(crossval_plan.plan(params, config, POOL, stored="p", methods=(), ablations=()))
+    last = max(it.wave for it in planned if not it.job.grouped)
+    assert last < min(it.wave for it in planned if it.job.grouped)
+
+
 def test_nothing_is_run_where_all_is_done(missing):
     assert missing([]) == []
 

@@ -51,6 +51,7 @@ def fitted(model=TinyModel, intensity_range=PREPARED, *, seed=0, scale=AS_THEY_A
         graph=ExportedGraph(model(), Scorer(RECIPE)),
         intensity_range=intensity_range,
         scale=scale,
+        patches=None,
         score_recipe=f"as {model.__name__}",
         metadata={},
     )
