@@ -82,8 +82,7 @@ def open_engine(path: Path, *, device: str, threads: int) -> OnnxEngine:
     graph = _read(path)
     chosen = choose_device(device)
     session, chosen = _open_on(graph, chosen, threads=threads, where=path.name)
-    metadata = session.get_modelmeta().custom_metadata_map
-    manifest = _manifest_in(metadata, where=path.name)
+    manifest = _manifest_in(_metadata(session, where=path.name), where=path.name)
     check_contract(session.get_inputs(), session.get_outputs(), manifest, where=path.name)
     return OnnxEngine(session, manifest, chosen, hashlib.sha256(graph).hexdigest())
 
@@ -195,7 +194,11 @@ def _session(graph: bytes, device: Device, *, threads: int, where: str) -> Any:
     # would be looked for in the current folder, and silently used: here are none.
     options.add_session_config_entry(EXTERNAL_FOLDER, NO_FOLDER)
     try:
-        return onnxruntime.InferenceSession(graph, options, providers=device.providers)
+        # On a CPU there is nothing to fall back on: it would print lines and try the same again.
+        on_gpu = device.got in ("cuda", "tensorrt")
+        return onnxruntime.InferenceSession(
+            graph, options, providers=device.providers, enable_fallback=int(on_gpu)
+        )
     except Exception as error:  # pybind11 classes of its own, one per status code
         raise BadModelError(f"{where}: {_why(str(error))}", hint=EXPORT_HINT) from error
 
@@ -211,7 +214,19 @@ def _why(message: str) -> str:
 
 
 def _shortened(message: object) -> str:
-    return " ".join(str(message).split())[:300]
+    """What ONNX Runtime says in one line; a damaged file's own words in it may hold anything."""
+    words = " ".join(str(message).split())[:300]
+    return "".join(it if it.isprintable() else "?" for it in words)
+
+
+def _metadata(session: Any, *, where: str) -> dict[str, str]:
+    try:
+        found: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError as error:
+        raise BadModelError(
+            f"{where}: this is not an ONNX file, or it is damaged", hint=EXPORT_HINT
+        ) from error
+    return found
 
 
 def _manifest_in(metadata: dict[str, str], *, where: str) -> Manifest:

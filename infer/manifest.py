@@ -146,8 +146,9 @@ def from_json(text: str, *, where: str) -> Manifest:
     """
     try:
         schema = msgspec.json.decode(text, type=dict[str, object]).get("schema")
-    except msgspec.DecodeError as error:
-        raise BadModelError(f"{where}: the manifest is not readable JSON ({error})") from error
+    except (msgspec.DecodeError, UnicodeError) as error:
+        reason = "not UTF-8" if isinstance(error, UnicodeError) else error
+        raise BadModelError(f"{where}: the manifest is not readable JSON ({reason})") from error
     if not isinstance(schema, int) or schema < 1:
         raise BadModelError(
             f"{where}: the manifest does not say its schema version", hint="export it again"

@@ -90,6 +90,10 @@ def _decoded(whole: Whole, name: str) -> list[np.ndarray]:
     else:
         decoded = _decode_all(whole.content, name, count=len(pages))
         pixels = [it for page, it in zip(pages, decoded, strict=True) if page.is_picture]
+    if any(it.shape[:2] != (whole.header.height, whole.header.width) for it in pixels):
+        raise UnreadableScanError(
+            f"{name} is damaged: its pixels have another size than its header says", hint=CUT_OFF
+        )
     meant = [page for page in pages if page.is_picture]
     for page, picture in zip(meant, pixels, strict=False):
         # The decoder turns white and black where it should, save for pages of 16 bits.

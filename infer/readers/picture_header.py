@@ -52,7 +52,7 @@ def header_of(content: Content, name: str, choice: Choice) -> PictureHeader:
             raise Damage(f"has no pixels ({header.width} × {header.height})")
     except (Damage, BadTiffError) as damage:
         raise UnreadableScanError(f"{name} {damage}", hint=CUT_OFF) from damage
-    except (struct.error, IndexError) as error:
+    except (struct.error, IndexError, OverflowError) as error:  # of places beyond any file
         raise UnreadableScanError(f"{name} ends in the middle of its data", hint=CUT_OFF) from error
     choice.refuse_large(name, _shape(header), colours=header.colours)
     _refuse_different(header, name)
