@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     import os
 
     from infer.model import Model
+    from infer.precision import Precision
 
 # Here and not asked of the installed package: that takes 30 ms of every start.
 __version__ = "0.1.0"
@@ -16,6 +17,7 @@ def load(
     model: "str | os.PathLike[str]",
     *,
     device: str = "auto",
+    precision: "Precision" = "fp32",
     threshold: float | None = None,
     map_threshold: float | None = None,
     batch_size: int | None = None,
@@ -25,7 +27,8 @@ def load(
     Args:
         model: An .onnx file of this project's export stage, or `models:/name@alias` in the
             MLflow registry that MLFLOW_TRACKING_URI names.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N, tensorrt or openvino.
+        precision: fp32; with openvino also bf16 or fp16, where the processor can.
         threshold: Score above which a scan is anomalous; None: the model's own.
         map_threshold: Map value above which a voxel is; None: the model's own.
         batch_size: Slices that go through the network together; None: as `uad-infer` does, so
@@ -40,6 +43,7 @@ def load(
     return open_model(
         model,
         device=device,
+        precision=precision,
         threshold=threshold,
         map_threshold=map_threshold,
         batch_size=batch_size,

@@ -29,8 +29,9 @@ from infer.output_names import (
     segmentation_names,
 )
 from infer.part import Part
+from infer.precision import Precision
 from infer.progress import Progress
-from infer.providers import Device
+from infer.providers import Device, check_request
 from infer.readers.choice import Choice
 from infer.readers.discovery import scans_in
 from infer.readers.reading import is_one_slice
@@ -38,10 +39,11 @@ from infer.readers.source import Source
 from infer.record import Counts, Record
 from infer.report_csv import Row
 from infer.run_json import write_run
+from infer.self_test import Change, change_of
 from infer.slicing import Plane
 from infer.worker import LOGGER, Overlays, Task, Worker, task_for
 
-BATCH_SIZES = {"cpu": 16, "cuda": 64}
+BATCH_SIZES = {"cpu": 16, "cuda": 64, "tensorrt": 64, "openvino": 16}
 # Pictures are read a batch at a time; large ones fewer at a time, to bound memory.
 CHUNK_BYTES = 32 * 2**20
 # "stopped": by too many failures.
@@ -53,6 +55,7 @@ class Options:
     """What a user may choose; None: as the model or the machine suggests."""
 
     device: str
+    precision: Precision
     batch_size: int | None
     workers: int | None
     threshold: float | None  # of the score
@@ -79,6 +82,7 @@ class Options:
             )
         if self.max_failures is not None and self.max_failures < 0:
             raise UnknownChoiceError("max-failures must be at least 0")
+        check_request(self.device, self.precision)
         choice_of(self, "axial")  # refuses what is senseless
 
 
@@ -90,6 +94,7 @@ class Summary:
     counts: Counts
     seconds: float
     device: Device
+    change: Change | None  # where the precision was reduced
 
     def in_words(self, out: Path) -> str:
         """The closing lines."""
@@ -101,6 +106,8 @@ class Summary:
             f"({scored / self.seconds:.3g} scans/s) on {self.device.got} "
             f"({self.device.asked}: {self.device.reason})"
         ]
+        if self.change:
+            lines.append(self.change.in_words())
         if counts.resumed:
             lines.append(f"{counts.resumed} were done by an earlier run with the same settings")
         if counts.forgotten:
@@ -150,7 +157,14 @@ def score_folder(
     # A few scans leave cores idle: then a batch may use several. Counted on all scans, not on
     # those still to do, so that a resumed run computes as an uninterrupted one does.
     with located(model) as file:
-        engine = open_engine(file.path, device=options.device, threads=max(1, cores() // workers))
+        engine = open_engine(
+            file.path,
+            device=options.device,
+            threads=max(1, cores() // workers),
+            workers=workers,
+            precision=options.precision,
+        )
+        change = change_of(engine, file.path)
     worker = Worker(
         engine=engine,
         manifest=with_thresholds(engine.manifest, options.threshold, options.map_threshold),
@@ -188,6 +202,7 @@ def score_folder(
             counts=record.counts(),
             seconds=time.perf_counter() - start,
             device=engine.device,
+            change=change,
         )
         run = _write_run(out, folder, file, worker, workers, options, summary)
         _write_page(out, record, run, worker.manifest)
@@ -233,6 +248,7 @@ def _write_run(
         out / output_folder.RUN,
         model=model,
         engine=worker.engine,
+        change=summary.change,
         manifest=worker.manifest,
         options={
             "folder": str(folder),
@@ -353,6 +369,7 @@ def _key(engine: OnnxEngine, options: Options) -> str:
         threshold=options.threshold,
         map_threshold=options.map_threshold,
         uad=infer.__version__,
+        **({"precision": options.precision} if options.precision != "fp32" else {}),
         **({"volume": options.volume} if options.volume else {}),
         **({"identifiers": options.keep_identifiers} if options.dicom_seg else {}),
     )

@@ -28,12 +28,13 @@ INCOMPLETE = 1
 TOO_MANY_FAILURES = 3
 
 
-class Device(StrEnum):
-    """What to compute on."""
+class Precision(StrEnum):
+    """In which numbers to compute; the words of `infer.precision`."""
 
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+    INT8 = "int8"
 
 
 class Overlays(StrEnum):
@@ -67,8 +68,16 @@ def uad_infer(
         "uad-out"
     ),
     device: Annotated[
-        Device, typer.Option(help="What to compute on; auto says what it chose.")
-    ] = Device.AUTO,
+        str,
+        typer.Option(
+            metavar="auto|cpu|cuda[:N]|tensorrt|openvino",
+            help="What to compute on; auto, CUDA or else the CPU, says what it chose.",
+        ),
+    ] = "auto",
+    precision: Annotated[
+        Precision,
+        typer.Option(help="Less than fp32, where --device openvino has it, changes scores."),
+    ] = Precision.FP32,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Slices that go through the model together.")
     ] = None,
@@ -149,7 +158,7 @@ def uad_infer(
             from infer.self_test import check_model
 
             with located(given(model, "--model")) as file:
-                typer.echo(check_model(file.path, device=device.value))
+                typer.echo(check_model(file.path, device=device, precision=precision.value))
             return
         if merge:
             raise typer.Exit(run_merge(folders or [], out, quiet=quiet))
@@ -164,7 +173,8 @@ def uad_infer(
         from infer.part import part_of
 
         options = Options(
-            device=device.value,
+            device=device,
+            precision=precision.value,
             batch_size=batch_size,
             workers=workers,
             threshold=threshold,

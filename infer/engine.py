@@ -1,4 +1,7 @@
-"""An ONNX Runtime session behind one method, opened only on files that keep our contract."""
+"""A session behind one method, opened only on files that keep our contract.
+
+The session is ONNX Runtime's; or, once that has seen the file, OpenVINO's.
+"""
 
 import hashlib
 import os
@@ -12,7 +15,9 @@ import numpy as np
 from infer.errors import BadModelError, UnknownChoiceError
 from infer.finding import EngineOutputs
 from infer.manifest import METADATA_KEY, Manifest, from_json
-from infer.providers import CUDA_PROVIDER, INSTALL_HINT, Device, choose_device
+from infer.openvino_session import OpenVinoSession
+from infer.precision import Precision
+from infer.providers import INSTALL_HINT, Device, choose_device
 from infer.shapes import Images
 
 SCORE_PREFIX = "score_"
@@ -34,7 +39,7 @@ class OnnxEngine:
 
     @property
     def provider(self) -> str:
-        """The ONNX Runtime provider that the graph runs on."""
+        """What the graph runs on: a provider of ONNX Runtime, or OpenVINO."""
         return str(self._session.get_providers()[0])
 
     @property
@@ -72,18 +77,33 @@ class OnnxEngine:
         )
 
 
-def open_engine(path: Path, *, device: str, threads: int) -> OnnxEngine:
-    """Open a model file on a device; `threads` is what one batch may use of a CPU.
+def open_engine(
+    path: Path, *, device: str, threads: int, workers: int = 1, precision: Precision = "fp32"
+) -> OnnxEngine:
+    """Open a model file on a device.
+
+    `threads` is what one batch may use of a CPU, `workers` how many of our own threads will run
+    batches at a time.
 
     Raises:
         BadModelError: the file is no model of ours.
-        UnknownChoiceError: the device is unknown or cannot be had.
+        UnknownChoiceError: the device or precision is unknown or cannot be had.
+        MissingExtraError: the device needs a package that is not installed.
     """
     graph = _read(path)
-    chosen = choose_device(device)
+    chosen = choose_device(device, precision)
     session, chosen = _open_on(graph, chosen, threads=threads, where=path.name)
     manifest = _manifest_in(_metadata(session, where=path.name), where=path.name)
     check_contract(session.get_inputs(), session.get_outputs(), manifest, where=path.name)
+    if chosen.got == "openvino":
+        session = OpenVinoSession(
+            graph,
+            session.get_outputs(),
+            precision=chosen.precision,
+            threads=threads,
+            workers=workers,
+            where=path.name,
+        )
     return OnnxEngine(session, manifest, chosen, hashlib.sha256(graph).hexdigest())
 
 
@@ -168,12 +188,13 @@ def _read(path: Path) -> bytes:
 def _open_on(graph: bytes, device: Device, *, threads: int, where: str) -> tuple[Any, Device]:
     """A session on the device, or on the CPU where `auto` allows it, and what it runs on."""
     session = _session(graph, device, threads=threads, where=where)
-    if device.got == "cpu" or session.get_providers()[0] == CUDA_PROVIDER:
+    if session.get_providers()[0] == device.provider:
         return session, device
-    if device.asked == "cuda":
+    if device.asked != "auto":
+        libraries = "TensorRT" if device.got == "tensorrt" else "CUDA"
         raise UnknownChoiceError(
-            "device cuda cannot be used: there is a GPU, but ONNX Runtime could not load its "
-            f"CUDA libraries and offers {session.get_providers()[0]}",
+            f"device {device.asked} cannot be used: there is a GPU, but ONNX Runtime could not "
+            f"load its {libraries} libraries and offers {session.get_providers()[0]}",
             hint=INSTALL_HINT,
         )
     reason = "there is a GPU, but ONNX Runtime could not load its CUDA libraries"

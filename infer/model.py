@@ -15,6 +15,7 @@ from infer.errors import UnreadableScanError
 from infer.finding import Finding, find_all
 from infer.manifest import Manifest
 from infer.model_source import located
+from infer.precision import Precision
 from infer.providers import Device
 from infer.readers import read
 from infer.readers.choice import seen_along
@@ -96,13 +97,14 @@ def open_model(
     model: str | os.PathLike[str],
     *,
     device: str,
+    precision: Precision,
     threshold: float | None,
     map_threshold: float | None,
     batch_size: int | None,
 ) -> Model:
     """See `infer.load`."""
     with located(os.fspath(model)) as file:
-        engine = open_engine(file.path, device=device, threads=cores())
+        engine = open_engine(file.path, device=device, threads=cores(), precision=precision)
     manifest = with_thresholds(engine.manifest, threshold, map_threshold)
     return Model(engine, manifest, batch_size=batch_size or BATCH_SIZES[engine.device.got])
 

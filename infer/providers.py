@@ -7,14 +7,20 @@ So the driver is asked first; and what a session really runs on is checked by `i
 import contextlib
 import ctypes
 import io
+import os
+import re
 import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from infer.errors import UnknownChoiceError
+from infer.openvino_session import check_extra
+from infer.precision import Precision, check_precision
 
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "tensorrt", "openvino")
+CUDA_NUMBER = re.compile(r"cuda:([0-9]{1,4})")
 CUDA_PROVIDER = "CUDAExecutionProvider"
+TENSORRT_PROVIDER = "TensorrtExecutionProvider"
 CPU_PROVIDER = "CPUExecutionProvider"
 INSTALL_HINT = "install the CUDA libraries with: pip install 'uad[cuda]'; or use --device cpu"
 
@@ -24,41 +30,70 @@ class Device:
     """A device that was asked for, the one that was got, and why."""
 
     asked: str
-    got: Literal["cpu", "cuda"]
+    got: Literal["cpu", "cuda", "tensorrt", "openvino"]
     reason: str
+    gpu: int = 0  # which, where there are several; meaningless without
+    precision: Precision = "fp32"
 
     @property
     def providers(self) -> list[Any]:
         """What ONNX Runtime is to be asked for."""
-        if self.got == "cpu":
+        if self.got in ("cpu", "openvino"):
             return [CPU_PROVIDER]
         # HEURISTIC: the default tries every algorithm, up to a second for each input shape.
         # TF32 would round to 10 bits: scores must agree with the CPU's.
         options = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
-        return [(CUDA_PROVIDER, options), CPU_PROVIDER]
+        if self.gpu:
+            options["device_id"] = str(self.gpu)
+        cuda = [(CUDA_PROVIDER, options), CPU_PROVIDER]
+        return [TENSORRT_PROVIDER, *cuda] if self.got == "tensorrt" else cuda
+
+    @property
+    def provider(self) -> str:
+        """The first of them, which a session must have got."""
+        first = self.providers[0]
+        return str(first[0] if isinstance(first, tuple) else first)
 
 
-def choose_device(asked: str) -> Device:
+def check_request(asked: str, precision: str) -> tuple[str, int, Precision]:
+    """A device's name, which of several GPUs, and the precision; known without looking.
+
+    Raises:
+        UnknownChoiceError: no such device; or it never has this precision.
+    """
+    numbered = CUDA_NUMBER.fullmatch(asked)
+    if asked not in DEVICES and not numbered:
+        raise UnknownChoiceError(
+            f"unknown device {asked!r}", hint=f"choose one of {', '.join(DEVICES)}, cuda:N"
+        )
+    name = "cuda" if numbered else asked
+    return name, int(numbered[1]) if numbered else 0, check_precision(precision, device=name)
+
+
+def choose_device(asked: str, precision: str = "fp32") -> Device:
     """The device to open a session on, without opening one.
 
     Raises:
-        UnknownChoiceError: no such device; or CUDA was asked for and cannot be had.
+        UnknownChoiceError: no such device or precision; or it was asked for and cannot be had.
+        MissingExtraError: OpenVINO was asked for and is not installed.
     """
-    if asked not in DEVICES:
-        raise UnknownChoiceError(
-            f"unknown device {asked!r}", hint=f"choose one of {', '.join(DEVICES)}"
-        )
-    if asked == "cpu":
+    name, gpu, checked = check_request(asked, precision)
+    if name == "openvino":
+        check_extra()
+        return Device(asked=asked, got="openvino", reason="asked for", precision=checked)
+    if name == "cpu":
         return Device(asked=asked, got="cpu", reason="asked for")
-    if obstacle := cuda_obstacle():
-        if asked == "cuda":
+    if obstacle := cuda_obstacle() or gpu_obstacle(gpu):
+        if name != "auto":
             raise UnknownChoiceError(
-                f"device cuda cannot be used: {obstacle}", hint="use --device cpu or auto"
+                f"device {asked} cannot be used: {obstacle}", hint="use --device cpu or auto"
             )
         return Device(asked=asked, got="cpu", reason=obstacle)
     preload_cuda_libraries()
-    reason = "asked for" if asked == "cuda" else "an NVIDIA GPU was found"
-    return Device(asked=asked, got="cuda", reason=reason)
+    if name == "tensorrt":
+        return _tensorrt()
+    reason = "asked for" if name == "cuda" else "an NVIDIA GPU was found"
+    return Device(asked=asked, got="cuda", reason=reason, gpu=gpu)
 
 
 def cuda_obstacle() -> str:
@@ -70,18 +105,54 @@ def cuda_obstacle() -> str:
     return driver_obstacle()
 
 
+def gpu_obstacle(gpu: int) -> str:
+    """Why this one of the GPUs cannot be used; empty if nothing speaks against it so far."""
+    if gpu == 0 or gpu < (count := gpu_count()[0]):
+        return ""  # without any, `driver_obstacle` has said so
+    there = "GPU, cuda:0" if count == 1 else f"GPUs, cuda:0 to cuda:{count - 1}"
+    return f"the NVIDIA driver finds {count} {there}"
+
+
 def driver_obstacle() -> str:
-    """What the NVIDIA driver has against it: asked directly, so that nothing is printed."""
+    """What the NVIDIA driver has against it."""
+    return gpu_count()[1]
+
+
+def gpu_count() -> tuple[int, str]:
+    """How many GPUs the NVIDIA driver finds, or why none: asked directly, nothing is printed."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
-        return "no NVIDIA driver was found"
+        return 0, "no NVIDIA driver was found"
     if code := driver.cuInit(0):
-        return f"the NVIDIA driver finds no usable GPU (cuInit: error {code})"
+        return 0, f"the NVIDIA driver finds no usable GPU (cuInit: error {code})"
     count = ctypes.c_int(0)
     if code := driver.cuDeviceGetCount(ctypes.byref(count)):
-        return f"the NVIDIA driver does not answer (cuDeviceGetCount: error {code})"
-    return "" if count.value else "the NVIDIA driver finds no GPU"
+        return 0, f"the NVIDIA driver does not answer (cuDeviceGetCount: error {code})"
+    return count.value, "" if count.value else "the NVIDIA driver finds no GPU"
+
+
+def tensorrt_obstacle() -> str:
+    """Why TensorRT cannot be used on a GPU that CUDA can; empty if nothing speaks against it."""
+    import onnxruntime
+
+    if TENSORRT_PROVIDER not in onnxruntime.get_available_providers():
+        return "this build of ONNX Runtime has no TensorRT"
+    library = "nvinfer_10.dll" if sys.platform == "win32" else "libnvinfer.so.10"
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return f"the library {library} of TensorRT 10 was not found"
+    return ""
+
+
+def _tensorrt() -> Device:
+    if obstacle := tensorrt_obstacle():
+        raise UnknownChoiceError(
+            f"device tensorrt cannot be used: {obstacle}", hint="use --device cuda or auto"
+        )
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # as `use_tf32`: its provider has no such option
+    return Device(asked="tensorrt", got="tensorrt", reason="asked for")
 
 
 def preload_cuda_libraries() -> None:

@@ -12,9 +12,11 @@ import infer
 from infer.engine import OnnxEngine
 from infer.manifest import Manifest, Threshold
 from infer.model_source import ModelFile
+from infer.self_test import Change
 from infer.writers.atomic import write_bytes
 
-LIBRARIES = ("numpy", "cv2", "onnxruntime", "nibabel", "pydicom", "scipy")  # as they are imported
+# As they are imported.
+LIBRARIES = ("numpy", "cv2", "onnxruntime", "openvino", "nibabel", "pydicom", "scipy")
 
 
 def write_run(
@@ -22,6 +24,7 @@ def write_run(
     *,
     model: ModelFile,
     engine: OnnxEngine,
+    change: Change | None,
     manifest: Manifest,
     options: Mapping[str, Any],
     counts: Mapping[str, int],
@@ -42,6 +45,9 @@ def write_run(
             "got": engine.device.got,
             "provider": engine.provider,
             "reason": engine.device.reason,
+            "precision": engine.device.precision,
+            # What it makes of the built-in phantom, beside fp32; null where it is fp32.
+            "precision_change": change.as_record() if change else None,
         },
         "versions": versions(),
         "options": dict(options),

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from infer.engine import open_engine
+from infer.engine import OnnxEngine, open_engine
 from infer.errors import BadModelError
 from infer.finding import Engine, find_all
 from infer.manifest import Manifest, SelfTest
+from infer.precision import Precision
 from infer.shapes import Voxels
 from infer.slicing import from_slices, step_axis
 from infer.volume import Grid, Volume
@@ -26,6 +27,47 @@ class Measured(NamedTuple):
 
     score: float
     peak_value: float
+
+
+class Change(NamedTuple):
+    """What a reduced precision makes of the phantom, beside fp32 on the same machine's CPU."""
+
+    precision: Precision
+    fp32: Measured
+    reduced: Measured
+
+    def in_words(self) -> str:
+        """A closing line."""
+        return (
+            f"{self.precision} instead of fp32: on the built-in phantom the score is "
+            f"{self.reduced.score:.6g} instead of {self.fp32.score:.6g}, "
+            f"the peak {self.reduced.peak_value:.6g} instead of {self.fp32.peak_value:.6g}"
+        )
+
+    def as_record(self) -> dict[str, dict[str, float]]:
+        """For run.json."""
+        return {"fp32": self.fp32._asdict(), self.precision: self.reduced._asdict()}
+
+
+def change_of(engine: OnnxEngine, model: Path) -> Change | None:
+    """What the engine's precision changes; None where it is fp32.
+
+    Raises:
+        BadModelError: in this precision the model gives no numbers.
+    """
+    if engine.device.precision == "fp32":
+        return None
+    reference = open_engine(model, device="cpu", threads=1)
+    manifest = engine.manifest
+    change = Change(
+        engine.device.precision, measure(reference, manifest), measure(engine, manifest)
+    )
+    if not all(map(math.isfinite, change.reduced)):
+        raise BadModelError(
+            f"{model.name} gives no numbers in {change.precision}: score {change.reduced.score}",
+            hint="use --precision fp32",
+        )
+    return change
 
 
 def measure(engine: Engine, manifest: Manifest) -> Measured:
@@ -47,23 +89,25 @@ def agrees(measured: Measured, expected: SelfTest) -> bool:
     )
 
 
-def check_model(model: Path, *, device: str) -> str:
+def check_model(model: Path, *, device: str, precision: Precision = "fp32") -> str:
     """Compare what a model file says here with what it said when it was exported, in words.
 
     Raises:
         BadModelError: they do not agree.
     """
-    engine = open_engine(model, device=device, threads=1)
+    engine = open_engine(model, device=device, threads=1, precision=precision)
     measured, expected = measure(engine, engine.manifest), engine.manifest.self_test
     compared = (
         f"score {measured.score:.6g} (expected {expected.score:.6g}), "
         f"peak {measured.peak_value:.6g} (expected {expected.peak_value:.6g}), "
-        f"tolerance {expected.tolerance:g} on {engine.device.got}"
+        f"tolerance {expected.tolerance:g} on {engine.device.got} in {precision}"
     )
     if not agrees(measured, expected):
         raise BadModelError(
             f"{model.name} does not give here what it gave when it was exported: {compared}",
-            hint="do not trust its results on this machine; try --device cpu",
+            hint="do not trust its results on this machine; try --device cpu"
+            if precision == "fp32"
+            else f"{precision} rounds: judge whether its results serve, or use --precision fp32",
         )
     return f"{model.name} agrees with its export: {compared}"
 

@@ -12,6 +12,7 @@ ALLOWED = {
     "yaml": [],
     "ruamel": ["train.params"],
     "onnxruntime": ["infer.engine", "infer.providers"],
+    "openvino": ["infer.openvino_session"],
     "nibabel": ["infer.readers.*", "infer.writers.*"],
     "pydicom": ["infer.readers.*", "infer.writers.*"],
     "gdcm": [],  # only through pydicom, in a process of its own

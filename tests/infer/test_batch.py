@@ -11,28 +11,12 @@ import numpy as np
 import pytest
 
 from infer import batch, worker
-from infer.batch import Options, in_chunks, score_folder
+from infer.batch import in_chunks, score_folder
 from infer.errors import BadOutputError, UnknownChoiceError, UnreadableScanError
 from infer.interruption import Interruption
 from infer.progress import Silence
 from infer.worker import Task
-
-OPTIONS = {
-    "device": "cpu",
-    "batch_size": 4,
-    "workers": 2,
-    "threshold": None,
-    "map_threshold": None,
-    "overlays": "none",
-    "maps": False,
-    "dicom_seg": False,
-    "keep_identifiers": False,
-    "overwrite": False,
-    "volume": 0,
-    "max_voxels": 2**29,
-    "max_failures": None,
-    "part": None,
-}
+from tests.infer.run_options import options
 
 
 def run(scans, model, out, *, interruption=None, **changed):
@@ -40,7 +24,7 @@ def run(scans, model, out, *, interruption=None, **changed):
         scans,
         model,
         out,
-        Options(**OPTIONS | changed),
+        options(**changed),
         progress=Silence(),
         interruption=interruption or Interruption(),
     ).counts
@@ -257,9 +241,9 @@ def test_an_interrupted_run_finishes_what_is_in_flight_and_says_so(scans, tiny_m
             self.interruption.requested = True
 
     interruption = Interruption()
-    options = Options(**OPTIONS | {"workers": 1, "batch_size": 1})
+    chosen = options(workers=1, batch_size=1)
     summary = score_folder(
-        scans, tiny_model, tmp_path / "out", options,
+        scans, tiny_model, tmp_path / "out", chosen,
         progress=Impatient(interruption), interruption=interruption,
     )  # fmt: skip
     assert 0 < summary.counts.unfinished < 7
@@ -292,6 +276,8 @@ def test_run_json_says_what_was_run_with_what(scans, tiny_model, tmp_path):
     assert len(record["model"]["sha256"]) == 64
     assert record["model"]["score_threshold"] == {"value": 0.45, "chosen_by": "eye"}
     assert (record["device"]["asked"], record["device"]["got"]) == ("cpu", "cpu")
+    assert record["device"]["precision"] == "fp32"
+    assert record["device"]["precision_change"] is None
     assert record["counts"]["ok"] == 7
     assert {"uad", "python", "numpy"} <= record["versions"].keys()
     assert record["options"]["batch_size"] == 4
@@ -306,10 +292,12 @@ def test_a_folder_without_scans_is_an_error(tiny_model, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("wrong", [{"workers": 0}, {"batch_size": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"workers": 0}, {"batch_size": -1}, {"device": "gpu"}, {"precision": "bf16"}]
+)
 def test_senseless_options_are_refused(wrong):
     with pytest.raises(UnknownChoiceError):
-        Options(**OPTIONS | wrong)
+        options(**wrong)
 
 
 def test_chunks_hold_a_volume_or_pictures_in_order(tmp_path):
