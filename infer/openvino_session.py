@@ -4,6 +4,7 @@ It knows nothing of manifests and contracts: `infer.engine` opens a file with ON
 which refuses what is no model of ours, weights in a second file among it.
 """
 
+import re
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -97,10 +98,16 @@ class OpenVinoSession:
         try:
             return self._core.read_model(self._graph)
         except Exception as error:  # RuntimeError and pybind11 classes of its own
-            reason = " ".join(str(error).split())[:300]
             raise BadModelError(
-                f"{where}: OpenVINO cannot open it ({reason})", hint="use --device cpu"
+                f"{where}: OpenVINO cannot open it ({_why(str(error))})", hint="use --device cpu"
             ) from error
+
+
+def _why(message: str) -> str:
+    """OpenVINO's reason, without the places in its sources where it came up."""
+    if lacking := re.search(r"No conversion rule found for operations: ([^\n]*)", message):
+        return f"it lacks the operations {lacking[1]}"
+    return " ".join(message.split())[:300]
 
 
 def check_extra() -> None:

@@ -152,6 +152,19 @@ def test_weights_in_a_second_file_are_refused_for_it_too(tmp_path, monkeypatch, 
         opened(tmp_path / "model.onnx")
 
 
+def test_a_graph_of_operations_that_only_onnx_runtime_has_is_refused(tmp_path):
+    graph = tiny_graph()
+    inverse = onnx.helper.make_node("Inverse", ["kernel"], ["score_x"], domain="com.microsoft")
+    graph.graph.node.append(inverse)
+    graph.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    value = onnx.helper.make_tensor_value_info("score_x", onnx.TensorProto.FLOAT, None)
+    graph.graph.output.append(value)
+    save(tmp_path / "model.onnx", graph, MANIFEST)
+    open_engine(tmp_path / "model.onnx", device="cpu", threads=1)
+    with pytest.raises(BadModelError, match=r"lacks the operations com\.microsoft\.Inverse\)$"):
+        opened(tmp_path / "model.onnx")
+
+
 def test_without_the_package_it_is_refused_with_what_to_install(tiny_model, monkeypatch):
     monkeypatch.setattr(openvino_session, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="which is not installed") as refused:
