@@ -14,10 +14,11 @@ import torch
 from export import parity, registry
 from export.stages.export import export
 from infer import finding
-from infer.batch import Options, score_folder
+from infer.batch import score_folder
 from infer.engine import open_engine
 from infer.interruption import Interruption
 from infer.progress import Silence
+from tests.infer.run_options import options
 from tests.train.phantom_study import COUNTS, STUDY, make_phantom_study, powers
 from tests.train.told_run import Told
 from train import attention, checkpoint, session, tracking
@@ -144,21 +145,8 @@ def tensors(findings):
 
 def scores_of(folder, file, out, batch_size):
     """What `uad-infer` reports of every scan."""
-    options = Options(
-        device="cpu",
-        batch_size=batch_size,
-        workers=1,
-        threshold=None,
-        map_threshold=None,
-        overlays="none",
-        maps=False,
-        dicom_seg=False,
-        keep_identifiers=False,
-        overwrite=True,
-        max_failures=None,
-        part=None,
-    )
-    score_folder(folder, file, out, options, progress=Silence(), interruption=Interruption())
+    chosen = options(batch_size=batch_size, workers=1, overwrite=True)
+    score_folder(folder, file, out, chosen, progress=Silence(), interruption=Interruption())
     with (out / "report.csv").open(newline="") as table:
         rows = {row["scan"]: row for row in csv.DictReader(table)}
     assert {row["status"] for row in rows.values()} == {"ok"}
