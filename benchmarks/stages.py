@@ -12,6 +12,7 @@ import onnxruntime
 
 from benchmarks.machine import cores
 from infer import png
+from infer.readers.choice import USUAL
 from infer.readers.picture_file import checked
 
 BATCH_SIZE = 16
@@ -82,7 +83,7 @@ def _decode(path: Path) -> None:
 
 
 def _decode_checked(path: Path) -> None:
-    whole = checked(path.read_bytes(), name=path.name)
+    whole = checked(path.read_bytes(), name=path.name, choice=USUAL)
     cv2.imdecode(np.frombuffer(whole.content, np.uint8), cv2.IMREAD_UNCHANGED)
 
 

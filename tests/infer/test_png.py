@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from infer import png
+from infer.readers.choice import USUAL
 from infer.readers.picture_file import checked
 
 GREY, COLOUR, PALETTE, GREY_ALPHA, COLOUR_ALPHA = 0, 2, 3, 4, 6
@@ -82,6 +83,10 @@ def file_of(pixels, colour, depth, *, interlaced=False, cut=None, further=()):
     )
 
 
+def whole_of(content):
+    return checked(content, name="scan.png", choice=USUAL)
+
+
 def decoded(content):
     return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
 
@@ -102,7 +107,7 @@ def test_stored_data_decodes_to_the_pixels_of_the_file(size, colour, depth, inte
     content = file_of(pixels, colour, depth, interlaced=interlaced)
     expected = decoded(content)
     assert expected is not None
-    np.testing.assert_array_equal(decoded(checked(content, name="scan.png").content), expected)
+    np.testing.assert_array_equal(decoded(whole_of(content).content), expected)
 
 
 FILTERS = {
@@ -125,7 +130,7 @@ def test_grey_stored_in_colour_is_handed_on_as_grey(samples, filters):
     noise = np.random.default_rng(4).integers(0, 256, (31, 17), np.uint8)
     grey = cv2.blur(noise, (5, 5))
     colour = np.stack([grey] * 3 + [noise] * (samples - 3), axis=-1)
-    content = checked(by_opencv(colour, filters), name="scan.png").content
+    content = whole_of(by_opencv(colour, filters)).content
     np.testing.assert_array_equal(decoded(content), grey)
 
 
@@ -134,14 +139,14 @@ def test_grey_stored_in_colour_is_handed_on_as_grey(samples, filters):
 def test_one_pixel_of_another_colour_makes_a_colour_picture(at, filters):
     pixels = np.repeat(np.random.default_rng(5).integers(0, 255, (31, 17, 1), np.uint8), 3, axis=2)
     pixels[(*at, 1)] += 1
-    content = checked(by_opencv(pixels, filters), name="scan.png").content
+    content = whole_of(by_opencv(pixels, filters)).content
     np.testing.assert_array_equal(decoded(content), pixels)
 
 
 def test_data_longer_than_one_stored_block_is_kept_whole():
     pixels = np.random.default_rng(1).integers(0, 256, (300, 500, 3), np.uint16)
     content = file_of(pixels, COLOUR, 8)
-    found = decoded(checked(content, name="scan.png").content)
+    found = decoded(whole_of(content).content)
     np.testing.assert_array_equal(found, pixels[..., ::-1])  # OpenCV's order is blue, green, red
 
 
@@ -154,7 +159,7 @@ def test_data_that_inflates_to_far_more_than_the_rows_is_not_inflated_further():
 def test_the_still_picture_of_a_moving_one_is_read_and_the_row_says_so():
     pixels = np.random.default_rng(2).integers(0, 256, (6, 5, 1), np.uint16)
     moving = file_of(pixels, GREY, 8, further=[chunk(b"acTL", struct.pack(">II", 2, 0))])
-    whole = checked(moving, name="scan.png")
+    whole = whole_of(moving)
     np.testing.assert_array_equal(decoded(whole.content), pixels[..., 0])
     assert "moving picture" in whole.warnings[0]
 
