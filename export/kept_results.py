@@ -15,6 +15,7 @@ from train.provenance import git_state, library_versions
 
 def keep(folder: Path, report: Report, results: Sequence[FoldResult], *, command: str) -> Path:
     """Copy them to `folder` with a README that says how they were made; its path."""
+    words = _words(command)  # before anything is written: the tree is still as it was committed
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for table in report.tables:
         shutil.copyfile(table, folder / table.name)
@@ -22,7 +23,7 @@ def keep(folder: Path, report: Report, results: Sequence[FoldResult], *, command
         shutil.copyfile(curve, folder / "figures" / curve.name)
     fold_files.keep(folder / "folds", results)
     readme = folder / "README.md"
-    readme.write_text(_words(command), encoding="utf-8")
+    readme.write_text(words, encoding="utf-8")
     return readme
 
 
