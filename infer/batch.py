@@ -221,8 +221,10 @@ def _score(
     progress.begin(total=total, done=total - len(record.pending))
     chunks = _until(is_over, in_chunks(record.pending, size=worker.batch_size))
     try:
-        for finished in open_executor(workers).map(partial(_ready, worker), chunks):
-            progress.advance(record.add(finished))
+        spread = open_executor(workers).map(partial(_ready, worker), chunks)
+        with contextlib.closing(spread) as results:
+            for finished in results:
+                progress.advance(record.add(finished))
     except BaseException:
         # What stopped us is what the user must hear of, not what it did to the report.
         with contextlib.suppress(BadOutputError):

@@ -4,14 +4,16 @@ Decoding, the network and encoding leave Python's interpreter lock, so threads k
 busy without the start-up and the copies of processes.
 """
 
+import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
+WAIT_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class LocalExecutor:
 
     def map(
         self, open_worker: Callable[[], Callable[[Work], Result]], work: Iterable[Work]
-    ) -> Iterator[Result]:
+    ) -> Generator[Result]:
         """Yield one result per piece of work, in any order.
 
         An exception of a worker ends the iteration here, after what is in flight.
@@ -60,6 +62,12 @@ class LocalExecutor:
             yield from self._results(results)
         finally:
             stopped.set()
+            # Python aborts a process that ends while threads compute.
+            for thread in threads:
+                while thread.is_alive():
+                    with contextlib.suppress(queue.Empty):
+                        results.get_nowait()  # nobody else will make room for theirs
+                    thread.join(WAIT_SECONDS)
 
     def _results(self, results: "queue.Queue[Result | BaseException | None]") -> Iterator[Result]:
         """What the threads put, until each of them has said that it ends; then their error."""

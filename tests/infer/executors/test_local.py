@@ -46,6 +46,20 @@ def test_work_is_taken_only_as_results_are_fetched():
     results.close()
 
 
+def test_when_it_is_closed_nothing_is_in_flight_any_more():
+    before = threading.active_count()
+
+    def slow(piece):
+        time.sleep(0.05)
+        return piece
+
+    results = LocalExecutor(3).map(lambda: slow, range(1000))
+    next(results)
+    time.sleep(0.5)  # until nobody takes results and all workers wait for room
+    results.close()
+    assert threading.active_count() == before
+
+
 def test_when_work_ends_what_is_in_flight_is_finished():
     stop = threading.Event()
 
