@@ -111,19 +111,28 @@ def measure(model: Path, scans: Path, folder: Path, repeats: int) -> dict[str, A
         }
         rates = {name: count / it for name, it in took.items()}
         turns.append(rates | stage_limits(model, scans, out / "masks", own))
-    middle = {name: statistics.median(turn[name] for turn in turns) for name in turns[0]}
+    return summary(turns)
+
+
+def summary(turns: Sequence[dict[str, float]]) -> dict[str, Any]:
+    """Medians over the turns, of what is compared within a turn too; and the turns themselves."""
+    compared = [turn | shares(turn) for turn in turns]
+    middle = {name: statistics.median(it[name] for it in compared) for name in compared[0]}
+    return {**middle, "turns": list(turns)}
+
+
+def shares(turn: dict[str, float]) -> dict[str, float]:
+    """How one turn's run stands beside the others, and beside the limits."""
     best, best_own = (
-        stages.best_pipeline([middle[name] for name in ("model_alone", *of)])
+        stages.best_pipeline([turn[name] for name in ("model_alone", *of)])
         for of in (BY_OPENCV, BY_UAD)
     )
     return {
-        **middle,
         "best_pipeline": best,
         "best_own_pipeline": best_own,
-        "times_plain_script": middle["uad_infer"] / middle["plain_script"],
-        "share_of_best": middle["uad_infer"] / best,
-        "share_of_best_own": middle["uad_infer"] / best_own,
-        "turns": turns,
+        "times_plain_script": turn["uad_infer"] / turn["plain_script"],
+        "share_of_best": turn["uad_infer"] / best,
+        "share_of_best_own": turn["uad_infer"] / best_own,
     }
 
 
