@@ -9,7 +9,9 @@ The head-CT study says that it "did not work on this dataset". Measured here on 
 validation AUROC: the energy 0.63, no better than the untrained network's 0.63; by its residual
 (strongest bright, of some hundred looks and recipes the best) 0.85, and the untrained network's
 residual, which is little else than the image, 0.80. A latent of 1 with ten times the weights on
-energy and penalty gave nothing better. A fit of 300 epochs takes 200 s on a busy processor core.
+energy and penalty gave nothing better. Test AUROC of the 2×5 cross validation: 0.830 ± 0.064 with
+the recipe that validation chose, 0.817 ± 0.067 untrained; by energy 0.567 and 0.572, below the mean
+image's 0.748. A fit of 300 epochs takes 200 s on a busy processor core.
 """
 
 from dataclasses import dataclass

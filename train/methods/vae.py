@@ -10,8 +10,9 @@ that give μ, log σ² and the image, which must be free to take any value.
 The study reports a Dice of 0.27 on BraTS, and nothing of head CT. Measured on the first fold of
 head CT, validation AUROC: 0.891 with 64 latents (300 epochs) as with 16 (600), and 0.880 with 16
 and three times the variance (300). By map, the same 64-latent model: residual 0.891, ELBO gradient
-0.874, likelihood 0.845, KL gradient no better than chance. A fit took 100 s on one thread of a busy
-machine.
+0.874, likelihood 0.845, KL gradient no better than chance. Test AUROC of the 2×5 cross validation:
+0.896 ± 0.043 (0.869 ± 0.038 without any abnormal image before the test). A fit took 100 s on one
+thread of a busy machine.
 """
 
 from dataclasses import dataclass
