@@ -1,5 +1,6 @@
 """Habits of the repository that no linter knows."""
 
+import gzip
 import re
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ THIS = Path(__file__).name
 
 
 def tracked_texts() -> dict[str, str]:
-    """Every tracked file that is text, by its path."""
+    """Every tracked file that is text, packed or not, by its path."""
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
@@ -17,7 +18,8 @@ def tracked_texts() -> dict[str, str]:
     for name in filter(None, listed.split("\0")):
         path = ROOT / name
         if path.is_file() and path.name != THIS and path.suffix not in {".png", ".jpg"}:
-            texts[name] = path.read_text(encoding="utf-8")
+            content = path.read_bytes()
+            texts[name] = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
     return texts
 
 
