@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import infer
 from infer import journal, output_folder
@@ -31,23 +31,22 @@ from infer.output_names import (
 from infer.part import Part
 from infer.precision import Precision
 from infer.progress import Progress
-from infer.providers import Device, check_request
+from infer.providers import check_request
 from infer.readers.choice import Choice
 from infer.readers.discovery import scans_in
 from infer.readers.reading import is_one_slice
 from infer.readers.source import Source
-from infer.record import Counts, Record
+from infer.record import Record
 from infer.report_csv import Row
 from infer.run_json import write_run
-from infer.self_test import Change, change_of
+from infer.self_test import change_of
 from infer.slicing import Plane
+from infer.summary import Outcome, Summary
 from infer.worker import LOGGER, Overlays, Task, Worker, task_for
 
 BATCH_SIZES = {"cpu": 16, "cuda": 64, "tensorrt": 64, "openvino": 16}
 # Pictures are read a batch at a time; large ones fewer at a time, to bound memory.
 CHUNK_BYTES = 32 * 2**20
-# "stopped": by too many failures.
-Outcome = Literal["finished", "interrupted", "stopped"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,47 +83,6 @@ class Options:
             raise UnknownChoiceError("max-failures must be at least 0")
         check_request(self.device, self.precision)
         choice_of(self, "axial")  # refuses what is senseless
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """How a run went."""
-
-    outcome: Outcome
-    counts: Counts
-    seconds: float
-    device: Device
-    change: Change | None  # where the precision was reduced
-
-    def in_words(self, out: Path) -> str:
-        """The closing lines."""
-        counts = self.counts
-        scored = counts.scans - counts.resumed - counts.unfinished
-        lines = [
-            f"{counts.scans} scans: {counts.ok} ok ({counts.anomalous} anomalous), "
-            f"{counts.failed} failed; {scored} scored now in {self.seconds:.1f} s "
-            f"({scored / self.seconds:.3g} scans/s) on {self.device.got} "
-            f"({self.device.asked}: {self.device.reason})"
-        ]
-        if self.change:
-            lines.append(self.change.in_words())
-        if counts.resumed:
-            lines.append(f"{counts.resumed} were done by an earlier run with the same settings")
-        if counts.forgotten:
-            lines.append(
-                f"{counts.forgotten} earlier results are of scans that are no longer there: "
-                "their files stay, the report leaves them out"
-            )
-        if self.outcome == "stopped":
-            lines.append(
-                f"stopped: more scans failed than --max-failures allows, {counts.unfinished} are "
-                "still to do; report.csv says why they failed, the same command goes on"
-            )
-        elif counts.unfinished:
-            lines.append(f"interrupted with {counts.unfinished} to do: the same command goes on")
-        places = (output_folder.PAGE, output_folder.REPORT, *output_folder.OF_SCANS)
-        lines += [f"  {out / name}" for name in places if (out / name).exists()]
-        return "\n".join(lines)
 
 
 def score_folder(

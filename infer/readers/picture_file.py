@@ -10,7 +10,7 @@ from typing import NamedTuple
 from infer import png
 from infer.errors import UnreadableScanError
 from infer.readers.choice import Choice
-from infer.readers.picture_header import Damage, PictureHeader, header_of
+from infer.readers.picture_header import JPEG_SCAN, Damage, PictureHeader, header_of, jpeg_segments
 from infer.readers.voxel_stream import CUT_OFF
 
 _PNG_DECISIVE = (b"IHDR", b"PLTE", b"tRNS")  # for the pixels; profiles and texts are not
@@ -72,19 +72,11 @@ def _check_png(content: bytes, _: PictureHeader) -> tuple[bytes, tuple[str, ...]
 
 def _check_jpeg(content: bytes, _: PictureHeader) -> tuple[bytes, tuple[str, ...]]:
     """Segments lead to the first scan; after it comes the end of the image."""
-    position = 2
-    while True:
-        marker, kind, length = struct.unpack_from(">BBH", content, position)
-        if marker != 0xFF:
-            raise Damage("is damaged: its segments do not follow each other")
-        if kind == 0xFF:  # a fill byte
-            position += 1
-            continue
-        position += 2 + length
-        if kind == 0xDA:  # compressed data: a byte FF in it is always followed by 0 or D0 to D7
-            if content.rfind(b"\xff\xd9", position) < 0:
-                raise Damage("ends in the middle of its image data")
-            return content, ()
+    scan = next(end for kind, _, end in jpeg_segments(content) if kind == JPEG_SCAN)
+    # Compressed data: a byte FF in it is always followed by 0 or D0 to D7.
+    if content.rfind(b"\xff\xd9", scan) < 0:
+        raise Damage("ends in the middle of its image data")
+    return content, ()
 
 
 def _check_bmp(content: bytes, header: PictureHeader) -> tuple[bytes, tuple[str, ...]]:

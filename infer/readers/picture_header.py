@@ -1,6 +1,7 @@
 """What a picture file claims to be: PNG, JPEG, BMP or TIFF, and how large, by its header alone."""
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from infer import png
@@ -12,6 +13,7 @@ from infer.readers.voxel_stream import CUT_OFF
 
 _JPEG = b"\xff\xd8\xff"
 _BMP = b"BM"
+JPEG_SCAN = 0xDA  # the kind of the segment that compressed data follows
 # No picture needs more bytes for a voxel (TIFF of 64 bits), and none more beside them.
 _VOXEL_BYTES = 8
 _OTHER_BYTES = 2**26
@@ -114,8 +116,13 @@ def _png_header(content: Content) -> PictureHeader:
     )
 
 
-def _jpeg_header(content: Content) -> PictureHeader:
-    """The start of the frame, any coding, which lies before the first scan."""
+def jpeg_segments(content: Content) -> Iterator[tuple[int, int, int]]:
+    """Kind, place and end of each segment; a file that ends before a scan does not end well.
+
+    Raises:
+        Damage: what follows is no segment.
+        struct.error: the content ends first.
+    """
     position = 2
     while True:
         marker, kind, length = struct.unpack_from(">BBH", content, position)
@@ -124,14 +131,21 @@ def _jpeg_header(content: Content) -> PictureHeader:
         if kind == 0xFF:  # a fill byte
             position += 1
             continue
-        if kind == 0xDA:
-            raise Damage("is damaged: it does not say how large it is")
+        yield kind, position, position + 2 + length
+        position += 2 + length
+
+
+def _jpeg_header(content: Content) -> PictureHeader:
+    """The start of the frame, any coding, which lies before the first scan."""
+    for kind, position, _ in jpeg_segments(content):
+        if kind == JPEG_SCAN:
+            break
         if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):  # which are tables
             bits, height, width, colours = struct.unpack_from(">BHHB", content, position + 4)
             return PictureHeader(
                 format="JPEG", width=width, height=height, colours=colours, bits=bits
             )
-        position += 2 + length
+    raise Damage("is damaged: it does not say how large it is")
 
 
 def _bmp_header(content: Content) -> PictureHeader:
