@@ -1,7 +1,7 @@
 """Score a folder of scans: plan, spread, record; resumable at any moment."""
 
 import contextlib
-import logging
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,9 +18,8 @@ from infer.errors import BadOutputError, UnknownChoiceError
 from infer.executors.executor import Executor
 from infer.executors.local import LocalExecutor
 from infer.interruption import Interruption
-from infer.journal import Entry
+from infer.log import logging_to
 from infer.manifest import Manifest, Threshold
-from infer.memory import keep_freed_memory
 from infer.model_source import ModelFile, located
 from infer.output_names import (
     map_names,
@@ -37,16 +36,17 @@ from infer.readers.discovery import scans_in
 from infer.readers.reading import is_one_slice
 from infer.readers.source import Source
 from infer.record import Record
-from infer.report_csv import Row
 from infer.run_json import write_run
 from infer.self_test import change_of
 from infer.slicing import Plane
 from infer.summary import Outcome, Summary
-from infer.worker import LOGGER, Overlays, Task, Worker, task_for
+from infer.worker import Overlays, Task, Worker, ready, task_for
 
 BATCH_SIZES = {"cpu": 16, "cuda": 64, "tensorrt": 64, "openvino": 16}
 # Pictures are read a batch at a time; large ones fewer at a time, to bound memory.
 CHUNK_BYTES = 32 * 2**20
+# For each worker. With more to do they are processes, which take a quarter of a second to start.
+FEW_CHUNKS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,30 +111,17 @@ def score_folder(
     everything = scans_in(folder, out)
     output_folder.refuse_own_results(out, [source.path for source in everything.values()])
     scans = {scan: at for scan, at in everything.items() if _takes(options.part, scan)}
+    # Counted on all scans, not on those still to do: a resumed run computes as a whole one does.
     workers = max(1, min(options.workers or cores(), len(scans)))
     # A few scans leave cores idle: then a batch may use several. Counted on all scans, not on
     # those still to do, so that a resumed run computes as an uninterrupted one does.
-    with located(model) as file:
-        engine = open_engine(
-            file.path,
-            device=options.device,
-            threads=max(1, cores() // workers),
-            workers=workers,
-            precision=options.precision,
-        )
-        change = change_of(engine, file.path)
-    worker = Worker(
-        engine=engine,
-        manifest=with_thresholds(engine.manifest, options.threshold, options.map_threshold),
-        out=out,
-        key=_key(engine, options),
-        overlays=options.overlays,
-        maps=options.maps,
-        keep_identifiers=options.keep_identifiers,
-        choice=choice_of(options, engine.manifest.plane),
-        batch_size=options.batch_size or BATCH_SIZES[engine.device.got],
-    )
-    with output_folder.claimed(out), logging_to(out / output_folder.LOG):
+    with (
+        located(model) as file,
+        output_folder.claimed(out),
+        logging_to(out / output_folder.LOG),
+    ):
+        worker = _open_worker(file, out, options, workers)
+        change = change_of(worker.engine, file.path)
         if options.overwrite:
             output_folder.start_afresh(out)
         # Of an earlier run: were this one killed, it would speak for results that are gone.
@@ -146,7 +133,7 @@ def score_folder(
             key=worker.key,
             overlays=options.overlays,
             maps=options.maps,
-            parts=engine.score_parts,
+            parts=worker.engine.score_parts,
             workers=workers,
             elsewhere=everything.keys() - scans.keys(),
         )
@@ -159,12 +146,34 @@ def score_folder(
             outcome=_outcome(record, options),
             counts=record.counts(),
             seconds=time.perf_counter() - start,
-            device=engine.device,
+            device=worker.engine.device,
             change=change,
         )
         run = _write_run(out, folder, file, worker, workers, options, summary)
         _write_page(out, record, run, worker.manifest)
     return summary
+
+
+def _open_worker(file: ModelFile, out: Path, options: Options, workers: int) -> Worker:
+    engine = open_engine(
+        file.path,
+        device=options.device,
+        # A few scans leave cores idle: then a batch may use several.
+        threads=max(1, cores() // workers),
+        workers=workers,
+        precision=options.precision,
+    )
+    return Worker(
+        engine=engine,
+        manifest=with_thresholds(engine.manifest, options.threshold, options.map_threshold),
+        out=out,
+        key=_key(engine, options),
+        overlays=options.overlays,
+        maps=options.maps,
+        keep_identifiers=options.keep_identifiers,
+        choice=choice_of(options, engine.manifest.plane),
+        batch_size=options.batch_size or BATCH_SIZES[engine.device.got],
+    )
 
 
 def _score(
@@ -177,9 +186,13 @@ def _score(
 ) -> None:
     """Score what is pending; write every result down as it comes."""
     progress.begin(total=total, done=total - len(record.pending))
-    chunks = _until(is_over, in_chunks(record.pending, size=worker.batch_size))
+    chunks = in_chunks(record.pending, size=worker.batch_size)
+    first = list(itertools.islice(chunks, FEW_CHUNKS * workers))
+    many = len(first) == FEW_CHUNKS * workers
+    executor = open_executor(workers, apart=many and worker.engine.device.is_cpu)
+    chunks = itertools.chain(first, chunks)
     try:
-        spread = open_executor(workers).map(partial(_ready, worker), chunks)
+        spread = executor.map(partial(ready, worker), _until(is_over, chunks))
         with contextlib.closing(spread) as results:
             for finished in results:
                 progress.advance(record.add(finished))
@@ -246,9 +259,17 @@ def choice_of(options: Options, plane: Plane) -> Choice:
     return Choice(volume=options.volume, max_voxels=options.max_voxels, plane=plane)
 
 
-def open_executor(workers: int) -> Executor:
-    """What spreads the work; a cluster would be a further branch here."""
-    return LocalExecutor(workers)
+def open_executor(workers: int, *, apart: bool) -> Executor:
+    """What spreads the work, each worker in a process of its own if they are to be `apart`.
+
+    A cluster would be a further branch here.
+    """
+    if not apart:
+        return LocalExecutor(workers)
+    from infer.executors.processes import ProcessExecutor
+    from infer.outliving import outliving
+
+    return ProcessExecutor(workers, outliving)
 
 
 def cores() -> int:
@@ -285,21 +306,6 @@ def in_chunks(tasks: Sequence[Task], *, size: int) -> Iterator[list[Task]]:
             chunk, weight = [], 0
     if chunk:
         yield chunk
-
-
-@contextlib.contextmanager
-def logging_to(path: Path) -> Iterator[None]:
-    """Tracebacks of unexpected exceptions go to this file, which exists only if there are any."""
-    handler = logging.FileHandler(path, delay=True, encoding="utf-8", errors="replace")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    LOGGER.addHandler(handler)
-    LOGGER.propagate = False
-    try:
-        yield
-    finally:
-        LOGGER.propagate = True
-        LOGGER.removeHandler(handler)
-        handler.close()
 
 
 def _tasks(scans: Mapping[str, Source], out: Path, *, dicom_seg: bool) -> list[Task]:
@@ -354,15 +360,6 @@ def _until(is_over: Callable[[], bool], chunks: Iterable[list[Task]]) -> Iterato
         if is_over():
             return
         yield chunk
-
-
-def _ready(worker: Worker) -> Callable[[Sequence[Task]], list[Row | Entry]]:
-    """The worker, in a process where OpenCV adds no threads to ours and memory is kept."""
-    import cv2
-
-    cv2.setNumThreads(1)
-    keep_freed_memory()
-    return worker
 
 
 def _bytes(path: Path) -> int:

@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,15 +27,36 @@ LARGEST_BYTES = 2**31  # of a protocol buffer, which an ONNX file is
 EXPORT_HINT = "make model files with this project's export stage"
 
 
-class OnnxEngine:
-    """Runs an exported graph. Threads may share it: each `run` works in its caller's thread."""
+class OpenedFile(NamedTuple):
+    """Which file an engine was opened from, and for how many threads."""
 
-    def __init__(self, session: Any, manifest: Manifest, device: Device, sha256: str) -> None:
+    path: Path
+    sha256: str
+    threads: int
+
+
+class OnnxEngine:
+    """Runs an exported graph. Threads may share it: each `run` works in its caller's thread.
+
+    Sent to another process, it is opened there again, from the same file.
+    """
+
+    def __init__(
+        self, session: Any, manifest: Manifest, device: Device, opened: OpenedFile
+    ) -> None:
         self.manifest = manifest
         self.device = device
-        self.sha256 = sha256  # of the model file
+        self._opened = opened
         self._session = session
         self._outputs = [output.name for output in session.get_outputs()]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _open_again, (self._opened, self.device)
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the model file."""
+        return self._opened.sha256
 
     @property
     def provider(self) -> str:
@@ -104,7 +125,27 @@ def open_engine(
             workers=workers,
             where=path.name,
         )
-    return OnnxEngine(session, manifest, chosen, hashlib.sha256(graph).hexdigest())
+    opened = OpenedFile(path, hashlib.sha256(graph).hexdigest(), threads)
+    return OnnxEngine(session, manifest, chosen, opened)
+
+
+def _open_again(opened: OpenedFile, device: Device) -> OnnxEngine:
+    """The same engine in another process, for one worker.
+
+    Raises:
+        BadModelError: the file has changed since.
+    """
+    engine = open_engine(
+        opened.path,
+        device=device.got if device.asked == "auto" else device.asked,
+        threads=opened.threads,
+        precision=device.precision,
+    )
+    if engine.sha256 != opened.sha256:
+        raise BadModelError(
+            f"{opened.path.name} has changed since the run began", hint="start the run again"
+        )
+    return engine
 
 
 def read_manifest(path: Path) -> Manifest:

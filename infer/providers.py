@@ -36,9 +36,14 @@ class Device:
     precision: Precision = "fp32"
 
     @property
+    def is_cpu(self) -> bool:
+        """Whether it is the processor, whoever computes on it."""
+        return self.got in ("cpu", "openvino")
+
+    @property
     def providers(self) -> list[Any]:
         """What ONNX Runtime is to be asked for."""
-        if self.got in ("cpu", "openvino"):
+        if self.is_cpu:
             return [CPU_PROVIDER]
         # HEURISTIC: the default tries every algorithm, up to a second for each input shape.
         # TF32 would round to 10 bits: scores must agree with the CPU's.

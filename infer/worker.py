@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -17,8 +16,10 @@ from infer.engine import OnnxEngine
 from infer.errors import BadOutputError, UadError
 from infer.finding import EngineOutputs, Finding, ask, finding_of, images_for
 from infer.journal import Entry
+from infer.log import LOGGER, keep_logging_to
 from infer.manifest import Manifest
-from infer.output_folder import MAPS, MASKS, OVERLAYS, SEGMENTATIONS
+from infer.memory import keep_freed_memory
+from infer.output_folder import LOG, MAPS, MASKS, OVERLAYS, SEGMENTATIONS
 from infer.output_names import has_pages, is_array, is_volume
 from infer.readers import read_series, read_with_digest
 from infer.readers.choice import Choice
@@ -32,7 +33,6 @@ from infer.volume import Volume
 from infer.writers.atomic import write_bytes
 
 Overlays = Literal["anomalous", "all", "none"]
-LOGGER = logging.getLogger("uad-infer")
 # The disk's condition, not the scan's: the next scan would fail too, so the run stops.
 DISK_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
@@ -159,6 +159,16 @@ class Worker:
         """The digest of what was written, as the journal keeps it."""
         write_bytes(self.out / name, content)
         return digest(content)
+
+
+def ready(worker: Worker) -> Worker:
+    """The same worker; OpenCV now adds no threads to ours here, and memory is kept."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    keep_freed_memory()
+    keep_logging_to(worker.out / LOG)
+    return worker
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import pytest
 from infer import batch, worker
 from infer.batch import in_chunks, score_folder
 from infer.errors import BadOutputError, UnknownChoiceError, UnreadableScanError
+from infer.executors.local import LocalExecutor
 from infer.interruption import Interruption
 from infer.progress import Silence
 from infer.worker import Task
@@ -45,6 +46,12 @@ def results(out):
         if path.is_file()
     }
     return rows, files
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch):
+    """However many scans: scored in this process, where a test can watch and interfere."""
+    monkeypatch.setattr(batch, "FEW_CHUNKS", 1_000)
 
 
 @pytest.fixture
@@ -326,3 +333,25 @@ def test_strange_file_names_are_rows_like_others(scans, tiny_model, tmp_path):
     for name in strange:
         assert rows[name]["status"] == "ok"
         assert (tmp_path / "out" / rows[name]["mask"]).exists()
+
+
+def test_processes_find_what_threads_find(scans, tiny_model, tmp_path, monkeypatch):
+    run(scans, tiny_model, tmp_path / "threads", overlays="all", batch_size=1)
+    monkeypatch.setattr(batch, "FEW_CHUNKS", 0)
+    monkeypatch.setattr(batch, "LocalExecutor", None)
+    run(scans, tiny_model, tmp_path / "processes", overlays="all", batch_size=1)
+    assert results(tmp_path / "threads") == results(tmp_path / "processes")
+
+
+def test_many_scans_are_scored_apart_and_few_are_not(scans, tiny_model, tmp_path, monkeypatch):
+    asked = []
+
+    def watching(workers, *, apart):
+        asked.append(apart)
+        return LocalExecutor(workers)
+
+    monkeypatch.setattr(batch, "open_executor", watching)
+    run(scans, tiny_model, tmp_path / "few")
+    monkeypatch.setattr(batch, "FEW_CHUNKS", 1)
+    run(scans, tiny_model, tmp_path / "many")
+    assert asked == [False, True]
