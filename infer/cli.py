@@ -82,7 +82,7 @@ def uad_infer(
         int | None, typer.Option(min=1, help="Slices that go through the model together.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads that read, score and write; all cores.")
+        int | None, typer.Option(min=1, help="How many scans are worked on at a time; one a core.")
     ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Score above which a scan is anomalous; the model's own.")

@@ -8,6 +8,7 @@ cores; `fanogan-izi` and `fanogan-ziz`, which share generator and critic, repeat
 part of it. AUROC against generator steps: `benchmarks/fanogan_steps.py`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -20,6 +21,10 @@ from train.methods.method import Findings, TrainingLoss
 from train.networks.residual import Generator, ResidualEncoder
 from train.shapes import Images, Latents, Loss, Scores
 
+_ENCODER_OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "rmsprop": torch.optim.RMSprop,
+    "adam": torch.optim.Adam,
+}
 FIXED_SEED = 0  # of the latents that are drawn again and again to watch the generator
 
 
@@ -44,6 +49,7 @@ class FAnoGanConfig:
     critic_steps: int  # per step of the generator
     gan_learning_rate: float
     gan_betas: tuple[float, float]
+    encoder_optimizer: Literal["rmsprop", "adam"]
     encoder_learning_rate: float
     batch_size: int
     gan_steps: int  # of the generator
@@ -159,14 +165,13 @@ class FAnoGan(nn.Module):
             network.eval().requires_grad_(False)
 
     def optimizers(self) -> dict[str, Optimizer]:
-        """Adam for the game of generator and critic, RMSProp for the encoder, as in the paper."""
+        """Adam for the game of generator and critic; the paper's encoder learns by RMSProp."""
         rate, betas = self.config.gan_learning_rate, self.config.gan_betas
+        of_encoder = _ENCODER_OPTIMIZERS[self.config.encoder_optimizer]
         return {
             "generator": torch.optim.Adam(self.generator.parameters(), lr=rate, betas=betas),
             "critic": torch.optim.Adam(self.critic.parameters(), lr=rate, betas=betas),
-            "encoder": torch.optim.RMSprop(
-                self.encoder.parameters(), lr=self.config.encoder_learning_rate
-            ),
+            "encoder": of_encoder(self.encoder.parameters(), self.config.encoder_learning_rate),
         }
 
     def _encode(self, images: Images) -> Latents:

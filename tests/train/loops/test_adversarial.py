@@ -25,6 +25,7 @@ TINY = {
     "critic_steps": 2,
     "gan_learning_rate": 1e-3,
     "gan_betas": (0.0, 0.9),
+    "encoder_optimizer": "rmsprop",
     "encoder_learning_rate": 1e-3,
     "batch_size": 4,
     "gan_steps": 4,

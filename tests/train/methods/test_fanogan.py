@@ -24,6 +24,7 @@ TINY = {
     "critic_steps": 2,
     "gan_learning_rate": 1e-3,
     "gan_betas": (0.0, 0.9),
+    "encoder_optimizer": "rmsprop",
     "encoder_learning_rate": 1e-3,
     "batch_size": 4,
     "gan_steps": 2,
@@ -173,9 +174,12 @@ def test_findings_are_the_same_whatever_the_neighbours():
     torch.testing.assert_close(alone.parts["latent"], among.parts["latent"][:1])
 
 
+@pytest.mark.parametrize("encoder_optimizer", ["rmsprop", "adam"])
 @pytest.mark.parametrize("encoder_loss", ["izi_f", "izi", "ziz"])
-def test_the_encoders_loss_falls_on_a_fixed_batch(encoder_loss):
-    model = fanogan(encoder_loss=encoder_loss, encoder_learning_rate=3e-3)
+def test_the_encoders_loss_falls_on_a_fixed_batch(encoder_loss, encoder_optimizer):
+    model = fanogan(
+        encoder_loss=encoder_loss, encoder_optimizer=encoder_optimizer, encoder_learning_rate=3e-3
+    )
     model.train()
     model.freeze_gan()
     optimizer = model.optimizers()["encoder"]
