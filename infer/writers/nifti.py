@@ -2,11 +2,14 @@
 
 import gzip
 import math
+from typing import Any
 
 import numpy as np
 
 from infer.shapes import AnomalyMap, Mask
 from infer.volume import Volume
+
+_NO_WORDS = ("magic", "regular")  # fields of letters, which the format itself gives
 
 
 def encode_mask(mask: Mask, volume: Volume) -> bytes:
@@ -34,8 +37,16 @@ def _encoded(stored: np.ndarray, volume: Volume, *, shown: tuple[int, int]) -> b
     header.set_data_dtype(stored.dtype)
     header.set_slope_inter(1, 0)
     header["cal_min"], header["cal_max"] = shown
-    header.extensions.clear()  # of the scan: they may name the patient
+    _leave_out_words(header)
     kind = nibabel.Nifti2Image if header.sizeof_hdr == 540 else nibabel.Nifti1Image
     # Without an affine of its own, the image keeps the header's two, and their codes.
     whole = kind(stored, None, header).to_bytes()  # type: ignore[no-untyped-call]
     return gzip.compress(whole, compresslevel=1, mtime=0)
+
+
+def _leave_out_words(header: Any) -> None:
+    """Whatever a header says in words: the scan's may name the patient."""
+    header.extensions.clear()
+    for name in header.template_dtype.names:
+        if header[name].dtype.kind == "S" and name not in _NO_WORDS:
+            header[name] = b""
