@@ -13,7 +13,8 @@ import numpy as np
 
 from infer.digest import digest, digest_of_all
 from infer.errors import UnreadableScanError
-from infer.readers.dicom_frame import TAGS, Frame, frames_of
+from infer.readers.choice import USUAL, Choice
+from infer.readers.dicom_frame import TAGS, frames_of
 from infer.readers.dicom_header import dataset_in, header_of
 from infer.readers.dicom_pixels import values
 from infer.readers.dicom_stack import Stack, stack
@@ -25,27 +26,41 @@ _LONGEST_IN_NIFTI_1 = 2**15 - 1
 _RIGHT_ANGLE = 1e-3  # cosine: less than a tenth of a degree off
 
 
-def open_stack(files: Sequence[Path]) -> Stack:
-    """The slices of a series in order, by its headers alone: whether it can be scored, its size.
+def stack_of(files: Sequence[Path]) -> Stack:
+    """The slices of a series in order, by its headers alone, however many.
 
     Raises:
-        UnreadableScanError: it cannot; the message says why.
+        UnreadableScanError: they are not one volume; the message says why.
     """
     return stack([frame for file in files for frame in frames_of(header_of(file, TAGS), file)])
 
 
-def read(files: Sequence[Path]) -> tuple[Volume, str]:
+def open_stack(files: Sequence[Path], choice: Choice = USUAL) -> Stack:
+    """The same of a series that may be read.
+
+    Raises:
+        UnreadableScanError: likewise, or it is too large.
+    """
+    opened = stack_of(files)
+    choice.refuse_large("the series", opened.shape, colours=opened.colours)
+    columns, rows, _ = opened.shape
+    for file, frames in opened.files.items():  # more, if slices are there twice: it is read whole
+        choice.refuse_large(file.name, (columns, rows, len(frames)), colours=opened.colours)
+    return opened
+
+
+def read(files: Sequence[Path], choice: Choice = USUAL) -> tuple[Volume, str]:
     """A series in memory, and the digest of its files.
 
     Raises:
-        UnreadableScanError: it is damaged, or not one volume.
+        UnreadableScanError: it is damaged, not one volume, or too large.
     """
-    opened = open_stack(files)
+    opened = open_stack(files, choice)
     columns, rows, slices = opened.shape
-    pixels = np.empty((slices, rows, columns, opened.slices[0][0].colours), np.float32)
+    pixels = np.empty((slices, rows, columns, opened.colours), np.float32)
     filled = np.zeros(slices, bool)
     digests = []
-    for file, frames in _by_file(opened).items():
+    for file, frames in opened.files.items():
         content = file.read_bytes()
         digests.append(digest(content))
         dataset = dataset_in(io.BytesIO(content), file.name)
@@ -54,15 +69,6 @@ def read(files: Sequence[Path]) -> tuple[Volume, str]:
         for (at, _), picture in zip(frames, found, strict=True):
             _put(picture.reshape(pixels.shape[1:]), pixels, filled, at, file.name)
     return _volume(opened, pixels.transpose(3, 2, 1, 0)), digest_of_all(digests)
-
-
-def _by_file(opened: Stack) -> dict[Path, list[tuple[int, Frame]]]:
-    """File → its frames, each with its place in the stack: a file is read once."""
-    places: dict[Path, list[tuple[int, Frame]]] = {}
-    for at, frames in enumerate(opened.slices):
-        for frame in frames:
-            places.setdefault(frame.file, []).append((at, frame))
-    return places
 
 
 def _put(picture: np.ndarray, pixels: np.ndarray, filled: np.ndarray, at: int, name: str) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 from infer.errors import UnreadableScanError
 from infer.readers.dicom_header import Dataset, reading
-from infer.volume import MAX_VOXELS
 
 # What is read of a header: nothing in it names a patient.
 TAGS = (
@@ -101,15 +100,9 @@ def _check(header: Dataset, name: str) -> None:
         raise UnreadableScanError(
             f"{name} has no pixel data: a report, a presentation or a plan, not a scan"
         )
-    frames, colours = frame_count(header), int(header.get("SamplesPerPixel") or 1)
-    if frames < 1:
+    if (frames := frame_count(header)) < 1:
         raise UnreadableScanError(f"{name} has no voxels (it claims {frames} frames)")
-    if frames * sizes[0] * sizes[1] * colours > MAX_VOXELS:
-        raise UnreadableScanError(
-            f"{name} claims {frames:,} × {sizes[0]:,} × {sizes[1]:,} voxels, "
-            "more than can be scored",
-            hint="its header may be damaged; if not, score a smaller copy",
-        )
+    colours = int(header.get("SamplesPerPixel") or 1)
     if (colours, sizes[2]) not in ((1, 8), (1, 16), (1, 32), (3, 8)):
         raise UnreadableScanError(
             f"{name} stores {colours} values of {sizes[2]} bits for each pixel, "

@@ -5,14 +5,14 @@ is scored as it was taken, and a warning says by how much the affine misses them
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from infer.errors import UnreadableScanError
 from infer.readers.dicom_frame import Frame
-from infer.volume import MAX_VOXELS
 
 # Closer than this, two slices claim the same place; scanners give positions to 0.001 mm.
 SAME_PLACE_MM = 0.01
@@ -42,10 +42,18 @@ class Stack:
         return first.columns, first.rows, len(self.slices)
 
     @property
-    def voxels(self) -> int:
-        """How many numbers reading it would give."""
-        columns, rows, slices = self.shape
-        return columns * rows * slices * self.slices[0][0].colours
+    def colours(self) -> int:
+        """1, or red, green and blue."""
+        return self.slices[0][0].colours
+
+    @property
+    def files(self) -> Mapping[Path, Sequence[tuple[int, Frame]]]:
+        """File → its frames, each with its place in the stack: a file is read once."""
+        places: dict[Path, list[tuple[int, Frame]]] = {}
+        for at, frames in enumerate(self.slices):
+            for frame in frames:
+                places.setdefault(frame.file, []).append((at, frame))
+        return places
 
 
 def stack(frames: Sequence[Frame]) -> Stack:
@@ -71,24 +79,12 @@ def stack(frames: Sequence[Frame]) -> Stack:
             slices.append([frame])
     positions = np.array([each[0].position for each in slices])
     affine, spacing_mm = _geometry(first, positions, normal)
-    return _bounded(
-        Stack(
-            slices=tuple(tuple(each) for each in slices),
-            affine=affine,
-            spacing_mm=spacing_mm,
-            warnings=_warnings(positions, normal, first.spacing, len(frames) - len(slices)),
-        )
+    return Stack(
+        slices=tuple(tuple(each) for each in slices),
+        affine=affine,
+        spacing_mm=spacing_mm,
+        warnings=_warnings(positions, normal, first.spacing, len(frames) - len(slices)),
     )
-
-
-def _bounded(stacked: Stack) -> Stack:
-    if stacked.voxels > MAX_VOXELS:
-        size = " × ".join(f"{length:,}" for length in stacked.shape)
-        raise UnreadableScanError(
-            f"the series claims {size} voxels, more than can be scored",
-            hint="score a smaller copy",
-        )
-    return stacked
 
 
 def _refuse_localiser(frames: Sequence[Frame]) -> None:
@@ -166,7 +162,7 @@ def _picture(frames: Sequence[Frame]) -> Stack:
             "a film, or slices that nobody can sort",
             hint="export it again with Image Position and Orientation (Patient)",
         )
-    return _bounded(Stack(slices=((frames[0],),), affine=None, spacing_mm=None, warnings=()))
+    return Stack(slices=((frames[0],),), affine=None, spacing_mm=None, warnings=())
 
 
 def _geometry(

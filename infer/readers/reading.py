@@ -11,7 +11,7 @@ from infer.errors import UnreadableScanError
 from infer.readers.choice import USUAL, Choice
 from infer.readers.claim import Claim
 from infer.readers.source import Source
-from infer.volume import MAX_VOXELS, Volume
+from infer.volume import Volume
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 ARRAYS = (".npy",)
@@ -58,9 +58,7 @@ def read_series(files: Sequence[Path], choice: Choice = USUAL) -> tuple[Volume, 
     from infer.readers import dicom
 
     with in_words(files[0]):
-        if choice.max_voxels < MAX_VOXELS:  # which bounds every series; less, only this run
-            _claim_of_series(files, choice)
-        return dicom.read(files)
+        return dicom.read(files, choice)
 
 
 def digest_of_scan(source: Source) -> str:
@@ -120,11 +118,9 @@ def in_words(path: Path) -> Iterator[None]:
 def _claim_of_series(files: Sequence[Path], choice: Choice) -> Claim:
     from infer.readers.dicom import open_stack
 
-    stack = open_stack(files)
-    first = stack.slices[0][0]
-    choice.refuse_large("the series", stack.shape, colours=first.colours)
-    kind = f"uint{max(8, first.bits)}"
-    return Claim("DICOM", stack.shape, kind, colours=first.colours, warnings=stack.warnings)
+    stack = open_stack(files, choice)
+    kind = f"uint{max(8, stack.slices[0][0].bits)}"
+    return Claim("DICOM", stack.shape, kind, colours=stack.colours, warnings=stack.warnings)
 
 
 @runtime_checkable

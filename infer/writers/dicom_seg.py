@@ -15,7 +15,7 @@ import numpy as np
 import infer
 from infer.errors import MissingExtraError, UnreadableScanError
 from infer.manifest import Manifest
-from infer.readers.dicom import open_stack
+from infer.readers.dicom import stack_of
 from infer.readers.dicom_frame import TAGS
 from infer.readers.dicom_header import header_of, reading, silence
 from infer.readers.dicom_stack import Stack
@@ -64,7 +64,7 @@ def encode_segmentation(
     Raises:
         UnreadableScanError: the series gives no positions, or is no longer what it was.
     """
-    stacked = open_stack(series)
+    stacked = stack_of(series)
     if stacked.affine is None:
         raise UnreadableScanError(
             "it gives no position in space, so no DICOM Segmentation can be laid over it",

@@ -23,7 +23,11 @@ from pydicom.uid import (
 )
 
 from infer.errors import UnreadableScanError
+from infer.readers import read_series
+from infer.readers.choice import USUAL, Choice
 from infer.readers.dicom import open_stack, read
+from infer.readers.reading import claim_of
+from infer.readers.source import Source
 from infer.writers import nifti
 from tests.infer.dicom_files import (
     AXIAL,
@@ -444,7 +448,7 @@ REFUSED = {
     "no pixels": (lambda d: delattr(d, "PixelData"), "has no pixel data"),
     "no rows": (lambda d: delattr(d, "Rows"), "has no pixel data"),
     "zero": (lambda d: setattr(d, "ImageOrientationPatient", [0] * 6), "right angles"),
-    "huge": (lambda d: setattr(d, "NumberOfFrames", 2**31 - 1), "claims 2,147,483,647 × 12 × 10"),
+    "huge": (lambda d: setattr(d, "NumberOfFrames", 2**31 - 1), "its 2,147,483,647 frames"),
     "short": (
         lambda d: setattr(d, "PixelData", d.PixelData[:-20]),
         "not valid DICOM, or it is dam",
@@ -471,7 +475,57 @@ def test_headers_suffice_to_refuse(tmp_path, what):
 def test_headers_suffice_to_tell_the_size(tmp_path):
     series(tmp_path, head())
     opened = open_stack(files_in(tmp_path))
-    assert (opened.shape, opened.voxels) == ((10, 12, 5), 600)
+    assert (opened.shape, opened.colours) == ((10, 12, 5), 1)
+
+
+def at_most(voxels):
+    return Choice(volume=0, max_voxels=voxels, plane="axial")
+
+
+def saved_with_a_claim(path, *, rows, columns):
+    """One slice whose header claims more pixels than there are."""
+    [dataset] = series(path.parent, head(shape=(1, 12, 10)), name=path.name)
+    dataset.Rows, dataset.Columns = rows, columns
+    return saved(dataset, path)
+
+
+def test_a_smaller_limit_is_kept_to_the_voxel(tmp_path):
+    series(tmp_path / "series", head())
+    enhanced(tmp_path / "enhanced.dcm", head())
+    for files in (files_in(tmp_path / "series"), [tmp_path / "enhanced.dcm"]):
+        with pytest.raises(UnreadableScanError, match=r"10 × 12 × 5 voxels.*\(599: --max-voxels\)"):
+            read_series(files, at_most(599))
+        assert read_series(files, at_most(600))[0].grid.shape == (10, 12, 5)
+
+
+def test_a_larger_limit_is_honoured(tmp_path):
+    path = saved_with_a_claim(tmp_path / "large", rows=24_000, columns=24_000)
+    source = Source(path, (path,))
+    with pytest.raises(UnreadableScanError, match=r"24,000 × 24,000 × 1 voxels.*--max-voxels"):
+        claim_of(source, USUAL)
+    assert claim_of(source, at_most(2**30)).shape == (24_000, 24_000, 1)
+    # Past the headers now: what is wrong is that it claims pixels that are not there.
+    with pytest.raises(UnreadableScanError, match="not valid DICOM, or it is damaged"):
+        read_series([path], at_most(2**30))
+
+
+def test_a_scan_that_claims_too_much_is_refused_before_its_pixels_are_read(tmp_path):
+    path = saved_with_a_claim(tmp_path / "large", rows=65_535, columns=65_535)
+    tracemalloc.start()
+    with pytest.raises(UnreadableScanError, match="65,535 × 65,535 × 1 voxels"):
+        read_series([path])
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+
+def test_slices_that_a_file_holds_many_times_count_each_time(tmp_path):
+    dataset = enhanced(tmp_path / "mf.dcm", np.repeat(head(shape=(1, 12, 10)), 5, axis=0))
+    for frame in dataset.PerFrameFunctionalGroupsSequence:
+        frame.PlanePositionSequence[0].ImagePositionPatient = [-20, -30, 40]
+    path = saved(dataset, tmp_path / "mf.dcm")
+    assert read_series([path], at_most(600))[0].grid.shape == (10, 12, 1)
+    with pytest.raises(UnreadableScanError, match=r"mf\.dcm claims 10 × 12 × 5 voxels"):
+        read_series([path], at_most(599))
 
 
 def test_a_document_has_no_pixel_data(tmp_path):

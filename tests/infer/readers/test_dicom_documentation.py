@@ -15,7 +15,8 @@ NAMED = [name for name in re.findall(r"^\| ([a-z][^|]+) \|", TABLES, flags=re.M)
 def texts() -> str:
     """All texts in the code of the DICOM reader, pieces of one sentence joined."""
     found = []
-    for path in (ROOT / "infer/readers").glob("dicom*.py"):
+    readers = ROOT / "infer/readers"
+    for path in (*readers.glob("dicom*.py"), readers / "choice.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
                 pieces = [it.value if isinstance(it, ast.Constant) else "…" for it in node.values]
