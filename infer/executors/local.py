@@ -27,7 +27,8 @@ class LocalExecutor:
     ) -> Generator[Result]:
         """Yield one result per piece of work, in any order.
 
-        An exception of a worker ends the iteration here, after what is in flight.
+        An exception of a worker ends the iteration here, after what is in flight. After a
+        KeyboardInterrupt what is in flight is left alone, and its results are lost.
         """
         pieces = iter(work)
         taking = threading.Lock()
@@ -58,12 +59,16 @@ class LocalExecutor:
         threads = [threading.Thread(target=run, daemon=True) for _ in range(self.workers)]
         for thread in threads:
             thread.start()
+        given_up = False
         try:
             yield from self._results(results)
+        except KeyboardInterrupt:
+            given_up = True
+            raise
         finally:
             stopped.set()
             # Python aborts a process that ends while threads compute.
-            for thread in threads:
+            for thread in threads if not given_up else ():
                 while thread.is_alive():
                     with contextlib.suppress(queue.Empty):
                         results.get_nowait()  # nobody else will make room for theirs

@@ -12,7 +12,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import IO, Any, Generic, TypeVar
@@ -70,7 +69,7 @@ class WorkerProcess(Generic[Work, Result]):
     def __init__(self, open_worker: Callable[[], Callable[[Work], Result]]) -> None:
         self._open_worker = open_worker
         self._process: subprocess.Popen[bytes] | None = None
-        self._ending = threading.Lock()
+        self._over = False
 
     def __call__(self, piece: Work) -> Result:
         """What the worker makes of it, or raises.
@@ -81,8 +80,9 @@ class WorkerProcess(Generic[Work, Result]):
         try:
             result: Result = self._answer_to(piece)
         except WorkerLost:
-            self.end()
-            self.start()
+            if not self._over:
+                self._kill()
+                self.start()
             raise
         return result
 
@@ -113,12 +113,18 @@ class WorkerProcess(Generic[Work, Result]):
             ) from lost
 
     def end(self) -> None:
-        """End the process, whatever it does."""
-        with self._ending:
-            process, self._process = self._process, None
+        """End the process for good, whatever it does."""
+        self._over = True
+        self._kill()
+
+    def _kill(self) -> None:
+        process, self._process = self._process, None
         if process is not None:
             process.kill()
-            process.communicate()  # also closes the pipes
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):  # what it was not given any more
+                    _given(pipe).close()
 
     def _answer_to(self, message: Any) -> Any:
         process = self._process

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
+import psutil
 import pytest
 
 from tests.end_to_end.file_systems import enlarge, small, unwritable
@@ -21,6 +22,7 @@ from tests.infer.tiny_model import MANIFEST, save, tiny_graph, write_tiny_model,
 PICTURES = 60
 SCANS = PICTURES + 1  # and a volume
 SPOILT = 21
+OPENED_SECONDS = 0.5  # of a core: a worker needs about half of it to open, two seconds for a batch
 OPTIONS = ["--device", "cpu", "--workers", "2", "--batch-size", "4", "--overlays", "none"]
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
@@ -38,8 +40,8 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def slow_model(tmp_path_factory):
-    """Takes about a second for a batch of four on one core."""
-    side = 79
+    """Takes about two seconds for a batch of four on one core."""
+    side = 113
     graph = tiny_graph(replace(MANIFEST, image_size=(256, 256)))
     kernel = np.full((1, 1, side, side), 1 / side**2, np.float32)
     graph.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(kernel, "kernel"))
@@ -68,12 +70,17 @@ def started(scans, model, out):
         command(scans, model, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
-        wait_until((out / "slices.csv").exists, process)
-        time.sleep(0.3)  # now both workers score their first batch
+        wait_until(lambda: both_score(process), process)
         yield process
     finally:
         process.kill()
         process.communicate()
+
+
+def both_score(process):
+    """Whether each worker, a process of its own, has begun with its first batch."""
+    used = [sum(each.cpu_times()[:2]) for each in psutil.Process(process.pid).children()]
+    return len(used) == 2 and min(used) > OPENED_SECONDS
 
 
 def wait_until(happened, process):

@@ -86,3 +86,21 @@ def test_an_error_of_a_worker_is_raised_where_results_are_read():
 
     with pytest.raises(RuntimeError, match="three"):
         list(LocalExecutor(2).map(lambda: worker, range(10)))
+
+
+def test_after_a_keyboard_interrupt_nobody_waits_for_what_is_in_flight():
+    asleep = threading.Event()
+
+    def sleep(piece):
+        if piece == 0:
+            return piece
+        asleep.wait(10)
+        return piece
+
+    results = LocalExecutor(2).map(lambda: sleep, range(1000))
+    next(results)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        results.throw(KeyboardInterrupt())
+    assert time.monotonic() - start < 5
+    asleep.set()

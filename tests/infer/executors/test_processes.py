@@ -173,3 +173,22 @@ def test_however_their_parent_ends_processes_end_too(tmp_path: Path):
         parent.kill()
     assert pids
     assert ended(pids)
+
+
+def open_endless():
+    def sleep(piece):
+        if piece:
+            time.sleep(60)
+        return os.getpid()
+
+    return sleep
+
+
+def test_after_a_keyboard_interrupt_processes_end_at_once():
+    results = processes(1).map(open_endless, range(1000))
+    pid = next(results)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        results.throw(KeyboardInterrupt())
+    assert ended({pid})
+    assert time.monotonic() - start < 10
