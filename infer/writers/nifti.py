@@ -1,14 +1,15 @@
 """Masks and anomaly maps of volumes → NIfTI that lies exactly over the scan."""
 
-import gzip
 import math
 from typing import Any
 
 import numpy as np
+from isal import igzip_lib
 
 from infer.shapes import AnomalyMap, Mask
 from infer.volume import Volume
 
+_PACKING = 1  # of ISA-L's levels 0 to 3: the smallest masks, in almost the least time
 _NO_WORDS = ("magic", "regular")  # fields of letters, which the format itself gives
 
 
@@ -41,7 +42,8 @@ def _encoded(stored: np.ndarray, volume: Volume, *, shown: tuple[int, int]) -> b
     kind = nibabel.Nifti2Image if header.sizeof_hdr == 540 else nibabel.Nifti1Image
     # Without an affine of its own, the image keeps the header's two, and their codes.
     whole = kind(stored, None, header).to_bytes()  # type: ignore[no-untyped-call]
-    return gzip.compress(whole, compresslevel=1, mtime=0)
+    # ISA-L's packer takes a sixth of zlib's time, and its header holds no time of day.
+    return igzip_lib.compress(whole, level=_PACKING, flag=igzip_lib.COMP_GZIP)
 
 
 def _leave_out_words(header: Any) -> None:

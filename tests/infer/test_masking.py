@@ -37,6 +37,19 @@ def test_small_components_are_those_that_scipy_finds(spatial):
     assert lesions_above(anomaly_map, 1.0, PLAIN, "axial").components == count
 
 
+@pytest.mark.parametrize("plane", ["coronal", "sagittal"])
+def test_small_components_are_dropped_whatever_the_plane_in_which_the_map_lies(plane):
+    anomaly_map = map_of((9, 20, 17))
+    slices = np.ascontiguousarray(to_slices(anomaly_map[np.newaxis], plane)[:, 0])
+    turned = from_slices(slices, plane, spatial=anomaly_map.shape)
+    assert not turned.flags.c_contiguous  # or the test says nothing
+    dropping = Postprocessing(closing_radius_px=1, smallest_lesion_px=12)
+    found = lesions_above(turned, 1.0, dropping, plane)
+    sizes = np.bincount(ndimage.label(found.mask, np.ones((3, 3, 3)))[0].ravel())[1:]
+    assert len(sizes) == found.components > 0
+    assert sizes.min() >= 12
+
+
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
 @pytest.mark.parametrize("spatial", SPATIAL, ids=["2D", "3D"])
 def test_closing_is_that_of_scipy_on_each_slice_of_the_plane(spatial, plane):
