@@ -121,7 +121,8 @@ def bare_loop(params: Params, phase: str, steps: int) -> Callable[[], None]:
 def configs(params: Params, steps: int) -> tuple[FAnoGanConfig, DataConfig]:
     """The study's numbers, with records of `steps` steps."""
     config = params.block(FAnoGanConfig, "fit", "fanogan")
-    config = replace(config, steps_per_record=steps, gan_steps=steps, encoder_steps=steps)
+    numbers = {"steps_per_record": steps, "gan_steps": steps, "encoder_steps": steps}
+    config = replace(config, **numbers, encoder_warm_up_steps=0)
     return config, params.block(DataConfig, "data")
 
 

@@ -1,6 +1,6 @@
 """Fit by gradient descent on the model's own training loss."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -12,6 +12,8 @@ from train.batches import Batches
 from train.loops.record import Record
 from train.loops.schedule import set_rate
 from train.methods.method import TrainingLoss
+
+LossOf = Callable[[Tensor], TrainingLoss]
 
 
 def fit_by_gradient(
@@ -31,14 +33,16 @@ def fit_by_gradient(
         losses = []
         for step in range(epoch * batches.per_epoch, (epoch + 1) * batches.per_epoch):
             set_rate(optimizer, config.learning_rate, step, config.epochs * batches.per_epoch)
-            losses.append(gradient_step(fabric, model, optimizer, next(batches)))
+            losses.append(gradient_step(fabric, model.training_loss, optimizer, next(batches)))
         yield Record(means("loss", losses), candidate=True)
 
 
-def gradient_step(fabric: Fabric, model: Any, optimizer: Optimizer, images: Tensor) -> TrainingLoss:
-    """One descent on `training_loss`; the loss before it, still on the device."""
+def gradient_step(
+    fabric: Fabric, loss_of: LossOf, optimizer: Optimizer, images: Tensor
+) -> TrainingLoss:
+    """One descent on the loss of these images; what it was before, still on the device."""
     with fabric.autocast():
-        loss: TrainingLoss = model.training_loss(images)
+        loss = loss_of(images)
     descend(fabric, optimizer, loss.total)
     return TrainingLoss(loss.total.detach(), {it: term.detach() for it, term in loss.terms.items()})
 

@@ -54,15 +54,18 @@ class FAnoGanConfig:
     batch_size: int
     gan_steps: int  # of the generator
     encoder_steps: int
+    encoder_warm_up_steps: int  # the first of them, by ziz; see `warm_up_loss`
     steps_per_record: int  # of generator or encoder, between two records of losses
     validate_every: int  # records
 
     def __post_init__(self) -> None:
         if self.intensity_range != (-1.0, 1.0):
             raise ValueError(f"intensity_range must be [-1, 1], got {list(self.intensity_range)}")
-        for name in ("gan_steps", "encoder_steps"):
+        for name in ("gan_steps", "encoder_steps", "encoder_warm_up_steps"):
             if getattr(self, name) % self.steps_per_record:
                 raise ValueError(f"{name} must be a multiple of steps_per_record")
+        if not 0 <= self.encoder_warm_up_steps < self.encoder_steps:
+            raise ValueError("encoder_warm_up_steps must be fewer than encoder_steps")
 
     @property
     def gan_records(self) -> int:
@@ -123,9 +126,7 @@ class FAnoGan(nn.Module):
     def training_loss(self, images: Images) -> TrainingLoss:
         """The encoder's loss: izi, izi_f or ziz, as the paper names them."""
         if self.config.encoder_loss == "ziz":
-            latents = self._draw(len(images))
-            found = self._encode(self.generate(latents)).float()
-            return TrainingLoss(functional.mse_loss(found, latents), {})
+            return self.warm_up_loss(images)
         redrawn = self.generate(self._encode(images)).float()
         image = functional.mse_loss(redrawn, images)
         if self.config.encoder_loss == "izi":
@@ -134,6 +135,16 @@ class FAnoGan(nn.Module):
         features = functional.mse_loss(seen.float(), expected.float())
         total = image + self.config.feature_weight * features
         return TrainingLoss(total, {"image": image, "features": features})
+
+    def warm_up_loss(self, images: Images) -> TrainingLoss:
+        """ziz: how far the encoder is from the latents of as many generated images.
+
+        An encoder that begins with it knows what the generator can draw. Without, it may stay where
+        every image is redrawn as the same blur: on one of the head-CT study's folds it did.
+        """
+        latents = self._draw(len(images))
+        found = self._encode(self.generate(latents)).float()
+        return TrainingLoss(functional.mse_loss(found, latents), {})
 
     def findings(self, images: Images) -> Findings:
         """Image minus G(E(image)), with the distances of critic features and of latents."""

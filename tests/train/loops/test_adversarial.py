@@ -30,16 +30,16 @@ TINY = {
     "batch_size": 4,
     "gan_steps": 4,
     "encoder_steps": 6,
+    "encoder_warm_up_steps": 0,
     "steps_per_record": 2,
     "validate_every": 1,
 }
 
 
-@pytest.fixture
-def fitting():
+def fitted(**changes):
     """A tiny f-AnoGAN and its records: two of the game, then three of the encoder."""
     torch.manual_seed(0)
-    model = FAnoGan(FAnoGanConfig(**TINY), 1, (32, 32))
+    model = FAnoGan(FAnoGanConfig(**(TINY | changes)), 1, (32, 32))
     batches = Batches(
         np.random.default_rng(0).random((6, 1, 32, 32), np.float32),
         4,
@@ -50,6 +50,11 @@ def fitting():
     fabric = Fabric(accelerator="cpu", devices=1)
     records = range(model.config.records)
     return model, fit_adversarially(fabric, model, model.optimizers(), batches, records)
+
+
+@pytest.fixture
+def fitting():
+    return fitted()
 
 
 def state(*networks):
@@ -100,3 +105,16 @@ def test_the_game_changes_generator_and_critic_and_leaves_the_encoder(fitting):
     assert not all(map(torch.equal, critic, state(model.critic)))
     assert all(map(torch.equal, encoder, state(model.encoder)))
     assert record.losses.keys() == {"critic_loss", "wasserstein", "penalty", "generator_loss"}
+
+
+def test_a_warmed_up_encoder_first_learns_the_latents_of_generated_images():
+    _, records = fitted(encoder_warm_up_steps=2)
+    *_, warm_up, encoding, _ = records
+    assert warm_up.losses.keys() == {"encoder_warm_up_loss"}
+    assert not warm_up.candidate
+    assert encoding.losses.keys() == {
+        "encoder_loss",
+        "encoder_loss_image",
+        "encoder_loss_features",
+    }
+    assert encoding.candidate

@@ -29,6 +29,7 @@ TINY = {
     "batch_size": 4,
     "gan_steps": 2,
     "encoder_steps": 2,
+    "encoder_warm_up_steps": 0,
     "steps_per_record": 1,
     "validate_every": 1,
 }
@@ -209,6 +210,8 @@ def test_other_ranges_and_ragged_records_are_refused():
         config(intensity_range=(0.0, 1.0))
     with pytest.raises(ValueError, match="gan_steps"):
         config(gan_steps=3, steps_per_record=2)
+    with pytest.raises(ValueError, match="encoder_warm_up_steps must be fewer"):
+        config(encoder_steps=2, encoder_warm_up_steps=2)
 
 
 def test_fused_resizing_convolutions_equal_the_two_steps_they_stand_for():
