@@ -16,12 +16,13 @@ from infer.errors import UnreadableScanError
 from infer.readers.dicom_decoder import DESCRIPTION, DecoderError, decoder
 from infer.readers.dicom_frame import Frame, frame_count
 from infer.readers.dicom_header import DAMAGED, Dataset, reading
+from infer.readers.jpeg_stream import is_damaged
 
 _GDCM, _PYLIBJPEG = "gdcm", "pylibjpeg"
-_JPEG_12_BIT = "1.2.840.10008.1.2.4.51"
+_JPEG, _JPEG_12_BIT = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"
 # Transfer syntax → pydicom's name for the library (DICOM PS3.5 A.4).
 _DECODERS = {
-    "1.2.840.10008.1.2.4.50": _GDCM,  # JPEG baseline
+    _JPEG: _GDCM,  # JPEG baseline
     "1.2.840.10008.1.2.4.57": _GDCM,  # JPEG lossless
     "1.2.840.10008.1.2.4.70": _GDCM,  # JPEG lossless, first-order prediction
     "1.2.840.10008.1.2.4.80": _GDCM,  # JPEG-LS lossless
@@ -98,6 +99,10 @@ def _stored(dataset: Dataset, frame: Frame, syntax: str, name: str) -> np.ndarra
             return np.asarray(pixel_array(dataset, index=frame.index if several else None))
     encoded = _encoded(dataset, frame, name)
     _check_claim(encoded, frame, name)
+    if syntax == _JPEG and is_damaged(encoded):
+        raise UnreadableScanError(
+            f"the compressed pixels of {name} cannot be decoded: they are damaged", hint=DAMAGED
+        )
     with reading(name):
         known = {tag: _plain(dataset.get(tag)) for tag in DESCRIPTION}
     try:

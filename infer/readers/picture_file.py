@@ -10,6 +10,7 @@ from typing import NamedTuple
 from infer import png
 from infer.errors import UnreadableScanError
 from infer.readers.choice import Choice
+from infer.readers.jpeg_stream import is_damaged
 from infer.readers.picture_header import JPEG_SCAN, Damage, PictureHeader, header_of, jpeg_segments
 from infer.readers.voxel_stream import CUT_OFF
 
@@ -71,11 +72,13 @@ def _check_png(content: bytes, _: PictureHeader) -> tuple[bytes, tuple[str, ...]
 
 
 def _check_jpeg(content: bytes, _: PictureHeader) -> tuple[bytes, tuple[str, ...]]:
-    """Segments lead to the first scan; after it comes the end of the image."""
+    """Segments lead to the first scan; after it comes the end of the image, data between them."""
     scan = next(end for kind, _, end in jpeg_segments(content) if kind == JPEG_SCAN)
     # Compressed data: a byte FF in it is always followed by 0 or D0 to D7.
     if content.rfind(b"\xff\xd9", scan) < 0:
         raise Damage("ends in the middle of its image data")
+    if is_damaged(content):
+        raise Damage("is damaged: its image data does not give exactly all of its pixels")
     return content, ()
 
 

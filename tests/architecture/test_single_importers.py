@@ -16,6 +16,7 @@ ALLOWED = {
     "nibabel": ["infer.readers.*", "infer.writers.*"],
     "pydicom": ["infer.readers.*", "infer.writers.*"],
     "gdcm": [],  # only through pydicom, in a process of its own
+    "simplejpeg": ["infer.readers.jpeg_stream"],
     "highdicom": ["infer.writers.dicom_seg"],
     "ray": ["infer.executors.ray"],
     "typer": ["infer.cli"],
