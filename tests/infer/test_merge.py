@@ -4,11 +4,12 @@ import csv
 import fcntl
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from typer.testing import CliRunner
 
+from infer.batch import Options
 from infer.cli import app
 from tests.infer.tiny_model import MANIFEST, write_tiny_model, write_tiny_scans
 
@@ -195,6 +196,36 @@ def test_different_models_are_refused(done, scans, tmp_path):
     other = write_tiny_model(tmp_path / "other.onnx", replace(MANIFEST, study="other"))
     score(scans, other, done / "part2", "--part", "2/3")
     assert "the model is " in refusal(merge(parts(done), done / "all"))
+
+
+# Of each option: must parts agree on it? A new one belongs into one of these, and into `_FREE` of
+# infer/merge.py if they need not.
+SHAPES_RESULTS = {
+    *("precision", "threshold", "map_threshold"),
+    *("keep_identifiers", "volume", "max_voxels"),
+}
+MAY_DIFFER = {
+    *("device", "batch_size", "workers", "overlays", "maps", "dicom_seg"),
+    *("overwrite", "max_failures", "part"),
+}
+
+
+def test_it_is_known_of_every_option_whether_it_shapes_results():
+    assert {field.name for field in fields(Options)} == SHAPES_RESULTS | MAY_DIFFER
+    assert not SHAPES_RESULTS & MAY_DIFFER
+
+
+@pytest.mark.parametrize("name", sorted((SHAPES_RESULTS | MAY_DIFFER) - {"part"}))
+def test_parts_must_agree_on_what_shapes_results_and_on_nothing_else(done, name):
+    run = json.loads((done / "part2/run.json").read_text())
+    assert name in run["options"]
+    run["options"][name] = "another"
+    (done / "part2/run.json").write_text(json.dumps(run))
+    merged = merge(parts(done), done / "all")
+    if name in MAY_DIFFER:
+        assert merged.stderr == ""
+    else:
+        assert f"--{name.replace('_', '-')} is another there" in refusal(merged)
 
 
 def test_options_that_change_no_result_may_differ(done, scans, tiny_model):
