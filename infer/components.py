@@ -24,32 +24,36 @@ class _Runs(NamedTuple):
 
     starts: np.ndarray
     ends: np.ndarray  # exclusive
+    voxels: np.ndarray  # where each begins in the mask itself
 
 
 def large_components(mask: Mask, *, at_least: int) -> Kept:
     """A mask `(depth, height, width)` without components of fewer voxels than `at_least`."""
-    depth, height, width = mask.shape
-    # A row of nothing after each slice and a column after each row: there nothing touches.
-    padded = np.zeros((depth, height + 1, width + 1), bool)
-    padded[:, :height, :width] = mask
-    scan = padded.reshape(-1)
-    runs = _runs(scan)
+    _, height, width = mask.shape
+    runs = _runs(mask)
     of_run = _components(runs, height + 1, width + 1)
     lengths = runs.ends - runs.starts
     sizes = np.bincount(of_run, weights=lengths, minlength=len(lengths))
     small = sizes[of_run] < at_least
-    scan[_ranges(runs.starts[small], lengths[small])] = False
+    kept = np.array(mask, order="C")
+    kept.reshape(-1)[_ranges(runs.voxels[small], lengths[small])] = False
     is_first = of_run == np.arange(len(of_run))
-    kept = np.ascontiguousarray(padded[:, :height, :width])
     return Kept(kept, int(np.count_nonzero(is_first & ~small)))
 
 
-def _runs(scan: np.ndarray) -> _Runs:
-    """Of a scan that ends with a gap."""
-    changes = np.flatnonzero(scan[1:] != scan[:-1]) + 1
-    if scan[0]:
-        changes = np.concatenate([[0], changes])
-    return _Runs(changes[::2], changes[1::2])
+def _runs(mask: Mask) -> _Runs:
+    """In a scan with a row of nothing after each slice, too: across a gap nothing touches."""
+    _, height, width = mask.shape
+    # Of many slices a mask has little: only rows with something are looked at closely.
+    taken = np.flatnonzero(mask.any(axis=2))
+    rows = np.zeros((len(taken) + 1, width + 1), bool)
+    rows[1:, :width] = mask.reshape(-1, width)[taken]
+    scan = rows.reshape(-1)
+    changes = np.flatnonzero(scan[1:] != scan[:-1]) - width
+    row, column = np.divmod(changes, width + 1)
+    row = taken[row]
+    at = (row + row // height) * (width + 1) + column
+    return _Runs(at[::2], at[1::2], (row * width + column)[::2])
 
 
 def _components(runs: _Runs, rows: int, columns: int) -> np.ndarray:

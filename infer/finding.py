@@ -99,13 +99,14 @@ def images_of(
         return scaled(images, _from_shares(intensity))
     voxels = with_channels(volume.voxels, channels)
     scaling = scaling_of(voxels, volume.unit, intensity)
-    if scaling.clips:
-        voxels = scaled(voxels[np.newaxis], scaling)[0]
     slices = to_slices(voxels, plane)
     _refuse_thin(slices, plane)
-    images = to_image_size(slices, image_size)
-    # A linear map and means may change places, and the images are much smaller than the scan.
-    return images if scaling.clips else scaled(images, scaling)
+    if not scaling.clips:
+        # A linear map and means may change places, and the images are much smaller than the scan.
+        return scaled(to_image_size(slices, image_size), scaling)
+    # Slice by slice: no second scan in memory, and each stays in the processor's cache.
+    each = (np.ascontiguousarray(slices[at : at + 1]) for at in range(len(slices)))
+    return np.concatenate([to_image_size(scaled(it, scaling), image_size) for it in each])
 
 
 def _shares(volume: Volume, *, channels: int, intensity: Intensity, plane: Plane) -> Slices:

@@ -22,6 +22,7 @@ from infer.phantom import head
 from infer.preprocessing import UNPROCESSED
 from infer.resizing import to_image_size
 from infer.scoring import Aggregation
+from infer.slicing import to_slices
 from infer.volume import Grid, Volume
 
 WINDOW = Intensity(recipe="window", low=0, high=80, output_low=0, output_high=1)
@@ -204,6 +205,18 @@ def test_images_are_those_of_scaling_first_and_shrinking_then(low_high):
     images = images_for(volume, manifest)
     expected = to_image_size(rescale(voxels, "modality", recipe)[np.newaxis], (32, 32))
     np.testing.assert_allclose(images, expected, atol=1e-4)  # 500 has float32 digits to 3e-5
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+def test_slices_scaled_one_by_one_are_those_of_the_whole_volume_scaled(plane, channels):
+    voxels = np.random.default_rng(0).uniform(-50, 150, (channels, 9, 12, 10)).astype(np.float32)
+    # As readers turn them: against memory.
+    turned = dataclasses.replace(volume_of(voxels), voxels=voxels[:, :, ::-1])
+    manifest = dataclasses.replace(manifest_of(plane), channels=channels)
+    whole = rescale(np.ascontiguousarray(turned.voxels), "modality", WINDOW)
+    expected = to_image_size(np.ascontiguousarray(to_slices(whole, plane)), (8, 8))
+    np.testing.assert_array_equal(images_for(turned, manifest), expected)
 
 
 def manifest_with(**preprocessing):

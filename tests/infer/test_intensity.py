@@ -50,6 +50,17 @@ def test_percentiles_0_and_100_are_the_darkest_and_the_brightest_voxel():
     np.testing.assert_allclose(rescale(voxels, "modality", recipe), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (0, 3, 2, 1), (0, 2, 3, 1)], ids=str)
+@pytest.mark.parametrize("turned", [(1, 1, 1), (1, -1, 1), (-1, 1, -1)], ids=str)
+def test_the_darkest_and_the_brightest_voxel_are_found_however_the_axes_run(axes, turned):
+    voxels = voxels_of(1, 4, 5, 6)
+    recipe = Intensity(recipe="percentile", low=0, high=100, output_low=0, output_high=1)
+    view = voxels[:, :: turned[0], :: turned[1], :: turned[2]].transpose(axes)
+    scaled = rescale(view, "modality", recipe)
+    np.testing.assert_array_equal(scaled, rescale(np.ascontiguousarray(view), "modality", recipe))
+    assert (scaled.min(), scaled.max()) == (0, pytest.approx(1))
+
+
 def test_each_channel_has_percentiles_of_its_own():
     voxels = voxels_of(2, 9, 7)
     alone = rescale(voxels[1:], "modality", PERCENTILE)
