@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -113,23 +113,19 @@ def score_folder(
     scans = {scan: at for scan, at in everything.items() if _takes(options.part, scan)}
     # Counted on all scans, not on those still to do: a resumed run computes as a whole one does.
     workers = max(1, min(options.workers or cores(), len(scans)))
-    # A few scans leave cores idle: then a batch may use several. Counted on all scans, not on
-    # those still to do, so that a resumed run computes as an uninterrupted one does.
-    with (
-        located(model) as file,
-        output_folder.claimed(out),
-        logging_to(out / output_folder.LOG),
-    ):
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(located(model))
         worker = _open_worker(file, out, options, workers)
         change = change_of(worker.engine, file.path)
+        stack.enter_context(output_folder.claimed(out))
+        stack.enter_context(logging_to(out / output_folder.LOG))
         if options.overwrite:
             output_folder.start_afresh(out)
         # Of an earlier run: were this one killed, it would speak for results that are gone.
         (out / output_folder.RUN).unlink(missing_ok=True)
-        tasks = _tasks(scans, out, dicom_seg=options.dicom_seg)
         record = Record.open(
             out,
-            tasks,
+            _tasks(scans, out, dicom_seg=options.dicom_seg),
             key=worker.key,
             overlays=options.overlays,
             maps=options.maps,
@@ -137,11 +133,13 @@ def score_folder(
             workers=workers,
             elsewhere=everything.keys() - scans.keys(),
         )
+        # The record alone knows them now, and lets each go as its turn comes.
+        del everything, scans
 
         def is_over() -> bool:
             return interruption.requested or _too_many(record, options)
 
-        _score(record, worker, workers, len(tasks), progress, is_over)
+        _score(record, worker, workers, progress, is_over)
         summary = Summary(
             outcome=_outcome(record, options),
             counts=record.counts(),
@@ -180,13 +178,12 @@ def _score(
     record: Record,
     worker: Worker,
     workers: int,
-    total: int,
     progress: Progress,
     is_over: Callable[[], bool],
 ) -> None:
     """Score what is pending; write every result down as it comes."""
-    progress.begin(total=total, done=total - len(record.pending))
-    chunks = in_chunks(record.pending, size=worker.batch_size)
+    progress.begin(total=record.scans, done=record.scans - len(record.pending))
+    chunks = in_chunks(record.taken(), size=worker.batch_size)
     first = list(itertools.islice(chunks, FEW_CHUNKS * workers))
     many = len(first) == FEW_CHUNKS * workers
     executor = open_executor(workers, apart=many and worker.engine.device.is_cpu)
@@ -291,7 +288,7 @@ def with_thresholds(
     return replace(manifest, score_threshold=score, map_threshold=of_map)
 
 
-def in_chunks(tasks: Sequence[Task], *, size: int) -> Iterator[list[Task]]:
+def in_chunks(tasks: Iterable[Task], *, size: int) -> Iterator[list[Task]]:
     """One volume, or consecutive pictures up to a batch, fewer if their files are large."""
     chunk: list[Task] = []
     weight = 0

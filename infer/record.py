@@ -1,6 +1,7 @@
 """What a run has done so far: the journal it can go on from, the reports people read."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,14 +39,14 @@ class Record:
         parts: Sequence[str],
         forgotten: int,
     ) -> None:
-        self.pending = pending
+        self.pending = deque(pending)
         self.rows = [entry.row for entry in done]
         self.overlays = _overlays(done)  # scan → its picture, relative to the output folder
         self.profiles = _profiles(done)  # scan → scores along it
         self._resumed = len(done)
         self.failed = 0
         self._forgotten = forgotten
-        self._scans = len(done) + len(pending)
+        self.scans = len(done) + len(pending)
         self._report = Report(out / output_folder.REPORT)
         self._report.write(self.rows)
         self._slices = SliceTable(out / output_folder.SLICES, parts)
@@ -90,6 +91,11 @@ class Record:
         forgotten = len(entries.keys() - current)
         return cls(out, finished, pending, parts=parts, forgotten=forgotten)
 
+    def taken(self) -> Iterator[Task]:
+        """What is pending, no longer kept once it is taken: a folder may hold a million scans."""
+        while self.pending:
+            yield self.pending.popleft()
+
     def add(self, finished: Sequence[Row | Entry]) -> list[Row]:
         """Write down what a worker brought: the journal first, a row without it is done again."""
         entries = [result for result in finished if isinstance(result, Entry)]
@@ -111,13 +117,13 @@ class Record:
     def counts(self) -> Counts:
         """How it went so far."""
         return Counts(
-            scans=self._scans,
+            scans=self.scans,
             ok=len(self.rows) - self.failed,
             failed=self.failed,
             anomalous=sum(bool(row.anomalous) for row in self.rows),
             resumed=self._resumed,
             forgotten=self._forgotten,
-            unfinished=self._scans - len(self.rows),
+            unfinished=self.scans - len(self.rows),
         )
 
 
