@@ -19,6 +19,7 @@ from infer.intensity import (
 )
 from infer.manifest import Manifest
 from infer.masking import lesions_above, peak
+from infer.modality import warnings_of
 from infer.patches import Patches, cover, image_scores, stitch
 from infer.preprocessing import Preprocessing, preprocess
 from infer.resizing import to_image_size, to_slice_size
@@ -234,10 +235,11 @@ def finding_of(
     spatial = volume.voxels.shape[1:]
     slice_size = to_slices(volume.voxels[:1], manifest.plane).shape[-2:]
     maps = to_slice_size(outputs.anomaly_map[:, 0], slice_size)
-    warnings: tuple[str, ...] = ()
+    warnings = warnings_of(volume.modality, made_for=manifest.modality)
     if manifest.preprocessing.foreground != "none":
         inside = _foreground(volume, manifest)
-        maps, warnings = np.where(inside, maps, np.float32(0)), _whole_slices(inside, manifest)
+        maps = np.where(inside, maps, np.float32(0))
+        warnings += _whole_slices(inside, manifest)
     anomaly_map = from_slices(maps, manifest.plane, spatial=spatial)
     highest, peak_value = peak(anomaly_map)
     if not np.isfinite(peak_value):

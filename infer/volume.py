@@ -66,3 +66,4 @@ class Volume:
     spacing_mm: tuple[float, ...] | None  # along each spatial axis; None: unknown (pictures)
     grid: Grid
     warnings: tuple[str, ...] = field(default=())
+    modality: str = ""  # in DICOM's words; empty: the file does not say

@@ -115,6 +115,7 @@ def _volume(opened: Stack, stored: np.ndarray) -> Volume:
         spacing_mm=None if spacing_mm is None else tuple(spacing_mm[axis] for axis in axes),
         grid=grid,
         warnings=opened.warnings,
+        modality=first.modality,
     )
 
 
