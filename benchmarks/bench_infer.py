@@ -10,11 +10,8 @@ median counts.
 import argparse
 import itertools
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ import numpy as np
 
 from benchmarks import stages
 from benchmarks.machine import cores, keep, processor, table
+from benchmarks.turns import seconds, summary
 from infer.engine import read_manifest
 from infer.phantom import brain_window, head
 
@@ -111,29 +109,7 @@ def measure(model: Path, scans: Path, folder: Path, repeats: int) -> dict[str, A
         }
         rates = {name: count / it for name, it in took.items()}
         turns.append(rates | stage_limits(model, scans, out / "masks", own))
-    return summary(turns)
-
-
-def summary(turns: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Medians over the turns, of what is compared within a turn too; and the turns themselves."""
-    compared = [turn | shares(turn) for turn in turns]
-    middle = {name: statistics.median(it[name] for it in compared) for name in compared[0]}
-    return {**middle, "turns": list(turns)}
-
-
-def shares(turn: dict[str, float]) -> dict[str, float]:
-    """How one turn's run stands beside the others, and beside the limits."""
-    best, best_own = (
-        stages.best_pipeline([turn[name] for name in ("model_alone", *of)])
-        for of in (BY_OPENCV, BY_UAD)
-    )
-    return {
-        "best_pipeline": best,
-        "best_own_pipeline": best_own,
-        "times_plain_script": turn["uad_infer"] / turn["plain_script"],
-        "share_of_best": turn["uad_infer"] / best,
-        "share_of_best_own": turn["uad_infer"] / best_own,
-    }
+    return summary(turns, usual=BY_OPENCV, own=BY_UAD)
 
 
 def stage_limits(model: Path, scans: Path, masks: Path, folder: Path) -> dict[str, float]:
@@ -152,13 +128,6 @@ def stage_limits(model: Path, scans: Path, masks: Path, folder: Path) -> dict[st
         "own_decoding_alone": stages.own_decoding(files),
         "own_encoding_alone": stages.own_encoding(written, folder / "by_uad"),
     }
-
-
-def seconds(*command: str | Path) -> float:
-    """How long a whole process takes."""
-    start = time.perf_counter()
-    subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - start
 
 
 def printed(name: str, result: dict[str, Any]) -> str:
