@@ -6,6 +6,8 @@ import nibabel
 import numpy as np
 import pytest
 
+from infer.readers import read
+from infer.writers.nifti import encode_map, encode_mask
 from tests.infer.test_batch import report, run
 
 NAME = b"Kowalczyk"
@@ -100,3 +102,37 @@ def test_numbers_of_the_header_stay(ward, tiny_model, tmp_path, folder):
         own |= {*words_in(source.header), "magic"}
         for field in set(source.header.keys()) - own:
             np.testing.assert_array_equal(written.header[field], source.header[field], field)
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 6), (4, 5), (4, 5, 6, 1), (4, 5, 6, 3)], ids=str)
+@pytest.mark.parametrize("order", ["<", ">"], ids=["little-endian", "big-endian"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_unpacked_bytes_are_those_that_nibabel_writes(tmp_path, kind, order, shape):
+    header = kind.header_class(endianness=order)
+    header.set_data_dtype(np.dtype(f"{order}i2"))
+    rng = np.random.default_rng(0)
+    stored = rng.integers(0, 99, shape).astype(np.int16)
+    nibabel.save(kind(stored, np.diag([-1.0, 2, 3, 1]), header), tmp_path / "scan.nii")
+    volume = read(tmp_path / "scan.nii")
+    anomaly_map = rng.random(volume.voxels.shape[1:], np.float32)
+    for encode, values, highest in (
+        (encode_mask, anomaly_map > 0.7, 1),
+        (encode_map, anomaly_map, 0),
+    ):
+        in_file = volume.grid.to_file(values)
+        one_volume = in_file.reshape(in_file.shape if shape[3:] == (3,) else shape)
+        header["cal_max"] = highest
+        header.set_data_dtype(np.uint8 if highest else np.float32)
+        expected = kind(one_volume.astype(header.get_data_dtype()), None, header)
+        expected.set_qform(volume.grid.header.get_qform(), int(volume.grid.header["qform_code"]))
+        expected.set_sform(volume.grid.header.get_sform(), int(volume.grid.header["sform_code"]))
+        expected.header.set_xyzt_units(*volume.grid.header.get_xyzt_units())
+        assert gzip.decompress(encode(values, volume)) == expected.to_bytes()
+
+
+def test_the_same_mask_gives_the_same_bytes_whatever_the_time(tmp_path):
+    volume = read(scan_of(nibabel.Nifti1Image, tmp_path / "scan.nii"))
+    mask = volume.voxels[0] > 50
+    packed = encode_mask(mask, volume)
+    assert packed == encode_mask(mask.copy(order="F"), volume)
+    assert packed[4:8] == bytes(4)  # where gzip notes a time
