@@ -1,9 +1,9 @@
 """Spread work over processes of this machine, one for each worker.
 
 Python runs in one thread of a process at a time. Where a piece of work is many short calls, as with
-pictures, threads wait for each other: two processes need five sixths of the time of two threads.
-And a library that crashes ends one process, not the run: what was lost is tried again piece by
-piece.
+pictures, threads wait for each other: for a thousand of them, two processes needed 0.87 and 0.93 of
+the time of two threads, their start included. And a library that crashes ends one process, not the
+run: `outlive` says what becomes of its work.
 """
 
 import contextlib
