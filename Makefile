@@ -24,7 +24,7 @@ ui: $(INSTALLED)  ## the MLflow pages on http://127.0.0.1:5000
 	mlflow ui --host 127.0.0.1 --port 5000 --workers 1 --backend-store-uri sqlite:///$(CURDIR)/mlruns/mlflow.db
 
 bench: $(INSTALLED)  ## how fast, against a plain script and what this machine allows; how much memory
-	python -m benchmarks.bench_infer && python -m benchmarks.memory && python -m benchmarks.bench_fit
+	python -m benchmarks.bench_infer && python -m benchmarks.bench_volumes && python -m benchmarks.memory && python -m benchmarks.bench_fit
 
 wheel: $(INSTALLED)  ## dist/uad-*.whl: `infer` only, no torch
 	rm -rf build && python -m build --wheel
