@@ -2,6 +2,8 @@
 
 import json
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -158,3 +160,22 @@ def test_cuda_that_a_driver_promises_and_the_libraries_refuse(tiny_model, device
     assert "CUDA" in done.stdout
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
+
+
+def test_an_engine_that_is_sent_says_what_it_said_before(tiny_model):
+    engine = open_engine(tiny_model, device="cpu", threads=1)
+    arrived = pickle.loads(pickle.dumps(engine))
+    assert arrived.sha256 == engine.sha256
+    assert arrived.manifest == engine.manifest
+    np.testing.assert_array_equal(
+        arrived.run(images(3)).anomaly_map, engine.run(images(3)).anomaly_map
+    )
+
+
+def test_an_engine_whose_file_has_changed_does_not_arrive(tmp_path, tiny_model):
+    path = tmp_path / "model.onnx"
+    shutil.copyfile(tiny_model, path)
+    sent = pickle.dumps(open_engine(path, device="cpu", threads=1))
+    save(path, tiny_graph(), replace(MANIFEST, study="another"))
+    with pytest.raises(BadModelError, match="has changed since the run began"):
+        pickle.loads(sent)

@@ -83,7 +83,7 @@ def _encode(
 ) -> dict[str, float]:
     """The encoder's `stretch`-th stretch of steps."""
     optimizer, config = optimizers["encoder"], model.config
-    loss_of = model.warm_up_loss if warm_up else model.training_loss
+    loss_of = model.ziz_loss if warm_up else model.training_loss
     losses = []
     first = stretch * config.steps_per_record
     for step in range(first, first + config.steps_per_record):
