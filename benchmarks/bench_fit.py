@@ -122,8 +122,7 @@ def configs(params: Params, steps: int) -> tuple[FAnoGanConfig, DataConfig]:
     """The study's numbers, with records of `steps` steps."""
     config = params.block(FAnoGanConfig, "fit", "fanogan")
     numbers = {"steps_per_record": steps, "gan_steps": steps, "encoder_steps": steps}
-    config = replace(config, **numbers, encoder_warm_up_steps=0)
-    return config, params.block(DataConfig, "data")
+    return replace(config, **numbers), params.block(DataConfig, "data")
 
 
 if __name__ == "__main__":

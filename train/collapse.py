@@ -1,4 +1,4 @@
-"""Does a generator still make different images, and images of its own? Figures and grids."""
+"""Does a generator still draw, and an encoder find, different images? Figures and grids."""
 
 import math
 from typing import Any, NamedTuple
@@ -11,7 +11,9 @@ from train.shapes import Images, OtherImages
 
 GENERATED = 64  # images of each kind that are compared
 COLLAPSE_RATIO = "collapse_ratio"  # the metric's name
-COLLAPSED_BELOW = 0.5  # `Diversity.ratio`: good fits end above 0.9, untrained ones begin near 0.4
+# `Diversity.ratio`. Generators of good fits end above 0.9 and begin near 0.4; what encoders of good
+# fits let them draw reaches 0.9, too, and 0.03 where one failed.
+COLLAPSED_BELOW = 0.5
 
 
 class Watched(NamedTuple):
@@ -49,16 +51,18 @@ def watch_generator(model: Any, images: Images) -> Watched:
     """Diversity of what the model generates from fixed latents, and how it redraws `images`."""
     model.eval()
     generated = model.generate(model.fixed_latents(GENERATED))
-    seen = diversity(generated, images)
+    reconstruction = model.findings(images).reconstruction
+    seen, redrawn = diversity(generated, images), diversity(reconstruction, images)
     metrics = {
         COLLAPSE_RATIO: seen.ratio,
         "generated_distance": seen.generated,
         "real_distance": seen.real,
         "nearest_training_distance": seen.nearest,
+        "redrawn_ratio": redrawn.ratio,
     }
-    redrawn = torch.stack([images[:8], model.findings(images[:8]).reconstruction], dim=1)
-    grids = {"generated": _array(generated), "redrawn": _array(redrawn.flatten(0, 1))}
-    return Watched(metrics, grids, _warnings(seen))
+    pairs = torch.stack([images[:8], reconstruction[:8]], dim=1)
+    grids = {"generated": _array(generated), "redrawn": _array(pairs.flatten(0, 1))}
+    return Watched(metrics, grids, _warnings(seen, redrawn))
 
 
 def watch_nothing(model: Any, images: Images) -> Watched:
@@ -66,11 +70,15 @@ def watch_nothing(model: Any, images: Images) -> Watched:
     return Watched({}, {})
 
 
-def _warnings(seen: Diversity) -> tuple[str, ...]:
-    if seen.ratio >= COLLAPSED_BELOW:
-        return ()
-    return (
-        f"the generator has collapsed: its images differ by {seen.ratio:.0%} of what real ones do",
+def _warnings(generated: Diversity, redrawn: Diversity) -> tuple[str, ...]:
+    verdicts = {
+        "the generator has collapsed: its images differ": generated.ratio,
+        "the encoder has failed: the images it has redrawn differ": redrawn.ratio,
+    }
+    return tuple(
+        f"{words} by {ratio:.0%} of what real ones do"
+        for words, ratio in verdicts.items()
+        if ratio < COLLAPSED_BELOW
     )
 
 

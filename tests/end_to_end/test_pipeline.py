@@ -32,7 +32,6 @@ TINY = {
             "critic_steps": 1,
             "gan_steps": 4,
             "encoder_steps": 4,
-            "encoder_warm_up_steps": 0,
             "steps_per_record": 2,
         },
     },

@@ -3,6 +3,7 @@ import torch
 
 from tests.train.methods.test_fanogan import fanogan, images
 from train.collapse import diversity, watch_generator
+from train.methods.method import Findings
 
 
 def noise(count, seed):
@@ -32,10 +33,23 @@ def test_a_collapsed_generator_is_reported_in_words():
     assert "the generator has collapsed: its images differ by 0%" in seen.warnings[0]
 
 
-def test_a_generator_as_diverse_as_its_images_is_not():
-    model = fanogan()
-    drawn = model.eval().generate(torch.randn(32, model.config.latent)).detach()
+def test_a_model_as_diverse_as_its_images_is_not(monkeypatch):
+    model = fanogan().eval()
+    drawn = model.generate(torch.randn(32, model.config.latent)).detach()
+    perfect = Findings(torch.zeros_like(drawn), reconstruction=drawn, parts={})
+    monkeypatch.setattr(model, "findings", lambda _: perfect)
     assert watch_generator(model, drawn).warnings == ()
+
+
+def test_an_encoder_to_which_all_images_are_alike_is_reported_in_words():
+    model = fanogan().eval()
+    drawn = model.generate(torch.randn(32, model.config.latent)).detach()
+    torch.nn.init.zeros_(model.encoder.to_output.weight)
+    seen = watch_generator(model, drawn)
+    assert seen.metrics["redrawn_ratio"] == pytest.approx(0, abs=1e-6)
+    assert seen.warnings == (
+        "the encoder has failed: the images it has redrawn differ by 0% of what real ones do",
+    )
 
 
 def test_distances_are_root_mean_squares():

@@ -20,7 +20,6 @@ TINY: dict[str, dict[str, Any]] = {
         "critic_steps": 1,
         "gan_steps": 2,
         "encoder_steps": 2,
-        "encoder_warm_up_steps": 0,
         "steps_per_record": 1,
     },
     "dae": {"levels": 2, "bottleneck": 8},

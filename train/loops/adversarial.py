@@ -29,9 +29,8 @@ def fit_adversarially(
         else:
             model.freeze_gan()
             stretch = record - model.config.gan_records
-            warm_up = stretch * model.config.steps_per_record < model.config.encoder_warm_up_steps
-            losses = _encode(fabric, model, optimizers, batches, stretch, warm_up=warm_up)
-            yield Record(losses, candidate=not warm_up)
+            losses = _encode(fabric, model, optimizers, batches, stretch)
+            yield Record(losses, candidate=True)
 
 
 def _play(
@@ -78,15 +77,12 @@ def _encode(
     optimizers: Mapping[str, Optimizer],
     batches: Batches,
     stretch: int,
-    *,
-    warm_up: bool,
 ) -> dict[str, float]:
     """The encoder's `stretch`-th stretch of steps."""
     optimizer, config = optimizers["encoder"], model.config
-    loss_of = model.ziz_loss if warm_up else model.training_loss
     losses = []
     first = stretch * config.steps_per_record
     for step in range(first, first + config.steps_per_record):
         set_rate(optimizer, config.encoder_learning_rate, step, config.encoder_steps)
-        losses.append(gradient_step(fabric, loss_of, optimizer, next(batches)))
-    return means("encoder_warm_up_loss" if warm_up else "encoder_loss", losses)
+        losses.append(gradient_step(fabric, model.training_loss, optimizer, next(batches)))
+    return means("encoder_loss", losses)

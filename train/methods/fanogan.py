@@ -10,6 +10,7 @@ for generator and critic; `fanogan-izi` and `fanogan-ziz`, which share those, re
 encoder's part. AUROC against generator steps: `benchmarks/fanogan_steps.py`.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -43,7 +44,7 @@ class FAnoGanConfig:
     latent: int
     critic_norm: Literal["none", "layer"]  # never of the batch: the penalty is per image
     encoder_norm: Literal["none", "layer", "batch"]
-    encoder_tanh: bool  # keeps the encoder within ±1 σ of the latents' distribution
+    encoder_latents: Literal["sphere", "tanh", "free"]  # where they may lie; see `FAnoGan.encode`
     encoder_loss: Literal["izi_f", "izi", "ziz"]
     feature_weight: float  # κ of izi_f
     penalty_weight: float
@@ -56,18 +57,15 @@ class FAnoGanConfig:
     batch_size: int
     gan_steps: int  # of the generator
     encoder_steps: int
-    encoder_warm_up_steps: int  # the first of them, by ziz; see `ziz_loss`
     steps_per_record: int  # of generator or encoder, between two records of losses
     validate_every: int  # records
 
     def __post_init__(self) -> None:
         if self.intensity_range != (-1.0, 1.0):
             raise ValueError(f"intensity_range must be [-1, 1], got {list(self.intensity_range)}")
-        for name in ("gan_steps", "encoder_steps", "encoder_warm_up_steps"):
+        for name in ("gan_steps", "encoder_steps"):
             if getattr(self, name) % self.steps_per_record:
                 raise ValueError(f"{name} must be a multiple of steps_per_record")
-        if not 0 <= self.encoder_warm_up_steps < self.encoder_steps:
-            raise ValueError("encoder_warm_up_steps must be fewer than encoder_steps")
 
     @property
     def gan_records(self) -> int:
@@ -128,8 +126,10 @@ class FAnoGan(nn.Module):
     def training_loss(self, images: Images) -> TrainingLoss:
         """The encoder's loss: izi, izi_f or ziz, as the paper names them."""
         if self.config.encoder_loss == "ziz":
-            return self.ziz_loss(images)
-        redrawn = self.generate(self._encode(images)).float()
+            latents = self._draw(len(images))
+            found = self.encode(self.generate(latents))
+            return TrainingLoss(functional.mse_loss(found, latents), {})
+        redrawn = self.generate(self.encode(images)).float()
         image = functional.mse_loss(redrawn, images)
         if self.config.encoder_loss == "izi":
             return TrainingLoss(image, {})
@@ -138,25 +138,32 @@ class FAnoGan(nn.Module):
         total = image + self.config.feature_weight * features
         return TrainingLoss(total, {"image": image, "features": features})
 
-    def ziz_loss(self, images: Images) -> TrainingLoss:
-        """How far the encoder is from the latents of as many generated images.
-
-        An encoder that warms up with it knows what the generator can draw. Without, one of the
-        head-CT study's folds stayed at three times the loss of others; with it, another one failed.
-        """
-        latents = self._draw(len(images))
-        found = self._encode(self.generate(latents)).float()
-        return TrainingLoss(functional.mse_loss(found, latents), {})
-
     def findings(self, images: Images) -> Findings:
         """Image minus G(E(image)), with the distances of critic features and of latents."""
-        latents = self._encode(images)
+        latents = self.encode(images)
         redrawn = self.generate(latents)
         parts = {
             "features": _mean_square(self.critic.features(images) - self.critic.features(redrawn)),
-            "latent": _mean_square(latents - self._encode(redrawn)),
+            "latent": _mean_square(latents - self.encode(redrawn)),
         }
         return Findings(images - redrawn, redrawn, parts)
+
+    def encode(self, images: Images) -> Latents:
+        """Latents from which the generator draws images like these.
+
+        `sphere`: at the distance from 0 at which nearly all latents lie that it was fitted to, and
+        free in direction. Near 0, where an encoder begins, it draws one blur whatever the
+        direction: of five free encoders of the head-CT study one stayed there. `tanh`, the paper's:
+        within ±1 σ in each coordinate.
+        """
+        latents: Tensor = self.encoder(images).float()
+        match self.config.encoder_latents:
+            case "sphere":
+                return math.sqrt(self.config.latent) * functional.normalize(latents)
+            case "tanh":
+                return torch.tanh(latents)
+            case "free":
+                return latents
 
     def generate(self, latents: Latents) -> Images:
         """The images the generator draws."""
@@ -186,10 +193,6 @@ class FAnoGan(nn.Module):
             "critic": torch.optim.Adam(self.critic.parameters(), lr=rate, betas=betas),
             "encoder": of_encoder(self.encoder.parameters(), self.config.encoder_learning_rate),
         }
-
-    def _encode(self, images: Images) -> Latents:
-        latents: Tensor = self.encoder(images)
-        return torch.tanh(latents) if self.config.encoder_tanh else latents
 
     def _draw(self, count: int) -> Latents:
         return torch.randn(count, self.config.latent, device=next(self.parameters()).device)

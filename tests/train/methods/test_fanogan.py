@@ -16,7 +16,7 @@ TINY = {
     "latent": 8,
     "critic_norm": "layer",
     "encoder_norm": "batch",
-    "encoder_tanh": True,
+    "encoder_latents": "sphere",
     "encoder_loss": "izi_f",
     "feature_weight": 1.0,
     "penalty_weight": 10.0,
@@ -29,7 +29,6 @@ TINY = {
     "batch_size": 4,
     "gan_steps": 2,
     "encoder_steps": 2,
-    "encoder_warm_up_steps": 0,
     "steps_per_record": 1,
     "validate_every": 1,
 }
@@ -195,14 +194,35 @@ def test_the_encoders_loss_falls_on_a_fixed_batch(encoder_loss, encoder_optimize
     assert losses[-1] < losses[0]
 
 
-def test_tanh_keeps_the_encoder_within_one_sigma():
-    def largest_latent(**changes):
-        model = fanogan(encoder_norm="none", **changes).eval()
-        nn.init.constant_(model.encoder.to_output.bias, 5.0)
-        return model._encode(images()).abs().max()
+def latents(where):
+    model = fanogan(encoder_norm="none", encoder_latents=where).eval()
+    nn.init.constant_(model.encoder.to_output.bias, 5.0)
+    return model.encode(images())
 
-    assert largest_latent(encoder_tanh=True) <= 1
-    assert largest_latent(encoder_tanh=False) > 1
+
+def test_tanh_keeps_latents_within_one_sigma():
+    assert latents("tanh").abs().max() <= 1 < latents("free").abs().max()
+
+
+def test_a_sphere_keeps_latents_where_those_lie_that_the_generator_knows():
+    model = fanogan()
+    drawn = model.fixed_latents(1000).square().sum(dim=1).mean()
+    on_it = latents("sphere").square().sum(dim=1)
+    torch.testing.assert_close(on_it, torch.full_like(on_it, model.config.latent))
+    assert drawn.item() == pytest.approx(model.config.latent, rel=0.05)
+
+
+def test_on_a_sphere_only_the_direction_of_latents_changes():
+    torch.testing.assert_close(
+        nn.functional.normalize(latents("sphere")), nn.functional.normalize(latents("free"))
+    )
+
+
+def test_an_encoder_that_says_nothing_is_no_division_by_zero():
+    model = fanogan(encoder_norm="none", encoder_latents="sphere").eval()
+    nn.init.zeros_(model.encoder.to_output.weight)
+    nn.init.zeros_(model.encoder.to_output.bias)
+    assert model.encode(images()).abs().max() == 0
 
 
 def test_other_ranges_and_ragged_records_are_refused():
@@ -210,8 +230,6 @@ def test_other_ranges_and_ragged_records_are_refused():
         config(intensity_range=(0.0, 1.0))
     with pytest.raises(ValueError, match="gan_steps"):
         config(gan_steps=3, steps_per_record=2)
-    with pytest.raises(ValueError, match="encoder_warm_up_steps must be fewer"):
-        config(encoder_steps=2, encoder_warm_up_steps=2)
 
 
 def test_fused_resizing_convolutions_equal_the_two_steps_they_stand_for():
