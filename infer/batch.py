@@ -293,11 +293,12 @@ def in_chunks(tasks: Iterable[Task], *, size: int) -> Iterator[list[Task]]:
     chunk: list[Task] = []
     weight = 0
     for task in tasks:
-        if not is_one_slice(Source(task.path, task.series)):
+        source = Source(task.path, task.series)
+        if not is_one_slice(source):
             yield [task]
             continue
         chunk.append(task)
-        weight += _bytes(task.path)
+        weight += source.size()
         if len(chunk) == size or weight >= CHUNK_BYTES:
             yield chunk
             chunk, weight = [], 0
@@ -357,10 +358,3 @@ def _until(is_over: Callable[[], bool], chunks: Iterable[list[Task]]) -> Iterato
         if is_over():
             return
         yield chunk
-
-
-def _bytes(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from infer import batch, worker
+from infer import batch, record, worker
 from infer.batch import in_chunks, score_folder
 from infer.errors import BadOutputError, UnknownChoiceError, UnreadableScanError
 from infer.executors.local import LocalExecutor
@@ -132,7 +132,11 @@ def test_a_second_run_reads_nothing_again(scans, tiny_model, tmp_path, watched):
     assert results(tmp_path / "out") == before
 
 
-def test_what_changed_is_done_again_and_nothing_else(scans, tiny_model, tmp_path, watched):
+@pytest.mark.parametrize("large", [0, 1000, 2**20])
+def test_what_changed_is_done_again_and_nothing_else(
+    scans, tiny_model, tmp_path, watched, monkeypatch, large
+):
+    monkeypatch.setattr(record, "LARGE_BYTES", large)
     out = tmp_path / "out"
     run(scans, tiny_model, out)
     (scans / "healthy002.png").write_bytes((scans / "healthy004.png").read_bytes())
