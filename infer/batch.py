@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,10 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import infer
 from infer import journal, output_folder
 from infer.engine import OnnxEngine, open_engine
-from infer.errors import BadOutputError, UnknownChoiceError
+from infer.errors import BadOutputError, UnknownChoiceError, UnreadableScanError
 from infer.executors.executor import Executor
 from infer.executors.local import LocalExecutor
 from infer.interruption import Interruption
@@ -31,9 +34,9 @@ from infer.part import Part
 from infer.precision import Precision
 from infer.progress import Progress
 from infer.providers import check_request
-from infer.readers.choice import Choice
+from infer.readers.choice import USUAL, Choice
 from infer.readers.discovery import scans_in
-from infer.readers.reading import is_one_slice
+from infer.readers.reading import claim_of, is_one_slice
 from infer.readers.source import Source
 from infer.record import Record
 from infer.run_json import write_run
@@ -43,7 +46,7 @@ from infer.summary import Outcome, Summary
 from infer.worker import Overlays, Task, Worker, ready, task_for
 
 BATCH_SIZES = {"cpu": 16, "cuda": 64, "tensorrt": 64, "openvino": 16}
-# Pictures are read a batch at a time; large ones fewer at a time, to bound memory.
+# Small scans are read a batch at a time; larger ones fewer at a time, to bound memory.
 CHUNK_BYTES = 32 * 2**20
 # For each worker. With more to do they are processes, which take a quarter of a second to start.
 FEW_CHUNKS = 4
@@ -279,7 +282,14 @@ def cores() -> int:
 def with_thresholds(
     manifest: Manifest, threshold: float | None, map_threshold: float | None
 ) -> Manifest:
-    """The manifest with the user's own thresholds in place of its own."""
+    """The manifest with the user's own thresholds in place of its own.
+
+    Raises:
+        UnknownChoiceError: one is not a finite number: nothing would ever lie above it, or below.
+    """
+    for name, given in (("threshold", threshold), ("map-threshold", map_threshold)):
+        if given is not None and not math.isfinite(given):
+            raise UnknownChoiceError(f"{name} must be a finite number, got {given}")
     score, of_map = manifest.score_threshold, manifest.map_threshold
     if threshold is not None:
         score = Threshold(value=threshold, chosen_by="given as --threshold")
@@ -289,21 +299,38 @@ def with_thresholds(
 
 
 def in_chunks(tasks: Iterable[Task], *, size: int) -> Iterator[list[Task]]:
-    """One volume, or consecutive pictures up to a batch, fewer if their files are large."""
+    """Consecutive scans up to a batch, fewer if they are large; a large one by itself."""
     chunk: list[Task] = []
-    weight = 0
+    weight = 0.0
     for task in tasks:
-        source = Source(task.path, task.series)
-        if not is_one_slice(source):
+        own = _weight(Source(task.path, task.series), most_files=size)
+        if own > CHUNK_BYTES:
             yield [task]
             continue
         chunk.append(task)
-        weight += source.size()
+        weight += own
         if len(chunk) == size or weight >= CHUNK_BYTES:
             yield chunk
             chunk, weight = [], 0
     if chunk:
         yield chunk
+
+
+def _weight(source: Source, *, most_files: int) -> float:
+    """Bytes of a picture's file, or of a volume's voxels by its header: what bounds a chunk.
+
+    Endless where a chunk of its own is best: a series of many files, whose headers would be read
+    once more, and what cannot be read.
+    """
+    if is_one_slice(source):
+        return source.size()
+    if len(source.series) > most_files:
+        return math.inf
+    try:
+        claim = claim_of(source, USUAL)
+    except UnreadableScanError:  # its reader will say why
+        return math.inf
+    return math.prod(claim.shape) * claim.colours * np.dtype(np.float32).itemsize
 
 
 def _tasks(scans: Mapping[str, Source], out: Path, *, dicom_seg: bool) -> list[Task]:

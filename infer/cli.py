@@ -20,6 +20,8 @@ from infer.errors import UadError, UnknownChoiceError
 
 if TYPE_CHECKING:
     from infer.batch import Options
+    from infer.part import Part
+    from infer.readers.choice import Choice
 
 Value = TypeVar("Value", Path, str)
 
@@ -160,17 +162,24 @@ def uad_infer(
             with located(given(model, "--model")) as file:
                 typer.echo(check_model(file.path, device=device, precision=precision.value))
             return
+        from infer.part import part_of
+
+        share = part_of(part) if part else None
         if merge:
+            if share:
+                raise UnknownChoiceError(
+                    "--part scores a part, --merge joins all of them", hint="leave --part out"
+                )
             raise typer.Exit(run_merge(folders or [], out, quiet=quiet))
         if list_scans:
+            from infer.readers.choice import Choice
+
             folder = only(folders or [])
-            raise typer.Exit(
-                run_list(folder, out, volume=volume, max_voxels=max_voxels, as_json=as_json)
-            )
+            choice = Choice(volume=volume, max_voxels=max_voxels, plane="axial")
+            raise typer.Exit(run_list(folder, out, choice, share, as_json=as_json))
         if as_json:
             raise UnknownChoiceError("--json goes with --list", hint="the record is run.json")
         from infer.batch import Options
-        from infer.part import part_of
 
         options = Options(
             device=device,
@@ -187,7 +196,7 @@ def uad_infer(
             max_voxels=max_voxels,
             overwrite=overwrite,
             max_failures=max_failures,
-            part=part_of(part) if part else None,
+            part=share,
         )
         folder = only(folders or [])
         code = run(folder, given(model, "--model"), out, options, quiet=quiet)
@@ -218,13 +227,13 @@ def run(folder: Path, model: str, out: Path, options: "Options", *, quiet: bool)
     return FAILED_SCANS if summary.counts.failed else 0
 
 
-def run_list(folder: Path, out: Path, *, volume: int, max_voxels: int, as_json: bool) -> int:
+def run_list(
+    folder: Path, out: Path, choice: "Choice", part: "Part | None", *, as_json: bool
+) -> int:
     """Say what would be scored; the exit code that scoring it would have, as far as is known."""
     from infer import listing
-    from infer.readers.choice import Choice
 
-    choice = Choice(volume=volume, max_voxels=max_voxels, plane="axial")
-    scans = listing.list_scans(folder, out, choice)
+    scans = listing.list_scans(folder, out, choice, part=part)
     typer.echo(listing.as_json(scans) if as_json else listing.as_table(scans))
     return FAILED_SCANS if any(scan.claim is None for scan in scans) else 0
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from infer.errors import UnreadableScanError
+from infer.part import Part
 from infer.readers.choice import Choice
 from infer.readers.claim import Claim
 from infer.readers.discovery import scans_in
@@ -27,14 +28,15 @@ class Listed(NamedTuple):
     refusal: str
 
 
-def list_scans(given: Path, out: Path, choice: Choice) -> list[Listed]:
-    """Every scan that an input names, in the order of its names.
+def list_scans(given: Path, out: Path, choice: Choice, *, part: Part | None = None) -> list[Listed]:
+    """Every scan that an input names, or that lies in this part, in the order of its names.
 
     Raises:
         UnreadableScanError: there are none.
     """
     sources = scans_in(given, out)
-    return [_listed(scan, sources[scan], choice) for scan in sorted(sources)]
+    taken = (scan for scan in sorted(sources) if part is None or part.takes(scan))
+    return [_listed(scan, sources[scan], choice) for scan in taken]
 
 
 def as_table(scans: Sequence[Listed]) -> str:

@@ -11,6 +11,9 @@ from infer.components import large_components
 from infer.shapes import AnomalyMap, Mask
 from infer.slicing import Plane, from_slices, to_slices
 
+# A model file that asks for more would have one slice take hours.
+LARGEST_RADIUS_PX = 64
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postprocessing:
@@ -18,6 +21,17 @@ class Postprocessing:
 
     closing_radius_px: int  # in each slice; 0: no closing
     smallest_lesion_px: int  # smaller components are dropped; voxels for volumes
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.closing_radius_px <= LARGEST_RADIUS_PX:
+            raise ValueError(
+                f"closing_radius_px must be from 0 to {LARGEST_RADIUS_PX}, "
+                f"got {self.closing_radius_px}"
+            )
+        if self.smallest_lesion_px < 0:
+            raise ValueError(
+                f"smallest_lesion_px must be at least 0, got {self.smallest_lesion_px}"
+            )
 
 
 class Lesions(NamedTuple):

@@ -23,6 +23,9 @@ from infer.shapes import Slices
 
 NoiseReduction = Literal["none", "median", "non_local_means"]
 
+# A model file that asks for more would have one slice take hours.
+LARGEST_SIDE_PX = 63
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
@@ -37,8 +40,8 @@ class Preprocessing:
     def __post_init__(self) -> None:
         for name in ("noise_px", "noise_search_px"):
             side = getattr(self, name)
-            if side < 3 or side % 2 == 0:
-                raise ValueError(f"{name} must be odd and at least 3, got {side}")
+            if not 3 <= side <= LARGEST_SIDE_PX or side % 2 == 0:
+                raise ValueError(f"{name} must be odd, from 3 to {LARGEST_SIDE_PX}, got {side}")
         if not self.noise_strength > 0:
             raise ValueError(f"noise_strength must be above 0, got {self.noise_strength}")
 

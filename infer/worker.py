@@ -126,18 +126,19 @@ class Worker:
             raise RuntimeError(f"{task.scan} was not scored")
         finding = finding_of(volume, attempt.images, attempt.outputs, self.manifest)
         row = row_of(task, volume, finding, self.manifest)
-        outputs = {task.mask: self._write(task.mask, _encoded_mask(task.mask, finding, volume))}
+        # All is encoded before any of it is written: where one fails, nothing is left lying about.
+        contents = {task.mask: _encoded_mask(task.mask, finding, volume)}
         if self.maps:
-            outputs[task.map] = self._write(task.map, _encoded_map(task.map, finding, volume))
+            contents[task.map] = _encoded_map(task.map, finding, volume)
         if task.segmentation:
-            outputs[task.segmentation] = self._write(
-                task.segmentation, self._encoded_segmentation(task, finding, volume)
-            )
+            contents[task.segmentation] = self._encoded_segmentation(task, finding, volume)
         if self.overlays == "all" or (self.overlays == "anomalous" and row.anomalous):
             from infer.writers.overlay import draw_overlay
 
-            picture = draw_overlay(volume, finding, self.manifest, scan=task.scan, row=row)
-            outputs[task.overlay] = self._write(task.overlay, picture)
+            contents[task.overlay] = draw_overlay(
+                volume, finding, self.manifest, scan=task.scan, row=row
+            )
+        outputs = {name: self._write(name, content) for name, content in contents.items()}
         seconds = round(attempt.seconds + time.perf_counter() - start, 3)
         lines = slice_lines(
             slices_in_file(volume, self.manifest.plane, len(finding.slice_scores)),

@@ -109,6 +109,16 @@ def test_a_segmentation_lies_beside_the_mask_and_holds_the_same_voxels(ward, tin
     np.testing.assert_array_equal(planes.transpose(2, 1, 0), mask)
 
 
+def test_where_a_segmentation_cannot_be_made_nothing_else_is_left_lying(tiny_model, tmp_path):
+    dataset = with_pixels(base(modality="DX"), head(shape=(1, 40, 36))[0])
+    saved(dataset, tmp_path / "scans/dx.dcm")
+    run(tmp_path / "scans", tiny_model, tmp_path / "out", dicom_seg=True, maps=True)
+    row = report(tmp_path / "out")["dx.dcm"]
+    assert row["status"] == "failed"
+    assert "no DICOM Segmentation can be laid over it" in row["error"]
+    assert not any((tmp_path / "out" / name).exists() for name in ("masks", "maps"))
+
+
 def test_a_series_is_scored_again_only_if_one_of_its_files_has_changed(ward, tiny_model, tmp_path):
     out = tmp_path / "out"
     run(ward, tiny_model, out)

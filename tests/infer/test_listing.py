@@ -50,6 +50,12 @@ def test_what_is_listed_is_what_is_scored(ward, tiny_model, tmp_path):
         assert found[scan]["warning"] == row["warning"]
 
 
+def test_each_scan_is_listed_in_one_part(ward):
+    parts = [set(listed(ward, "--part", f"{at}/3")) for at in (1, 2, 3)]
+    assert set.union(*parts) == set(listed(ward))
+    assert sum(map(len, parts)) == len(listed(ward))
+
+
 def test_shapes_are_those_of_the_files(ward):
     found = listed(ward)
     said = {scan: (it["format"], it["shape"], it["kind"]) for scan, it in found.items()}

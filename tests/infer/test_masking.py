@@ -1,5 +1,7 @@
 """Map → mask, against SciPy."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +11,18 @@ from infer.masking import Postprocessing, lesions_above, peak
 from infer.slicing import from_slices, to_slices
 
 SPATIAL = [(40, 37), (9, 20, 17)]
+LARGEST = 64  # pixels
 PLAIN = Postprocessing(closing_radius_px=0, smallest_lesion_px=0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"closing_radius_px": LARGEST + 1}, {"closing_radius_px": -1}, {"smallest_lesion_px": -1}],
+)
+def test_numbers_that_mean_nothing_or_would_take_hours_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        replace(PLAIN, **wrong)
+    assert replace(PLAIN, closing_radius_px=LARGEST)
 
 
 def map_of(spatial):

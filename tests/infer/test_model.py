@@ -121,6 +121,11 @@ def test_thresholds_may_be_given(scans, tiny_model):
     assert (found.anomalous, found.threshold, found.mask.any()) == (True, 0.0, False)
 
 
+def test_a_threshold_that_is_no_number_is_refused(tiny_model):
+    with pytest.raises(UnknownChoiceError, match="threshold must be a finite number, got nan"):
+        load(tiny_model, device="cpu", threshold=float("nan"))
+
+
 def test_a_model_says_what_it_is_and_what_it_runs_on(model):
     assert model.manifest.method == "blur"
     assert (model.device.asked, model.device.got) == ("cpu", "cpu")

@@ -57,7 +57,8 @@ def test_the_foreground_is_that_of_the_slice_before_its_noise_was_reduced():
     ("wrong", "said"),
     [
         ({"noise_px": 4}, "noise_px must be odd"),
-        ({"noise_search_px": 1}, "noise_search_px must be odd and at least 3"),
+        ({"noise_search_px": 1}, "noise_search_px must be odd, from 3 to 63"),
+        ({"noise_px": 65}, "noise_px must be odd, from 3 to 63"),
         ({"noise_strength": 0.0}, "noise_strength must be above 0"),
     ],
 )
