@@ -1,6 +1,6 @@
 """`uad-infer` against a plain script and against the best that this machine's stages allow.
 
-python -m benchmarks.bench_infer [--models FILE …] [--scans FOLDER] [--repeats 3]
+python -m benchmarks.bench_infer [--models FILE …] [--scans FOLDER] [--device cpu|cuda]
 
 Whole processes are timed, from PNG slices to written masks and CSV. All that is compared takes
 turns: a machine that slows down or is shared then does so for all. Files are in the page cache. The
@@ -26,7 +26,7 @@ from infer.engine import read_manifest
 from infer.phantom import brain_window, head
 
 PLAIN_SCRIPT = Path(__file__).with_name("plain_script.py")
-SLICES = 1000
+SLICES = 5000
 DRAWN = 100  # different heads; each is then written ten times, mirrored, shifted in brightness
 # What a pipeline of the usual libraries would consist of beside the model, and what ours does.
 BY_OPENCV = ("decoding_alone", "encoding_alone")
@@ -46,12 +46,16 @@ def main(arguments: Sequence[str]) -> None:
         else:
             draw_slices(scans, chosen.slices)
         results = {
-            f"{model.parent.name}/{model.stem}": measure(model, scans, Path(folder), chosen.repeats)
+            f"{model.parent.name}/{model.stem}": measure(
+                model, scans, Path(folder), chosen.device, chosen.repeats
+            )
             for model in chosen.models
         }
-    title = f"{chosen.slices} slices, {cores()} cores, {processor()}: images per second"
-    print("\n".join([title, *(printed(name, result) for name, result in results.items())]))
-    kept = keep(chosen.name, {"slices": chosen.slices, "images_per_second": results})
+    title = f"{chosen.slices} slices, {chosen.device}, {cores()} cores, {processor()}"
+    print(f"{title}: images per second")
+    print("\n".join(printed(name, result) for name, result in results.items()))
+    made = {"slices": chosen.slices, "device": chosen.device, "images_per_second": results}
+    kept = keep(chosen.name, made)
     print(f"kept in {kept}")
 
 
@@ -62,6 +66,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--models", type=Path, nargs="+", default=default)
     parser.add_argument("--scans", type=Path, help="folder of PNG slices; drawn if not given")
     parser.add_argument("--slices", type=int, default=SLICES)
+    parser.add_argument("--device", choices=stages.PROVIDERS, default="cpu")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--name", default="infer", help="of the JSON under benchmarks/results")
     return parser.parse_args(arguments)
@@ -91,28 +96,32 @@ def draw_slices(scans: Path, count: int) -> None:
         cv2.imwrite(str(scans / f"{at:05}.png"), changed)
 
 
-def measure(model: Path, scans: Path, folder: Path, repeats: int) -> dict[str, Any]:
+def measure(model: Path, scans: Path, folder: Path, device: str, repeats: int) -> dict[str, Any]:
     """All figures of one model."""
     if read_manifest(model).patches is not None:
         sys.exit(f"{model} takes patches, the plain script that it is compared with whole slices")
     command = Path(sys.executable).with_name("uad-infer")
-    options = ("--overlays", "none", "--device", "cpu", "--quiet")
-    count = len(list(scans.iterdir()))
+    options = ("--model", model, "--overlays", "none", "--device", device, "--quiet")
+    first, *others = sorted(scans.iterdir())
+    count = 1 + len(others)
     turns: list[dict[str, float]] = []
     # Nothing is removed in between: file systems are slow to use again what was just deleted.
     for at in range(repeats):
         own = folder / f"{model.stem}{at}"
         out, plain = own / "out", own / "plain"
         took = {
-            "uad_infer": seconds(command, scans, "--model", model, "--out", out, *options),
-            "plain_script": seconds(sys.executable, PLAIN_SCRIPT, model, scans, plain),
+            "uad_infer": seconds(command, scans, "--out", out, *options),
+            "plain_script": seconds(sys.executable, PLAIN_SCRIPT, model, scans, plain, device),
         }
         rates = {name: count / it for name, it in took.items()}
-        turns.append(rates | stage_limits(model, scans, out / "masks", own))
+        alone = {"one_slice_seconds": seconds(command, first, "--out", own / "one", *options)}
+        turns.append(rates | alone | stage_limits(model, scans, out / "masks", own, device))
     return summary(turns, usual=BY_OPENCV, own=BY_UAD)
 
 
-def stage_limits(model: Path, scans: Path, masks: Path, folder: Path) -> dict[str, float]:
+def stage_limits(
+    model: Path, scans: Path, masks: Path, folder: Path, device: str
+) -> dict[str, float]:
     """Images per second of each stage alone on all cores."""
     manifest = read_manifest(model)
     files, written = sorted(scans.iterdir()), sorted(masks.rglob("*.png"))
@@ -122,6 +131,7 @@ def stage_limits(model: Path, scans: Path, masks: Path, folder: Path) -> dict[st
             channels=manifest.channels,
             image_size=manifest.image_size,
             images=len(files),
+            device=device,
         ),
         "decoding_alone": stages.decoding(files),
         "encoding_alone": stages.encoding(written, folder / "by_opencv"),
@@ -145,6 +155,8 @@ def printed(name: str, result: dict[str, Any]) -> str:
         "uad-infer / plain script": f"{result['times_plain_script']:8.2f}",
         "uad-infer / best with OpenCV": f"{result['share_of_best']:8.2f}",
         "uad-infer / best with ours": f"{result['share_of_best_own']:8.2f}",
+        "uad-infer / model alone": f"{result['share_of_model']:8.2f}",
+        "seconds for one slice, from start to end": f"{result['one_slice_seconds']:8.2f}",
     }
     return table(name, rows)
 

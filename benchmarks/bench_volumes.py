@@ -1,6 +1,6 @@
 """`uad-infer` on .nii.gz volumes and DICOM series, against a plain script and the stages alone.
 
-python -m benchmarks.bench_volumes [--models FILE …] [--volumes 64] [--series 8] [--repeats 3]
+python -m benchmarks.bench_volumes [--models FILE …] [--volumes 160] [--series 8] [--repeats 3]
 
 As `bench_infer`, for scans of many slices: whole processes are timed, which take turns; files are
 in the page cache; the median counts.
@@ -20,7 +20,7 @@ from benchmarks.turns import seconds, summary
 from infer.engine import read_manifest
 
 PLAIN_SCRIPT = Path(__file__).with_name("plain_volumes.py")
-VOLUMES = 64
+VOLUMES = 160
 SERIES = 8
 OF_VOLUME = (160, 256, 256)  # (depth, height, width)
 OF_SERIES = (60, 512, 512)

@@ -1,4 +1,4 @@
-"""What one would write in half an hour: python plain_script.py MODEL SCANS OUT."""
+"""What one would write in half an hour: python plain_script.py MODEL SCANS OUT cpu|cuda."""
 
 import csv
 import json
@@ -10,7 +10,8 @@ import numpy as np
 import onnxruntime
 
 model, scans, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[sys.argv[4]]
+session = onnxruntime.InferenceSession(model, providers=[provider])
 manifest = json.loads(session.get_modelmeta().custom_metadata_map["uad.manifest"])
 height, width = manifest["image_size"]
 low, high = manifest["intensity"]["output_low"], manifest["intensity"]["output_high"]

@@ -12,10 +12,11 @@ import onnxruntime
 
 from benchmarks.machine import cores
 from infer import png
+from infer.batch import BATCH_SIZES
 from infer.readers.choice import USUAL
 from infer.readers.picture_file import checked
 
-BATCH_SIZE = 16
+PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider"]}
 # OpenCV's fastest PNG settings for masks: run lengths, no filters.
 MASK_ENCODING = (
     *(cv2.IMWRITE_PNG_COMPRESSION, 1),
@@ -42,22 +43,29 @@ def own_decoding(scans: Sequence[Path]) -> float:
     return rate(_decode_checked, scans, threads=cores(), images=len(scans))
 
 
-def model(path: Path, *, channels: int, image_size: Sequence[int], images: int) -> float:
-    """The graph on batches in memory, with the better division of the cores."""
+def model(
+    path: Path, *, channels: int, image_size: Sequence[int], images: int, device: str = "cpu"
+) -> float:
+    """The graph on a batch that lies on the device, with the better division of the cores."""
     noise = np.random.default_rng(0)
-    batch = noise.random((BATCH_SIZE, channels, *image_size), dtype=np.float32)
-    batches = [batch] * max(4, images // BATCH_SIZE)
+    size = BATCH_SIZES[device]
+    batch = noise.random((size, channels, *image_size), dtype=np.float32)
+    resident = onnxruntime.OrtValue.ortvalue_from_numpy(batch, device, 0)
+    batches = max(4, images // size)
 
     def with_threads(sessions: int) -> float:
-        session = _session(path, threads=cores() // sessions)
-        return rate(
-            lambda images: session.run(["anomaly_map", "score"], {"image": images}),
-            batches,
-            threads=sessions,
-            images=len(batches) * BATCH_SIZE,
-        )
+        session = _session(path, threads=cores() // sessions, device=device)
 
-    return max(with_threads(sessions) for sessions in {1, cores()})
+        def run(_: int) -> None:
+            bound = session.io_binding()
+            bound.bind_ortvalue_input("image", resident)
+            for name in ("anomaly_map", "score"):
+                bound.bind_output(name, device)
+            session.run_with_iobinding(bound)
+
+        return rate(run, range(batches), threads=sessions, images=batches * size)
+
+    return max(with_threads(sessions) for sessions in ({1, cores()} if device == "cpu" else {1}))
 
 
 def encoding(masks: Sequence[Path], out: Path) -> float:
@@ -105,8 +113,8 @@ def _encode_by_isal(picture: tuple[Path, np.ndarray]) -> None:
     path.write_bytes(png.encode_grey(mask))
 
 
-def _session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
+def _session(path: Path, *, threads: int, device: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(path), options, providers=PROVIDERS[device])

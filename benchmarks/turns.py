@@ -41,6 +41,7 @@ def _shares(
     return {
         "best_pipeline": best,
         "best_own_pipeline": best_own,
+        "share_of_model": turn["uad_infer"] / turn["model_alone"],
         "times_plain_script": turn["uad_infer"] / turn["plain_script"],
         "share_of_best": turn["uad_infer"] / best,
         "share_of_best_own": turn["uad_infer"] / best_own,
