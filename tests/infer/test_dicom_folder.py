@@ -12,7 +12,10 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.uid import generate_uid
+from typer.testing import CliRunner
 
+from infer import batch
+from infer.cli import app
 from infer.errors import UnknownChoiceError
 from tests.infer.dicom_files import SECRETS, base, enhanced, head, saved, series, with_pixels
 from tests.infer.test_batch import report, run
@@ -66,23 +69,54 @@ def test_every_series_has_a_row_with_its_mask_or_the_reason_why_not(ward, tiny_m
         assert float(rows[scan]["anomaly_volume_ml"]) == pytest.approx(volume_ml, rel=1e-4)
 
 
-def test_nothing_that_is_written_or_printed_names_a_patient(ward, tiny_model, tmp_path, capfd):
-    out = tmp_path / "out"
-    run(ward, tiny_model, out, overlays="all", maps=True, dicom_seg=True)
-    printed = capfd.readouterr()
-    written = {"stdout": printed.out.encode(), "stderr": printed.err.encode()}
-    for path in out.rglob("*"):
-        if path.is_file():
-            content = path.read_bytes()
-            written[path.name] = gzip.decompress(content) if path.suffix == ".gz" else content
-    assert {"bed1.dcm", "report.csv", "run.json", "bed1.nii.gz", "bed1.png"} <= written.keys()
-    guilty = [
+def named_in(written):
+    """Which of these contents hold something of a patient, and what."""
+    return [
         (name, secret)
         for name, content in written.items()
         for secret in (*SECRETS.values(), "Kowalczyk", "Zbigni")
         if secret.encode() in content or secret.encode("utf-16-le") in content
     ]
-    assert not guilty
+
+
+def written_under(out):
+    files = (path for path in out.rglob("*") if path.is_file())
+    contents = {path.name: path.read_bytes() for path in files}
+    return {
+        name: gzip.decompress(content) if name.endswith(".gz") else content
+        for name, content in contents.items()
+    }
+
+
+@pytest.mark.parametrize("few_chunks", [0, 1000], ids=["processes", "threads"])
+def test_nothing_that_is_written_or_printed_names_a_patient(
+    ward, tiny_model, tmp_path, capfd, monkeypatch, few_chunks
+):
+    monkeypatch.setattr(batch, "FEW_CHUNKS", few_chunks)
+    out = tmp_path / "out"
+    run(ward, tiny_model, out, overlays="all", maps=True, dicom_seg=True)
+    printed = capfd.readouterr()
+    written = written_under(out)
+    assert {"bed1.dcm", "report.csv", "run.json", "bed1.nii.gz", "bed1.png"} <= written.keys()
+    said = {"stdout": printed.out.encode(), "stderr": printed.err.encode()}
+    assert not named_in(written | said)
+
+
+def test_nothing_that_the_command_prints_or_merges_names_a_patient(ward, tiny_model, tmp_path):
+    out, merged = tmp_path / "out", tmp_path / "all"
+    said = {
+        arguments: CliRunner().invoke(app, list(map(str, arguments)))
+        for arguments in (
+            (ward, "--model", tiny_model, "--out", out),
+            (ward, "--list"),
+            (ward, "--list", "--json"),
+            ("--merge", out, "--out", merged),
+        )
+    }
+    assert all("bed1" in done.output or "6 scans" in done.output for done in said.values())
+    assert "report.csv" in written_under(merged)
+    assert not named_in(written_under(merged))
+    assert not named_in({name: done.output.encode() for name, done in said.items()})
 
 
 def test_identifiers_are_kept_where_that_is_asked_for(ward, tiny_model, tmp_path):
