@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from export import crossval_plan, fold_result
-from export.fold_job import checkpoint_of
+from export.fold_job import checkpoint_of, fingerprint_of
 from tests.export import fold_results
 from train.params import Params, load
 from train.pool import Pool
@@ -60,6 +60,55 @@ def test_numbers_of_an_ablation_are_laid_over_the_studys(params):
     laid_over = crossval_plan.with_blocks(params, {"augment": {"translation": 0.0}})
     assert laid_over.values["augment"]["translation"] == 0.0
     assert laid_over.values["augment"]["scale"] == params.values["augment"]["scale"]
+
+
+@pytest.fixture
+def ablated(params, monkeypatch):
+    """The rows of a method and of its ablations, by name; other numbers give other images."""
+    made = {}
+
+    def make_pool(own, stored):
+        made[stored] = own.values["data"]
+        return replace(POOL, hash=f"images of {stored}")
+
+    def ablated(**ablations):
+        params.values["crossval"] |= {"ablations": ablations}
+        config = params.block(CrossvalConfig, "crossval")
+        rows = crossval_plan.plan(
+            params, config, POOL, stored="p", methods=("cae",), ablations=tuple(ablations)
+        )
+        return {it.job.name: it for it in rows if it.job.method}, made
+
+    monkeypatch.setattr(crossval_plan, "make_pool", make_pool)
+    return ablated
+
+
+def test_an_ablation_is_run_with_its_own_numbers_and_the_method_with_the_studys(ablated, params):
+    rows, made = ablated(no_affine={"augment": {"translation": 0.0}})
+    plain, own = rows["cae"], rows["cae+no_affine"]
+    assert rows.keys() == {"cae", "cae+no_affine"}
+    assert own.params.values["augment"] == {**params.values["augment"], "translation": 0.0}
+    assert plain.params.values["augment"]["translation"] == 0.02
+    assert own.fingerprint != plain.fingerprint
+    assert (plain.job.pool, own.job.pool, made) == ("p", "p", {})
+
+
+def test_an_ablation_that_changes_the_data_gets_a_pool_of_its_own(ablated):
+    rows, made = ablated(pixels_128={"data": {"image_size": [128, 128]}})
+    plain, own = rows["cae"], rows["cae+pixels_128"]
+    assert (plain.job.pool, own.job.pool) == ("p", "p.pixels_128")
+    assert {name: data["image_size"] for name, data in made.items()} == {"p.pixels_128": [128, 128]}
+    assert own.params.values["data"]["image_size"] == [128, 128]
+    assert plain.params.values["data"]["image_size"] == [32, 32]
+
+
+def test_results_on_the_images_of_an_ablation_are_told_apart_by_those_images(ablated, params):
+    """Even where its numbers are the study's own."""
+    rows, _ = ablated(same={"data": dict(params.values["data"])})
+    own = rows["cae+same"]
+    job = replace(own.job, name="cae")
+    assert fingerprint_of(own.params, job, POOL.hash) == rows["cae"].fingerprint
+    assert fingerprint_of(own.params, own.job, POOL.hash) != own.fingerprint
 
 
 def test_what_relies_on_others_is_run_after_them(planned):

@@ -2,10 +2,16 @@
 
 import math
 import os
+import queue
+import time
 
+import psutil
 import pytest
 
-from export.job_pool import THREAD_VARIABLES, run_jobs
+from export import job_pool
+from export.job_pool import JOBS_PER_GPU, MEMORY_PER_JOB, THREAD_VARIABLES, jobs_at_once, run_jobs
+
+PATIENCE_SECONDS = 60.0  # a process may be long in starting
 
 
 @pytest.mark.parametrize("at_once", [1, 2], ids=["in this process", "in two"])
@@ -17,12 +23,82 @@ def test_a_job_that_fails_is_said_and_the_others_are_done(at_once):
     assert done[-1.0].error.startswith("ValueError")
 
 
-def test_threads_are_divided_and_our_own_variables_come_back(monkeypatch):
+def test_our_own_variables_come_back(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "777")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    names = list(THREAD_VARIABLES)
-    done = {it.job: it.result for it in run_jobs(os.getenv, names, at_once=2, gpus=0)}
-    assert all(int(done[name]) >= 1 for name in names)
-    assert done["OMP_NUM_THREADS"] != "777"
+    list(run_jobs(os.getenv, ["OMP_NUM_THREADS"], at_once=2, gpus=0))
     assert os.environ["OMP_NUM_THREADS"] == "777"
     assert "MKL_NUM_THREADS" not in os.environ
+
+
+@pytest.mark.parametrize(("cores", "share"), [(9, "4"), (1, "1")], ids=["nine", "one"])
+def test_the_cores_are_divided_between_the_processes(monkeypatch, cores, share):
+    monkeypatch.setattr(job_pool, "cores", lambda: cores)
+    monkeypatch.setenv("OMP_NUM_THREADS", "777")
+    names = list(THREAD_VARIABLES)
+    done = {it.job: it.result for it in run_jobs(os.getenv, names, at_once=2, gpus=0)}
+    assert done == dict.fromkeys(names, share)
+
+
+def seen_when_both_have_begun(mark):
+    """The GPUs of this process, once another one has begun the other job."""
+    mark.touch()
+    until = time.monotonic() + PATIENCE_SECONDS
+    while len(list(mark.parent.iterdir())) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    return os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+def test_two_processes_see_a_gpu_each(monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    jobs = [tmp_path / "one", tmp_path / "other"]
+    done = list(run_jobs(seen_when_both_have_begun, jobs, at_once=2, gpus=2))
+    assert [it.error for it in done] == ["", ""]
+    assert sorted(it.result for it in done) == ["5", "7"]
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,7"
+
+
+@pytest.mark.parametrize(
+    ("visible", "gpus", "expected"),
+    [
+        (None, 2, ["0", "1", "0", "1"]),
+        ("GPU-a,GPU-b,GPU-c", 3, ["GPU-a", "GPU-b", "GPU-c", "GPU-a"]),
+        ("3", 1, ["3", "3", "3", "3"]),
+        (None, 0, [None] * 4),
+    ],
+    ids=["by number", "by the names that we were given", "the only one", "none"],
+)
+def test_gpus_are_shared_out_by_turns(monkeypatch, visible, gpus, expected):
+    turns = queue.Queue()
+    for turn in range(4):
+        turns.put(turn)
+    seen = []
+    for _ in range(4):
+        with monkeypatch.context() as process:
+            process.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+            if visible:
+                process.setenv("CUDA_VISIBLE_DEVICES", visible)
+            job_pool._settle(turns, gpus)
+            seen.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    assert seen == expected
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory", "gpus", "expected"),
+    [
+        (8, 100, 0, 8),
+        (8, 3, 0, 3),
+        (8, 0, 0, 1),
+        (64, 100, 1, JOBS_PER_GPU),
+        (64, 100, 2, 2 * JOBS_PER_GPU),
+        (2, 100, 2, 2),
+    ],
+    ids=["a core each", "little memory", "hardly any", "a GPU", "two GPUs", "few cores"],
+)
+def test_as_many_at_once_as_cores_memory_and_gpus_bear(monkeypatch, cores, memory, gpus, expected):
+    class Memory:
+        available = memory * MEMORY_PER_JOB
+
+    monkeypatch.setattr(job_pool, "cores", lambda: cores)
+    monkeypatch.setattr(psutil, "virtual_memory", Memory)
+    assert jobs_at_once(gpus) == expected

@@ -1,0 +1,124 @@
+"""How the stage hands folds out: to as many processes and GPUs as there are, to the last one."""
+
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from export import crossval_report, fold_result, registry
+from export.crossval_report import Report
+from export.job_pool import Done
+from export.stages import crossval as stage
+from infer.errors import UadError
+from tests.export import fold_results
+from tests.export.stages.test_crossval import OPTIONS
+from tests.export.tiny_pool import FOLDS, NAME, make_tiny_pool, numbers
+from train import tracking
+from train.pool import load_pool
+
+FAILING = ("mean_image", 1)
+PUBLISHED = numbers(grouped=[False])
+
+
+def drawn_up(planned, *, folder, models):
+    """A fold's result, made by hand; one fold fails."""
+    job = planned.job
+    if (job.name, job.fold) == FAILING:
+        raise ValueError("a bad night")
+    made = fold_results.fold(
+        method=job.name,
+        number=job.fold,
+        trivial=job.trivial,
+        tests=[fold_results.half_result(half=it, scores=[1, 2, 3, 4, 5, 6]) for it in (0, 1)],
+    )
+    path = planned.path(folder / "folds")
+    fold_result.save(path, replace(made, fingerprint=planned.fingerprint))
+    return path
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run the stage with folds made by hand; what was written of them, and what MLflow was told."""
+    told = {"written": [], "files": [], "parents": {}}
+
+    def write(params, config, results, pool, folder, *, missing):
+        told["written"].append(([(it.method, it.fold) for it in results], len(missing)))
+        paths = [folder / it for it in ("table.csv", "curve.png", "page.html")]
+        for path in paths:
+            path.write_text(path.name)
+        return Report(tables=paths[:1], curves=paths[1:2], pages=paths[2:], text="", numbers={})
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(stage, "make_pool", lambda params, stored: make_tiny_pool(params))
+    monkeypatch.setattr(stage, "work", drawn_up)
+    monkeypatch.setattr(crossval_report, "write", write)
+    monkeypatch.setattr(tracking, "record", lambda study, name, **named: f"run {name}")
+    monkeypatch.setattr(registry.mlflow, "start_run", lambda **named: nullcontext())
+    monkeypatch.setattr(registry.mlflow, "log_metrics", lambda numbers: None)
+    monkeypatch.setattr(
+        registry.mlflow, "log_artifact", lambda path: told["files"].append(Path(path).name)
+    )
+
+    def run(**options):
+        stage.crossval(PUBLISHED, replace(OPTIONS, **{"jobs": 1, "keep": False, **options}))
+
+    return run, told
+
+
+def test_a_fold_that_fails_is_told_after_all_others_are_done_and_in_the_table(run, capsys):
+    run, told = run
+    with pytest.raises(UadError, match="1 folds failed: mean_image published/fold1: ValueError"):
+        run()
+    ((done, missing),) = told["written"]
+    assert FAILING not in done
+    rows = {name for name, _ in done}
+    assert {"cae", "mean_image", "random"} <= rows
+    assert (len(done), missing) == (FOLDS * len(rows) - 1, 1)
+    assert "not in the table: mean_image published/fold1: there is none" in capsys.readouterr().out
+
+
+def test_tables_curves_and_pages_are_all_told_to_mlflow(run):
+    run, told = run
+    with pytest.raises(UadError):
+        run()
+    assert told["files"] == ["table.csv", "curve.png", "page.html"]
+
+
+def test_the_next_run_runs_the_fold_that_failed_and_no_other(run, monkeypatch):
+    run, _ = run
+    with pytest.raises(UadError):
+        run()
+    again = []
+
+    def mended(planned, *, folder, models):
+        again.append((planned.job.name, planned.job.fold))
+        return planned.path(folder)
+
+    monkeypatch.setattr(stage, "make_pool", lambda params, stored: load_pool(NAME))
+    monkeypatch.setattr(stage, "work", mended)
+    run()
+    assert again == [FAILING]
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpus", "expected"),
+    [(0, 2, 5), (2, 2, 2), (3, 0, 3), (100, 1, 100)],
+    ids=["what the machine bears", "as asked", "without a GPU", "more than there are folds"],
+)
+def test_every_gpu_is_shared_out_to_as_many_jobs_as_asked(run, monkeypatch, asked, gpus, expected):
+    run, _ = run
+    given = []
+
+    def run_jobs(task, jobs, **named):
+        assert named["at_once"] == min(expected, len(jobs))
+        given.append(named["gpus"])
+        return [Done(it, "", "") for it in jobs]
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(stage, "jobs_at_once", lambda seen: 5 if seen == gpus else 0)
+    monkeypatch.setattr(stage, "run_jobs", run_jobs)
+    with pytest.raises(UadError, match="no fold is done"):
+        run(jobs=asked)
+    assert set(given) == {gpus}
