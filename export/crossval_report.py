@@ -1,6 +1,6 @@
 """What a cross validation leaves to be read: tables, curves, and pages with a fold's scans."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from export.crossval_table import Summary
 from export.fold_job import FoldJob
 from export.fold_result import FoldResult
 from export.page import to_html
-from export.side_by_side import side_by_side
+from export.side_by_side import pictures
 from train.metrics import Bootstrap
 from train.params import Params
 from train.paths import report_folder
@@ -29,7 +29,6 @@ from train.recipes import find
 SIDE_BY_SIDE = 5  # normal and abnormal scans each
 GALLERY = 6
 DPI = 80  # these are kept in the repository
-MOST_MODELS = 8  # side by side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +75,7 @@ def write(
         folds=params.block(SplitConfig, "split").normal_folds,
         missing=missing,
         beside=beside,
+        published=config.published,
         variants={
             name: of
             for name in dict.fromkeys(it.method for it in results)
@@ -97,7 +97,7 @@ def write(
     return Report(
         tables=[report_folder(study, name) for name in tables],
         curves=[save_png(figure, path) for path, figure in curves],
-        pages=list(_pages(folder, config, {it.method for it in results})),
+        pages=list(_pages(folder, config, dict.fromkeys(it.method for it in results))),
         text=text,
         numbers=_numbers(summaries),
     )
@@ -141,13 +141,13 @@ def _curves(results: Sequence[FoldResult], config: CrossvalConfig) -> Iterator[t
         yield f"training_{name}", crossval_figures.training_curves(results, name, grouped=grouped)
 
 
-def _pages(folder: Path, config: CrossvalConfig, methods: set[str]) -> Iterator[Path]:
-    """Pictures of one fold's test scans: not for the repository."""
+def _pages(folder: Path, config: CrossvalConfig, methods: Iterable[str]) -> Iterator[Path]:
+    """Pictures of one fold's test scans, in the order of `methods`: not for the repository."""
     for protocol in config.protocols:
         found = {
-            it.name: evaluation.load(it, it / "metrics.json")
-            for it in sorted((folder / "panels" / protocol).glob("*"))
-            if it.name in methods and (it / "metrics.json").exists()
+            it: evaluation.load(kept, kept / "metrics.json")
+            for it in methods
+            if ((kept := folder / "panels" / protocol / it) / "metrics.json").exists()
         }
         for name, one in found.items():
             page = folder / "pages" / f"{name}_{protocol}.html"
@@ -156,12 +156,8 @@ def _pages(folder: Path, config: CrossvalConfig, methods: set[str]) -> Iterator[
             yield page
             picture = page.with_suffix(".png")
             yield save_png(figures.outcomes(one, GALLERY), picture)
-        sizes = {one.panels.image.shape for one in found.values()}
-        if len(sizes) == 1:  # an ablation's images may be larger
-            few = dict(list(found.items())[:MOST_MODELS])
-            yield save_png(
-                side_by_side(few, SIDE_BY_SIDE), folder / "pages" / f"side_by_side_{protocol}.png"
-            )
+        for at, figure in enumerate(pictures(found.values(), SIDE_BY_SIDE), start=1):
+            yield save_png(figure, folder / "pages" / f"side_by_side_{protocol}_{at}.png")
 
 
 def _numbers(summaries: Sequence[Summary]) -> dict[str, dict[str, float]]:

@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from export import crossval_published
 from export.crossval_beside import SUPERVISED, Beside, in_words
+from export.crossval_published import METRICS, Published
 from export.crossval_table import SHIPPED, Compared, Summary
 from export.fold_job import FoldJob
 from export.fold_result import FoldResult
 from train.metrics import Bootstrap
 
-SHOWN = ("auroc", "accuracy", "recall", "precision", "f1", "specificity", "psnr", "ssim")
+SHOWN = (*METRICS, "psnr", "ssim")
 SIGNIFICANT = 0.05
 
 
@@ -23,6 +25,7 @@ def to_markdown(
     folds: int,
     missing: Sequence[FoldJob],
     beside: Sequence[Beside],
+    published: Published,
     variants: Mapping[str, str],
 ) -> str:
     """One table for each protocol and grouping, what it shows, and how to read it.
@@ -31,6 +34,7 @@ def to_markdown(
         folds: of each method, under either grouping, when all is done.
         missing: folds without a result.
         beside: supervised methods, whose summaries are among these.
+        published: figures of others, under the protocol `study` and without groups.
         variants: the method whose networks a variant took over, by the variant's name.
     """
     trivial = {it.method for it in results if it.trivial}
@@ -48,6 +52,8 @@ def to_markdown(
         lines += ["", f"## `{protocol}`, {_grouping(grouped)}", ""]
         lines += _table(own, trivial, most=2 * folds)
         lines += ["", *(f"- {it}" for it in verdicts(own, tests, trivial))]
+        if (protocol, grouped) == ("study", False):
+            lines += _published(crossval_published.table(published, own))
     if supervised := [it for it in summaries if it.protocol == SUPERVISED]:
         lines += ["", f"## `{SUPERVISED}`, {_grouping(grouped=True)}", ""]
         lines += _table(supervised, trivial, most=1)
@@ -141,6 +147,20 @@ def _table(summaries: Sequence[Summary], trivial: set[str], *, most: int) -> lis
             + " |"
             for name in falling
         ),
+    ]
+
+
+def _published(table: Sequence[str]) -> list[str]:
+    if not table:
+        return []
+    return [
+        "",
+        "### Beside the published figures",
+        "",
+        *table,
+        "",
+        "By the protocol that the publication describes; how it divided the scans is not known, so "
+        "nothing is tested between the two.",
     ]
 
 

@@ -118,6 +118,7 @@ class CrossvalConfig:
     blind_scores: dict[str, str]  # score recipe by method
     ensembles: dict[str, tuple[str, ...]]  # methods by the ensemble's name
     beside: dict[str, str]  # supervised methods: the study that has measured each
+    published: dict[str, dict[str, tuple[float, float]]]  # method → metric → (mean, std)
     ablations: dict[str, dict[str, Any]]  # blocks laid over the study's, by the ablation's name
 
     def __post_init__(self) -> None:

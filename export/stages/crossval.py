@@ -20,6 +20,7 @@ import torch
 from export import crossval_report, fold_result, kept_results, registry
 from export.crossval_beside import check_beside
 from export.crossval_plan import Planned, check_names, missing_of, plan
+from export.crossval_published import check_published
 from export.fold_job import FoldJob
 from export.fold_result import FoldResult
 from export.fold_run import run_fold
@@ -56,6 +57,7 @@ def crossval(params: Params, options: Options) -> None:
     config = params.block(CrossvalConfig, "crossval")
     check_names(params, config, methods=options.methods, ablations=options.ablations)
     check_beside(config.beside)
+    check_published(config.published)
     folder = report_folder(params.study, "crossval")
     models = Path("models") / params.study / "crossval"
     stored = f"{params.study}.crossval"

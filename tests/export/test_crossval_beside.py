@@ -63,6 +63,7 @@ def test_it_stands_apart_and_is_called_supervised(found):
         folds=2,
         missing=[],
         beside=found,
+        published={},
         variants={},
     )
     others, own = text.split("## `supervised`")

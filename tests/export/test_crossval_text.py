@@ -10,7 +10,7 @@ from train.metrics import Bootstrap
 CONFIG = Bootstrap(resamples=20, confidence=0.9, seed=0)
 
 
-def table(*methods, missing=(), variants=None):
+def table(*methods, missing=(), published=None, variants=None):
     results = [it for one in methods for it in one]
     values = crossval_table.values_of(results)
     summaries = crossval_table.summaries_of(results, values, CONFIG)
@@ -24,6 +24,7 @@ def table(*methods, missing=(), variants=None):
         folds=2,
         missing=missing,
         beside=(),
+        published=published or {},
         variants=variants or {},
     )
 
