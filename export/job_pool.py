@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from infer.batch import cores
+from infer.cores import cores
 
 MEMORY_PER_JOB = 2 << 30  # bytes: torch, ONNX Runtime and a small fit
 JOBS_PER_GPU = 4  # networks this small leave most of a GPU idle

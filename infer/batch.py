@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +15,7 @@ import numpy as np
 
 import infer
 from infer import journal, output_folder
+from infer.cores import cores
 from infer.engine import OnnxEngine, open_engine
 from infer.errors import BadOutputError, UnknownChoiceError, UnreadableScanError
 from infer.executors.executor import Executor
@@ -270,13 +270,6 @@ def open_executor(workers: int, *, apart: bool) -> Executor:
     from infer.outliving import outliving
 
     return ProcessExecutor(workers, outliving)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def with_thresholds(

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from infer.batch import BATCH_SIZES, cores, with_thresholds
+from infer.batch import BATCH_SIZES, with_thresholds
+from infer.cores import cores
 from infer.engine import OnnxEngine, open_engine
 from infer.errors import UnreadableScanError
 from infer.finding import Finding, find_all

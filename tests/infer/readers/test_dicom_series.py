@@ -7,8 +7,9 @@ import pytest
 from pydicom.uid import generate_uid
 
 from infer.errors import UnreadableScanError
+from infer.executors.processes import WorkerLost
 from infer.output_folder import JOURNAL, SEGMENTATIONS
-from infer.readers import find_sources, read, read_series
+from infer.readers import dicom_series, find_sources, read, read_series
 from infer.readers.dicom_header import DIRECTORY
 from tests.infer.dicom_files import SECRETS, base, enhanced, head, saved, series, with_pixels
 
@@ -169,3 +170,31 @@ def test_only_files_of_unknown_ending_are_opened(tmp_path, monkeypatch):
         (tmp_path / name).write_bytes(np.zeros(200, np.uint8).tobytes())
     find_sources(tmp_path)
     assert sorted(opened) == ["IM7", "d.txt"]
+
+
+def test_processes_find_the_series_that_one_finds(tmp_path, monkeypatch):
+    series(tmp_path / "anna", head(), name="a{}", number=2)
+    series(tmp_path / "anna", head(), name="b{}", number=3)
+    radiograph(tmp_path / "anna/chest.dcm")
+    (tmp_path / "broken.dcm").write_bytes(b"not DICOM")
+    (tmp_path / "notes").write_text("neither")
+    alone = found(tmp_path)
+    monkeypatch.setattr(dicom_series, "MANY_FILES", 0)
+    monkeypatch.setattr(dicom_series, "AT_ONCE", 3)
+    assert found(tmp_path) == alone
+    assert len(alone) == 4
+
+
+def test_a_file_that_ends_the_process_is_a_scan_whose_reader_says_why(tmp_path):
+    series(tmp_path / "anna", head(), name="{}")
+    files = sorted((tmp_path / "anna").iterdir())
+
+    def sort(some):
+        if files[2] in some:
+            raise WorkerLost("its process was ended by SIGKILL")
+        return dicom_series._memberships(some)
+
+    sorted_out = dicom_series._outliving(sort)(files)
+    assert [it.file for it in sorted_out] == files
+    assert len({it.key for it in sorted_out}) == 2
+    assert [it.key[0] for it in sorted_out].index("") == 2
