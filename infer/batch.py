@@ -17,7 +17,7 @@ import infer
 from infer import journal, output_folder
 from infer.cores import cores
 from infer.engine import OnnxEngine, open_engine
-from infer.errors import BadOutputError, UnknownChoiceError, UnreadableScanError
+from infer.errors import BadOutputError, UnknownChoiceError
 from infer.executors.executor import Executor
 from infer.executors.local import LocalExecutor
 from infer.interruption import Interruption
@@ -321,7 +321,7 @@ def _weight(source: Source, *, most_files: int) -> float:
         return math.inf
     try:
         claim = claim_of(source, USUAL)
-    except UnreadableScanError:  # its reader will say why
+    except Exception:  # whatever it is, its row will say it, where it is read
         return math.inf
     return math.prod(claim.shape) * claim.colours * np.dtype(np.float32).itemsize
 
