@@ -36,6 +36,15 @@ SIZES = {"32 px": ((32, 32), 1), "64 px, 2 channels": ((64, 64), 2)}
 # As many patches as fit, and the last of a row shifted back. `densenet` learns from labels.
 PATCHES = {"size": [32, 32], "stride": [20, 32], "top_share": 0.5}
 PATCHWISE = ("cae", "vae", "dae", "dagmm", "fanogan", "fanogan-izi")
+# What the run of a fit shows of a method as it trains, by method.
+GENERATED = {"generated", "redrawn"}
+LATENTS = {"samples", "interpolations"}
+WATCHED = {
+    "fanogan": GENERATED,
+    "vae": LATENTS,
+    "cevae": LATENTS,
+    "densenet": {"grad_cam", "grad_cam_plus_plus", "smooth_grad"},
+}
 STEPS = 20  # on a fixed batch, until its loss must have fallen
 
 
@@ -162,6 +171,11 @@ def test_a_fit_tells_finite_losses_and_keeps_a_model(study, told):
     assert len(told.metrics) == study.config.records + 1  # and once what is kept
     assert all(math.isfinite(it) for step in told.metrics.values() for it in step.values())
     assert study.fitted.exists()
+
+
+def test_a_fit_shows_what_is_to_be_watched_of_its_method(study, told):
+    shown = {name.split("/")[0] for name in told.pictures}
+    assert shown == WATCHED.get(study.method, set())
 
 
 def test_its_loss_falls_on_a_fixed_batch(study):
