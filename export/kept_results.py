@@ -2,6 +2,7 @@
 
 import platform
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,13 +10,14 @@ from pathlib import Path
 from export import fold_files
 from export.crossval_report import Report
 from export.fold_result import FoldResult
-from infer.batch import cores
+from infer.cores import cores
 from train.provenance import git_state, library_versions
 
 
 def keep(folder: Path, report: Report, results: Sequence[FoldResult], *, command: str) -> Path:
     """Copy them to `folder` with a README that says how they were made; its path."""
-    words = _words(command)  # before anything is written: the tree is still as it was committed
+    # Before anything is written: the tree is still as it was committed.
+    words = _words(command, results)
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for table in report.tables:
         shutil.copyfile(table, folder / table.name)
@@ -27,7 +29,7 @@ def keep(folder: Path, report: Report, results: Sequence[FoldResult], *, command
     return readme
 
 
-def _words(command: str) -> str:
+def _words(command: str, results: Sequence[FoldResult]) -> str:
     git = git_state()
     versions = ", ".join(f"{name} {number}" for name, number in library_versions().items())
     changed = ", with changes that are not committed" if git.dirty else ""
@@ -37,11 +39,18 @@ def _words(command: str) -> str:
             "",
             "Written by a command, not by hand; how to read them is in `crossval.md`.",
             "",
+            "The tables and figures:",
+            "",
             f"- command: `{command}`",
             f"- commit: {git.commit or 'unknown'}{changed}",
             f"- machine: {platform.system()} {platform.machine()}, {cores()} cores",
             f"- time: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
             f"- libraries: {versions}",
+            "",
+            "The folds they are made of, as each says of itself; they may be older than the tables",
+            "(the command without `--only-table` fits those that are missing):",
+            "",
+            *_origins(results),
             "",
             "`folds/` holds the folds of each method, compressed: one line of JSON each, with",
             "its commit, machine and fit time. A run starts from them with `--from` and that",
@@ -49,3 +58,22 @@ def _words(command: str) -> str:
             "",
         ]
     )
+
+
+def _origins(results: Sequence[FoldResult]) -> list[str]:
+    """A line for each commit and machine: whose folds, how many, and how long they were fitted."""
+    by_origin: dict[tuple[str, str], list[FoldResult]] = {}
+    for it in results:
+        commit = it.provenance["git_commit"] or "unknown"
+        changed = ", with changes that are not committed" if it.provenance["git_dirty"] else ""
+        machine = str(it.provenance["machine"])
+        by_origin.setdefault((f"{commit}{changed}", machine), []).append(it)
+    return [
+        f"- commit {commit}, on {machine}, {_hours(own)} h of fits: "
+        + ", ".join(f"{name} {count}" for name, count in Counter(it.method for it in own).items())
+        for (commit, machine), own in by_origin.items()
+    ]
+
+
+def _hours(results: Sequence[FoldResult]) -> str:
+    return f"{sum(it.fit_seconds or 0 for it in results) / 3600:.1f}"
