@@ -160,9 +160,15 @@ def start(
     return MlflowRun(client, _create(client, study, method, params, dict(tags) | below))
 
 
-def record(study: str, name: str, *, tags: Mapping[str, str]) -> str:
-    """A run of no computation, for tables or for others to be below: ended at once; its id."""
+def record(study: str, name: str, *, tags: Mapping[str, str], once: bool = False) -> str:
+    """A run of no computation, for tables or for others to be below: ended at once; its id.
+
+    Args:
+        once: if there is a run with these tags, it is that one.
+    """
     client = open_client()
+    if once and (found := _tagged(client, study, tags)):
+        return found
     run_id = _create(client, study, name, {}, tags)
     client.set_terminated(run_id)
     return run_id
@@ -193,6 +199,13 @@ def _experiment(client: MlflowClient, study: str) -> str:
             return str(found.experiment_id)
         artifacts = (store_folder() / "artifacts" / study).as_uri()
         return str(client.create_experiment(study, artifact_location=artifacts))
+
+
+def _tagged(client: MlflowClient, study: str, tags: Mapping[str, str]) -> str:
+    """The latest run of the study with all of these tags; "" if there is none."""
+    filters = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+    found = client.search_runs([_experiment(client, study)], filters, max_results=1)
+    return str(found[0].info.run_id) if found else ""
 
 
 def _exists(client: MlflowClient, run_id: str) -> bool:

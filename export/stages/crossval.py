@@ -8,9 +8,10 @@ numbers and the data is not run again. An interrupted fit goes on where it was.
 """
 
 import argparse
+import hashlib
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -72,11 +73,15 @@ def crossval(params: Params, options: Options) -> None:
             ablations=options.ablations,
         )
     )
-    parents: dict[str, str] = {}
+    parents: dict[str, str] = {}  # the run that each method's folds are below
     failed: list[str] = []
     if not options.only_table:
         missing = missing_of(planned, folder / "folds", models, source=options.source)
-        failed = _run(params.study, missing, folder, models, parents, options)
+        parents = {
+            name: _parent(params.study, name, planned)
+            for name in dict.fromkeys(it.job.name for it in missing if it.job.method)
+        }
+        failed = _run(missing, folder, models, parents, options)
     results, lacking = _results(planned, folder / "folds")
     if results:
         report = crossval_report.write(params, config, results, pool, folder, missing=lacking)
@@ -105,19 +110,15 @@ def work(planned: Planned, *, folder: Path, models: Path) -> Path:
 
 
 def _run(
-    study: str,
     missing: Sequence[Planned],
     folder: Path,
     models: Path,
-    parents: dict[str, str],
+    parents: Mapping[str, str],
     options: Options,
 ) -> list[str]:
     """Run the jobs, wave by wave; which failed, in words."""
     gpus = torch.cuda.device_count()
     at_once = options.jobs or jobs_at_once(gpus)
-    for it in missing:
-        if it.job.method and it.job.name not in parents:
-            parents[it.job.name] = _open_parent(study, it.job.name)
     failed = []
     print(f"{len(missing)} folds to run, {at_once} at once")
     for wave in sorted({it.wave for it in missing}):
@@ -136,10 +137,16 @@ def _run(
     return failed
 
 
-def _open_parent(study: str, name: str) -> str:
-    """The run that a method's folds are below."""
-    tags = {"study": study, "method": name, "stage": "crossval"}
-    return tracking.record(study, f"crossval {name}", tags=tags)
+def _parent(study: str, name: str, planned: Sequence[Planned]) -> str:
+    """The run that a method's folds are below: the same one as long as its numbers are the same."""
+    own = sorted(it.fingerprint for it in planned if it.job.name == name)
+    tags = {
+        "study": study,
+        "method": name,
+        "stage": "crossval",
+        "folds": hashlib.sha256("".join(own).encode()).hexdigest(),
+    }
+    return tracking.record(study, f"crossval {name}", tags=tags, once=True)
 
 
 def _results(planned: Sequence[Planned], folds: Path) -> tuple[list[FoldResult], list[FoldJob]]:

@@ -52,6 +52,19 @@ def test_a_run_tells_the_terminal_nothing_but_warnings(store, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # inside MLflow
+def test_a_run_that_is_recorded_once_is_found_again_by_all_of_its_tags(store):
+    tags = {"method": "cae", "folds": "a hash"}
+    first = tracking.record("a study", "a parent", tags=tags, once=True)
+    assert tracking.record("a study", "a parent", tags=tags, once=True) == first
+    others = [
+        tracking.record("a study", "a parent", tags=tags | {"folds": "another"}, once=True),
+        tracking.record("another study", "a parent", tags=tags, once=True),
+        tracking.record("a study", "a parent", tags=tags),
+    ]
+    assert len({first, *others}) == 4
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # inside MLflow
 def test_a_run_of_no_computation_watches_no_processor(store, monkeypatch):
     def refuse(*given, **named):
         raise AssertionError("a monitor was started")

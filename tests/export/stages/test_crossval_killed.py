@@ -11,7 +11,7 @@ from pathlib import Path
 from export import crossval_report
 from export.stages import crossval as stage
 from tests.export.stages.test_crossval import OPTIONS, numbers, pytestmark  # noqa: F401
-from train import session
+from train import session, tracking
 from train.params import Params
 
 FOLDS = Path("reports/tiny/crossval/folds/cae")
@@ -58,6 +58,15 @@ def table():
         return [row for row in csv.DictReader(file) if row["metric"] != "fit_seconds"]
 
 
+def runs_of(name):
+    """The one run of that name, and those below it."""
+    client = tracking.open_client()
+    runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    (parent,) = (it for it in runs if it.info.run_name == name)
+    tag = tracking.PARENT_TAG
+    return parent, [it for it in runs if it.data.tags.get(tag) == parent.info.run_id]
+
+
 def test_a_killed_run_goes_on_in_the_middle_of_a_fold(tmp_path, monkeypatch, capsys):
     params, root = of_one_method(numbers()), Path.cwd()
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))  # one store for all
@@ -80,6 +89,9 @@ def test_a_killed_run_goes_on_in_the_middle_of_a_fold(tmp_path, monkeypatch, cap
     assert said.count("cae: record 1 of 4") == 1  # of the third fold alone
     assert (FOLDS / "published_fold0.json").read_bytes() == before
     resumed = table()
+    parent, children = runs_of("crossval cae")
+    assert len(children) == 3
+    assert parent.data.metrics["blind.published.auroc"] >= 0
 
     monkeypatch.chdir(whole)
     run(params, monkeypatch)
