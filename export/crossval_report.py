@@ -157,7 +157,8 @@ def _pages(folder: Path, config: CrossvalConfig, methods: Iterable[str]) -> Iter
             picture = page.with_suffix(".png")
             yield save_png(figures.outcomes(one, GALLERY), picture)
         for at, figure in enumerate(pictures(found.values(), SIDE_BY_SIDE), start=1):
-            yield save_png(figure, folder / "pages" / f"side_by_side_{protocol}_{at}.png")
+            further = f"_{at}" if at > 1 else ""
+            yield save_png(figure, folder / "pages" / f"side_by_side_{protocol}{further}.png")
 
 
 def _numbers(summaries: Sequence[Summary]) -> dict[str, dict[str, float]]:
