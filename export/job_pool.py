@@ -9,6 +9,7 @@ import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple
 
 import psutil
@@ -42,27 +43,44 @@ def run_jobs(
     if at_once == 1:
         yield from (_attempt(work, job) for job in jobs)
         return
-    context = multiprocessing.get_context("spawn")  # CUDA and threads do not survive a fork
-    turns: Any = context.Queue()
-    for turn in range(at_once):
-        turns.put(turn)
     # Now and not in the process: libraries read them when they are first imported.
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(max(1, cores() // at_once))))
     try:
-        with ProcessPoolExecutor(at_once, context, _settle, (turns, gpus)) as pool:
-            try:
-                waiting = [pool.submit(_attempt, work, job) for job in jobs]
-                yield from (it.result() for it in as_completed(waiting))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        lost: list[Any] = []
+        yield from _spread(work, jobs, at_once, gpus, lost)
+        for job in lost:  # one of them is the end of its process: each has one of its own now
+            again: list[Any] = []
+            yield from _spread(work, [job], 1, gpus, again)
+            if again:
+                yield Done(job, None, "its process was killed: is there enough memory for it?")
     finally:
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _spread(
+    work: Callable[[Any], Any], jobs: Sequence[Any], at_once: int, gpus: int, lost: list[Any]
+) -> Iterator[Done]:
+    """Each job's end; those that were under way or waiting when a process was killed are `lost`."""
+    context = multiprocessing.get_context("spawn")  # CUDA and threads do not survive a fork
+    turns: Any = context.Queue()
+    for turn in range(at_once):
+        turns.put(turn)
+    with ProcessPoolExecutor(at_once, context, _settle, (turns, gpus)) as pool:
+        try:
+            waiting = {pool.submit(_attempt, work, job): job for job in jobs}
+            for ended in as_completed(waiting):
+                try:
+                    yield ended.result()
+                except BrokenProcessPool:
+                    lost.append(waiting[ended])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _settle(turns: Any, gpus: int) -> None:

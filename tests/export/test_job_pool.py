@@ -3,6 +3,7 @@
 import math
 import os
 import queue
+import signal
 import time
 
 import psutil
@@ -21,6 +22,21 @@ def test_a_job_that_fails_is_said_and_the_others_are_done(at_once):
     assert (done[4.0].error, done[9.0].error) == ("", "")
     assert done[-1.0].result is None
     assert done[-1.0].error.startswith("ValueError")
+
+
+def root_or_death(number):
+    """Of a negative number there is none, and whoever asks for it is killed."""
+    if number < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return math.sqrt(number)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_a_job_whose_process_is_killed_is_said_and_the_others_are_done():
+    jobs = [4.0, -1.0, 9.0, 16.0]
+    done = {it.job: it for it in run_jobs(root_or_death, jobs, at_once=2, gpus=0)}
+    assert {job: it.result for job, it in done.items() if not it.error} == {4: 2, 9: 3, 16: 4}
+    assert "was killed" in done[-1.0].error
 
 
 def test_our_own_variables_come_back(monkeypatch):
