@@ -14,7 +14,7 @@ def is_damaged(stream: bytes) -> bool:
 
     try:
         simplejpeg.decode_jpeg_header(stream, strict=False)
-    except ValueError:
+    except (ValueError, KeyError):  # of colours or sampling that it has no word for
         return False
     try:
         # All of the data, though to the smallest picture: most of the work is left out.

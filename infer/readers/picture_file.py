@@ -12,6 +12,7 @@ from infer.errors import UnreadableScanError
 from infer.readers.choice import Choice
 from infer.readers.jpeg_stream import is_damaged
 from infer.readers.picture_header import JPEG_SCAN, Damage, PictureHeader, header_of, jpeg_segments
+from infer.readers.tiff_file import jpeg_streams
 from infer.readers.voxel_stream import CUT_OFF
 
 _PNG_DECISIVE = (b"IHDR", b"PLTE", b"tRNS")  # for the pixels; profiles and texts are not
@@ -93,9 +94,12 @@ def _check_bmp(content: bytes, header: PictureHeader) -> tuple[bytes, tuple[str,
 
 
 def _check_tiff(content: bytes, header: PictureHeader) -> tuple[bytes, tuple[str, ...]]:
-    """All strips or tiles of all pages lie within the file."""
+    """All strips or tiles of all pages lie within the file, and those that are JPEG are whole."""
     if max(page.end for page in header.pages) > len(content):
         raise Damage("ends in the middle of its image data")
+    for page in header.pages:
+        if page.is_picture and any(map(is_damaged, jpeg_streams(content, page))):
+            raise Damage("is damaged: its image data does not give exactly all of its pixels")
     unassociated = [page.unassociated for page in header.pages if page.unassociated is not None]
     if not unassociated:
         return content, ()

@@ -14,14 +14,16 @@ _BIG_TIFF = {b"II+\0": "<", b"MM\0+": ">"}
 _INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _MOST_PAGES = 2**16
 
-_KIND, _WIDTH, _HEIGHT, _BITS, _SHADES, _SAMPLES, _EXTRA = (
-    *(254, 256, 257, 258, 262),
-    *(277, 338),
+_KIND, _WIDTH, _HEIGHT, _BITS, _PACKING, _SHADES, _SAMPLES, _EXTRA, _JPEG_TABLES = (
+    *(254, 256, 257, 258, 259, 262),
+    *(277, 338, 347),
 )
 _DATA = ((273, 279), (324, 325))  # starts and lengths of strips, of tiles
 _REDUCED, _TRANSPARENCY = 1, 4  # bits of `_KIND`: a thumbnail of another page, a mask for one
 _WHITE_IS_ZERO = 0  # of `_SHADES`
 _UNASSOCIATED = 2  # of `_EXTRA`
+_JPEG = 7  # of `_PACKING` (TIFF Technical Note 2)
+_BYTES = 7  # the kind of a tag that holds bytes of no meaning here
 
 
 class BadTiffError(Exception):
@@ -40,6 +42,8 @@ class Page:
     white_is_zero: bool
     unassociated: int | None  # where the file says that colours do not depend on transparency
     end: int  # of its data, in the file
+    jpeg: tuple[tuple[int, int], ...]  # start and length of each JPEG stream; empty: it has none
+    jpeg_tables: bytes  # a stream of its own that all of them rely on, or empty
 
 
 def is_tiff(content: Content) -> bool:
@@ -68,10 +72,10 @@ def pages_of(content: Content) -> Iterator[Page]:
 
 def _page(tags: dict[int, list[int]], places: dict[int, int]) -> Page:
     first = {tag: values[0] for tag, values in tags.items() if values}
-    ends = [
-        start + length
+    pieces = [
+        piece
         for starts, lengths in _DATA
-        for start, length in zip(tags.get(starts, []), tags.get(lengths, []), strict=False)
+        for piece in zip(tags.get(starts, []), tags.get(lengths, []), strict=False)
     ]
     return Page(
         width=first.get(_WIDTH, 0),
@@ -81,8 +85,18 @@ def _page(tags: dict[int, list[int]], places: dict[int, int]) -> Page:
         is_picture=not first.get(_KIND, 0) & (_REDUCED | _TRANSPARENCY),
         white_is_zero=first.get(_SHADES) == _WHITE_IS_ZERO,
         unassociated=places[_EXTRA] if tags.get(_EXTRA) == [_UNASSOCIATED] else None,
-        end=max(ends, default=0),
+        end=max(map(sum, pieces), default=0),
+        jpeg=tuple(pieces) if first.get(_PACKING) == _JPEG else (),
+        jpeg_tables=bytes(tags.get(_JPEG_TABLES, [])),
     )
+
+
+def jpeg_streams(content: bytes, page: Page) -> Iterator[bytes]:
+    """Each of a page's JPEG streams, complete: its own data after the tables that all share."""
+    for start, length in page.jpeg:
+        own = content[start : start + length]
+        # Each of the two begins with a marker of two bytes, and the tables end with one.
+        yield page.jpeg_tables[:-2] + own[2:] if page.jpeg_tables else own
 
 
 def _tags(
@@ -95,17 +109,18 @@ def _tags(
     tags, places = {}, {}
     for at in range(first, first + min(count, 2**12) * entry_bytes, entry_bytes):
         tag, kind, values = struct.unpack_from(f"{order}HH{offset}", content, at)
-        if kind in _INTEGERS:
+        if kind in _INTEGERS or (tag, kind) == (_JPEG_TABLES, _BYTES):
             places[tag] = at + 4 + struct.calcsize(offset)
-            tags[tag] = _values(content, order, offset, kind, values, places[tag])
+            integers = _INTEGERS.get(kind, "B")
+            tags[tag] = _values(content, order, offset, integers, values, places[tag])
     (following,) = struct.unpack_from(order + offset, content, first + count * entry_bytes)
     return tags, places, following
 
 
-def _values(content: Content, order: str, offset: str, kind: int, count: int, at: int) -> list[int]:
-    size = struct.calcsize(_INTEGERS[kind])
+def _values(content: Content, order: str, offset: str, kind: str, count: int, at: int) -> list[int]:
+    size = struct.calcsize(kind)
     if count * size > len(content):
         raise BadTiffError("is damaged: its table of contents is longer than the file")
     if count * size > struct.calcsize(offset):  # they lie elsewhere: here is where
         (at,) = struct.unpack_from(order + offset, content, at)
-    return list(struct.unpack_from(f"{order}{count}{_INTEGERS[kind]}", content, at))
+    return list(struct.unpack_from(f"{order}{count}{kind}", content, at))

@@ -11,6 +11,7 @@ from infer.readers import read
 from infer.readers.choice import USUAL, Choice
 from infer.readers.reading import claim_of, is_one_slice
 from infer.readers.source import Source
+from infer.readers.tiff_file import pages_of
 from infer.slicing import from_slices, to_slices
 from infer.writers import image as writer
 
@@ -198,3 +199,32 @@ def test_the_header_says_how_many_pages_there_are(tmp_path):
     (tmp_path / "a.tif").write_bytes(TWO)
     with pytest.raises(UnreadableScanError, match=r"claims 2 × 6 × 5 voxels"):
         claim_of(Source(tmp_path / "a.tif"), small)
+
+
+def jpeg_in_tiff(shape):
+    """Strips of 32 rows, compressed as JPEG by libtiff; and the pixels they were made of."""
+    noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    pixels = cv2.GaussianBlur(noise, (0, 0), 3)
+    packed = (cv2.IMWRITE_TIFF_COMPRESSION, 7, cv2.IMWRITE_TIFF_ROWSPERSTRIP, 32)
+    return bytearray(cv2.imencode(".tif", pixels, packed)[1].tobytes()), pixels
+
+
+@pytest.mark.parametrize("shape", [(100, 90), (100, 90, 3)], ids=["grey", "colour"])
+def test_jpeg_strips_that_are_whole_are_read(tmp_path, shape):
+    content, pixels = jpeg_in_tiff(shape)
+    (tmp_path / "scan.tif").write_bytes(content)
+    found = read(tmp_path / "scan.tif").voxels * 255
+    expected = pixels[..., ::-1].transpose(2, 0, 1) if pixels.ndim == 3 else pixels[np.newaxis]
+    assert np.abs(found - expected).mean() < 3  # it loses something
+
+
+@pytest.mark.parametrize("shape", [(100, 90), (100, 90, 3)], ids=["grey", "colour"])
+def test_a_jpeg_strip_that_breaks_off_is_refused_and_not_filled_with_grey(tmp_path, shape):
+    content, _ = jpeg_in_tiff(shape)
+    (page,) = pages_of(bytes(content))
+    assert len(page.jpeg) > 1
+    start, length = page.jpeg[1]
+    content[start + length // 2 : start + length] = bytes(length - length // 2)
+    (tmp_path / "scan.tif").write_bytes(content)
+    with pytest.raises(UnreadableScanError, match="does not give exactly all of its pixels"):
+        read(tmp_path / "scan.tif")
