@@ -8,13 +8,22 @@ no checksum: bytes that were changed into others that might have been there are 
 _HARMLESS = ("Invalid SOS parameters", "Unknown Adobe color transform")
 
 
+def claimed_pixels(stream: bytes) -> int:
+    """How many pixels its header claims; 0 of a kind that is not known here."""
+    import simplejpeg
+
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(stream, strict=False)
+    except (ValueError, KeyError):  # of colours or sampling that it has no word for
+        return 0
+    return int(height * width)
+
+
 def is_damaged(stream: bytes) -> bool:
     """Whether a decoder would have to guess; False of a kind that is not known here."""
     import simplejpeg
 
-    try:
-        simplejpeg.decode_jpeg_header(stream, strict=False)
-    except (ValueError, KeyError):  # of colours or sampling that it has no word for
+    if not claimed_pixels(stream):
         return False
     try:
         # All of the data, though to the smallest picture: most of the work is left out.

@@ -10,11 +10,13 @@ from typing import NamedTuple
 from infer import png
 from infer.errors import UnreadableScanError
 from infer.readers.choice import Choice
-from infer.readers.jpeg_stream import is_damaged
+from infer.readers.jpeg_stream import claimed_pixels, is_damaged
 from infer.readers.picture_header import JPEG_SCAN, Damage, PictureHeader, header_of, jpeg_segments
-from infer.readers.tiff_file import jpeg_streams
+from infer.readers.tiff_file import Page, jpeg_streams
 from infer.readers.voxel_stream import CUT_OFF
 
+# A tile may be larger than its page, and the last of a row goes beyond it.
+_TILE_PIXELS = 2**22
 _PNG_DECISIVE = (b"IHDR", b"PLTE", b"tRNS")  # for the pixels; profiles and texts are not
 
 
@@ -98,8 +100,8 @@ def _check_tiff(content: bytes, header: PictureHeader) -> tuple[bytes, tuple[str
     if max(page.end for page in header.pages) > len(content):
         raise Damage("ends in the middle of its image data")
     for page in header.pages:
-        if page.is_picture and any(map(is_damaged, jpeg_streams(content, page))):
-            raise Damage("is damaged: its image data does not give exactly all of its pixels")
+        if page.is_picture:
+            _check_jpeg_streams(content, page)
     unassociated = [page.unassociated for page in header.pages if page.unassociated is not None]
     if not unassociated:
         return content, ()
@@ -109,6 +111,16 @@ def _check_tiff(content: bytes, header: PictureHeader) -> tuple[bytes, tuple[str
     for at in unassociated:
         changed[at : at + 2] = b"\0\0"
     return bytes(changed), ()
+
+
+def _check_jpeg_streams(content: bytes, page: Page) -> None:
+    """Streams that claim much more than their page would take a decoder for ever."""
+    most = 2 * page.width * page.height + _TILE_PIXELS
+    claimed = 0
+    for stream in jpeg_streams(content, page):
+        claimed += claimed_pixels(stream)
+        if claimed > most or is_damaged(stream):
+            raise Damage("is damaged: its image data does not give exactly all of its pixels")
 
 
 _CHECKS: dict[str, Callable[[bytes, PictureHeader], tuple[bytes, tuple[str, ...]]]] = {

@@ -228,3 +228,15 @@ def test_a_jpeg_strip_that_breaks_off_is_refused_and_not_filled_with_grey(tmp_pa
     (tmp_path / "scan.tif").write_bytes(content)
     with pytest.raises(UnreadableScanError, match="does not give exactly all of its pixels"):
         read(tmp_path / "scan.tif")
+
+
+def test_jpeg_strips_that_claim_far_more_than_their_page_are_not_decoded(tmp_path, monkeypatch):
+    content, _ = jpeg_in_tiff((100, 90))
+    (page,) = pages_of(bytes(content))
+    for start, length in page.jpeg:
+        frame = content.index(b"\xff\xc0", start, start + length)
+        content[frame + 5 : frame + 9] = struct.pack(">HH", 60_000, 60_000)
+    (tmp_path / "scan.tif").write_bytes(content)
+    monkeypatch.setattr("infer.readers.picture_file.is_damaged", None)
+    with pytest.raises(UnreadableScanError, match="does not give exactly all of its pixels"):
+        read(tmp_path / "scan.tif")
