@@ -42,7 +42,7 @@ def score_histograms(tests: Mapping[str, Sequence[HalfResult]]) -> Figure:
             axes.hist(shown, edges, alpha=0.65, color=colour, label=label)
         axes.axvline(0, color="black", linewidth=1, label="threshold")
         axes.set(title=name, xlabel="score, σ of normals from the threshold", ylabel="test scans")
-    figure.axes[0].legend(fontsize="small")
+    figure.axes[0].legend(fontsize="small", loc="upper right")
     return figure
 
 
@@ -98,7 +98,8 @@ def training_curves(results: Sequence[FoldResult], method: str, *, grouped: bool
         axes.set(title=title, xlabel="record")
         axes.grid(alpha=0.3)
         if chosen:
-            axes.legend(fontsize="x-small")
+            # Where curves seldom are. To look for the best place takes seconds, and a warning.
+            axes.legend(fontsize="x-small", loc="lower right" if title == "AUROC" else "upper right")
     return figure
 
 

@@ -38,7 +38,7 @@ def score_histograms(rows: Sequence[Compared]) -> Figure:
     figure = Figure(figsize=(4.2 * columns, 2.8 * lines), layout="constrained")
     for place, row in enumerate(rows):
         _histogram(figure.add_subplot(lines, columns, place + 1), row.evaluation)
-    figure.axes[0].legend(fontsize="small")
+    figure.axes[0].legend(fontsize="small", loc="upper right")
     return figure
 
 

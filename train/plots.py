@@ -58,7 +58,8 @@ def curves(history: Sequence[Mapping[str, float]], names: Sequence[str], title: 
             axes.plot(*zip(*points, strict=True), label=name, linewidth=1)
     axes.set(title=title, xlabel="record")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    # Where curves seldom are. To look for the best place takes seconds, and a warning.
+    axes.legend(fontsize="small", loc="lower right" if "AUROC" in title else "upper right")
     return figure
 
 
@@ -70,7 +71,7 @@ def histogram(scores: Scores, abnormal: np.ndarray) -> Figure:
     axes.hist(scores[~abnormal], edges, alpha=0.6, label="normal")
     axes.hist(scores[abnormal], edges, alpha=0.6, label="abnormal")
     axes.set(title="validation scores", xlabel="score", ylabel="images")
-    axes.legend()
+    axes.legend(loc="upper right")
     return figure
 
 
