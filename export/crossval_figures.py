@@ -99,8 +99,8 @@ def training_curves(results: Sequence[FoldResult], method: str, *, grouped: bool
         axes.grid(alpha=0.3)
         if chosen:
             # Where curves seldom are. To look for the best place takes seconds, and a warning.
-            corner = "lower right" if title == "AUROC" else "upper right"
-            axes.legend(fontsize="x-small", loc=corner)
+            rising = title == "AUROC"
+            axes.legend(fontsize="x-small", loc="lower right" if rising else "upper right")
     return figure
 
 
