@@ -11,10 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import infer
 from infer import journal, output_folder
+from infer.chunks import in_chunks
 from infer.cores import cores
 from infer.engine import OnnxEngine, open_engine
 from infer.errors import BadOutputError, UnknownChoiceError
@@ -34,9 +33,8 @@ from infer.part import Part
 from infer.precision import Precision
 from infer.progress import Progress
 from infer.providers import check_request
-from infer.readers.choice import USUAL, Choice
+from infer.readers.choice import Choice
 from infer.readers.discovery import scans_in
-from infer.readers.reading import claim_of, is_one_slice
 from infer.readers.source import Source
 from infer.record import Record
 from infer.run_json import write_run
@@ -46,8 +44,6 @@ from infer.summary import Outcome, Summary
 from infer.worker import Overlays, Task, Worker, ready, task_for
 
 BATCH_SIZES = {"cpu": 16, "cuda": 64, "tensorrt": 64, "openvino": 16}
-# Small scans are read a batch at a time; larger ones fewer at a time, to bound memory.
-CHUNK_BYTES = 32 * 2**20
 # For each worker. With more to do they are processes, which take a quarter of a second to start.
 FEW_CHUNKS = 4
 
@@ -289,41 +285,6 @@ def with_thresholds(
     if map_threshold is not None:
         of_map = Threshold(value=map_threshold, chosen_by="given as --map-threshold")
     return replace(manifest, score_threshold=score, map_threshold=of_map)
-
-
-def in_chunks(tasks: Iterable[Task], *, size: int) -> Iterator[list[Task]]:
-    """Consecutive scans up to a batch, fewer if they are large; a large one by itself."""
-    chunk: list[Task] = []
-    weight = 0.0
-    for task in tasks:
-        own = _weight(Source(task.path, task.series), most_files=size)
-        if own > CHUNK_BYTES:
-            yield [task]
-            continue
-        chunk.append(task)
-        weight += own
-        if len(chunk) == size or weight >= CHUNK_BYTES:
-            yield chunk
-            chunk, weight = [], 0
-    if chunk:
-        yield chunk
-
-
-def _weight(source: Source, *, most_files: int) -> float:
-    """Bytes of a picture's file, or of a volume's voxels by its header: what bounds a chunk.
-
-    Endless where a chunk of its own is best: a series of many files, whose headers would be read
-    once more, and what cannot be read.
-    """
-    if is_one_slice(source):
-        return source.size()
-    if len(source.series) > most_files:
-        return math.inf
-    try:
-        claim = claim_of(source, USUAL)
-    except Exception:  # whatever it is, its row will say it, where it is read
-        return math.inf
-    return math.prod(claim.shape) * claim.colours * np.dtype(np.float32).itemsize
 
 
 def _tasks(scans: Mapping[str, Source], out: Path, *, dicom_seg: bool) -> list[Task]:

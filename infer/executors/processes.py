@@ -12,7 +12,7 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Generic, TypeVar
 
@@ -61,6 +61,25 @@ class ProcessExecutor:
 
             # A thread each: it asks, waits, and hands on what is answered.
             yield from LocalExecutor(self.workers).map(open_process, work)
+
+
+def one_by_one(
+    work: Callable[[Sequence[Work]], list[Result]], instead: Callable[[Work, WorkerLost], Result]
+) -> Callable[[Sequence[Work]], list[Result]]:
+    """The same work on several pieces at a time; where its process dies, each is tried alone.
+
+    Of a piece over which it dies again, `instead` is the result.
+    """
+
+    def surely(pieces: Sequence[Work]) -> list[Result]:
+        try:
+            return work(pieces)
+        except WorkerLost as lost:
+            if len(pieces) > 1:
+                return [result for piece in pieces for result in surely([piece])]
+            return [instead(pieces[0], lost)]
+
+    return surely
 
 
 class WorkerProcess(Generic[Work, Result]):

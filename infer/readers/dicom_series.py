@@ -113,17 +113,9 @@ def _open() -> Sorting:
 
 def _outliving(sort: Sorting) -> Sorting:
     """The same; a file whose header is the end of a process is a series of its own."""
-    from infer.executors.processes import WorkerLost
+    from infer.executors.processes import one_by_one
 
-    def surely(files: Sequence[Path]) -> list[Membership]:
-        try:
-            return sort(files)
-        except WorkerLost:
-            if len(files) > 1:
-                return [found for file in files for found in surely([file])]
-            return [_unknown(files[0])]
-
-    return surely
+    return one_by_one(sort, lambda file, lost: _unknown(file))
 
 
 def _memberships(files: Sequence[Path]) -> list[Membership]:

@@ -6,8 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from infer.finding import images_of
-from infer.readers import read
+from tests.train.phantom_study import image_of
 from tests.train.tiny_configs import tiny
 from train.data import DataConfig, ImageRow, Prepared, SplitCase, save
 from train.datasets.case import Case
@@ -56,7 +55,7 @@ def make_tiny_pool(params: Params) -> Pool:
         key=lambda case: case.scan.as_posix(),
     )
     rows = [ImageRow(scan=it.scan, slice=0, split="train", normal=it.normal) for it in cases]
-    images = np.concatenate([_image(it.scan, data) for it in cases])
+    images = np.concatenate([image_of(it.scan, data) for it in cases])
     undivided = [SplitCase(case=it, split="train") for it in cases]
     save(folder, Prepared(cases=undivided, rows=rows, images=images))
     return load_pool(NAME)
@@ -70,14 +69,3 @@ def _draw_case(folder: Path, at: int, draw: np.random.Generator, *, normal: bool
     scan = folder / f"{kind}_{at:02}.png"
     cv2.imwrite(str(scan), np.clip(pixels, 0, 255).astype(np.uint8))
     return Case(scan=scan, group=f"{kind}_pair_{at // 2}", normal=normal, mask=None)
-
-
-def _image(scan: Path, data: DataConfig) -> np.ndarray:
-    return images_of(
-        read(scan),
-        channels=data.channels,
-        intensity=data.intensity.to_range(0.0, 1.0),
-        preprocessing=data.preprocessing,
-        plane=data.plane,
-        image_size=data.image_size,
-    )

@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 
 from infer import batch, record, worker
-from infer.batch import in_chunks, score_folder
+from infer.batch import score_folder
 from infer.engine import OnnxEngine
 from infer.errors import BadOutputError, UnknownChoiceError, UnreadableScanError
 from infer.executors.local import LocalExecutor
 from infer.interruption import Interruption
 from infer.progress import Silence
-from infer.worker import Task
 from tests.infer.run_options import options
 
 
@@ -319,28 +318,6 @@ def test_thresholds_that_are_no_numbers_are_refused(scans, tiny_model, tmp_path,
     assert not (tmp_path / "out").exists()
 
 
-def chunks_of(folder, names, *, size):
-    tasks = [Task(name, folder / name, "", "", "") for name in names]
-    return [[task.scan for task in chunk] for chunk in in_chunks(tasks, size=size)]
-
-
-def test_what_cannot_be_weighed_is_a_chunk_by_itself(tmp_path):
-    names = ["a.png", "b.png", "c.nii.gz", "d.png", "e.png", "f.nii"]
-    chunks = chunks_of(tmp_path, names, size=3)
-    assert chunks == [["c.nii.gz"], ["a.png", "b.png", "d.png"], ["f.nii"], ["e.png"]]
-
-
-def test_small_volumes_share_a_chunk_and_large_ones_do_not(tmp_path, monkeypatch):
-    monkeypatch.setattr(batch, "CHUNK_BYTES", 4 * 1000)
-    slices = {"a.nii": 2, "b.nii.gz": 2, "large.nii.gz": 11, "c.nii.gz": 8, "d.nii.gz": 1}
-    for name, count in slices.items():
-        nibabel.save(
-            nibabel.Nifti1Image(np.zeros((10, 10, count), np.int16), None), tmp_path / name
-        )
-    chunks = chunks_of(tmp_path, slices, size=16)
-    assert chunks == [["large.nii.gz"], ["a.nii", "b.nii.gz", "c.nii.gz"], ["d.nii.gz"]]
-
-
 def test_slices_of_several_volumes_go_through_the_model_together(tiny_model, tmp_path, monkeypatch):
     asked, ask = [], OnnxEngine.run
 
@@ -355,14 +332,6 @@ def test_slices_of_several_volumes_go_through_the_model_together(tiny_model, tmp
         nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / f"small/{at}.nii.gz")
     run(tmp_path / "small", tiny_model, tmp_path / "out", batch_size=12, workers=1)
     assert asked == [12]
-
-
-def test_large_pictures_are_read_fewer_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(batch, "CHUNK_BYTES", 100)
-    tasks = [Task(f"{at}.png", tmp_path / f"{at}.png", "", "", "") for at in range(4)]
-    for task in tasks:
-        task.path.write_bytes(bytes(60))
-    assert [len(chunk) for chunk in in_chunks(tasks, size=16)] == [2, 2]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")

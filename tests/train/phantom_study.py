@@ -52,7 +52,7 @@ def make_phantom_study(
     rows = [
         ImageRow(scan=it.case.scan, slice=0, split=it.split, normal=it.case.normal) for it in seen
     ]
-    images = np.concatenate([_image(it.case.scan, data) for it in seen])
+    images = np.concatenate([image_of(it.case.scan, data) for it in seen])
     save(data_folder(STUDY), Prepared(cases=cases, rows=rows, images=images))
     return params
 
@@ -86,7 +86,8 @@ def _draw(path: Path, seed: int, *, normal: bool) -> Case:
     return Case(scan=path, group=path.stem, normal=normal, mask=None)
 
 
-def _image(scan: Path, data: DataConfig) -> np.ndarray:
+def image_of(scan: Path, data: DataConfig) -> np.ndarray:
+    """What a network sees of a scan, in [0, 1]: (1, channel, height, width)."""
     return images_of(
         read(scan),
         channels=data.channels,

@@ -5,8 +5,8 @@ Anomaly Segmentation in Brain MR Images: A Comparative Study", Medical Image Ana
 bottleneck, fitted on healthy images only, knows no way to write down a lesion: the image minus its
 reconstruction shows it. Blocks are those of the head-CT study (Conv, BatchNorm, LeakyReLU,
 Dropout), which reports an image AUROC of 0.78 ± 0.09. Here the same 2×5 cross validation gave
-0.894 ± 0.076, and 0.901 ± 0.030 where no abnormal image was seen before the test. A fit takes 70 to
-110 s on one free thread; those of docs/results took up to 790 s, on a shared machine with pauses.
+0.894 ± 0.076, and 0.901 ± 0.030 where no abnormal image was seen before the test. The
+quickest of ten fits took 110 s, on one thread of a shared machine.
 """
 
 from dataclasses import dataclass

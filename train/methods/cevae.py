@@ -8,8 +8,7 @@ network redraws it from a copy with patches masked out. Anomalous is what differ
 Measured on the first fold of head CT, validation AUROC: 0.893 by residual, 0.862 by ELBO gradient,
 0.826 by likelihood (64 latents, 500 epochs; 0.876 with 16 after 300 at half the learning rate).
 Test AUROC of the 2×5 cross validation: 0.923 ± 0.035 (0.907 ± 0.031 without any abnormal image
-before the test). A fit takes 130 s on one free thread; those of docs/results took 190 to 1250 s, on
-a shared machine with pauses.
+before the test). The quickest of ten fits took 187 s, on one thread of a shared machine.
 """
 
 from dataclasses import dataclass

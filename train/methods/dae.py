@@ -10,8 +10,7 @@ recipes: lesions 0.993 and 0.987 (two seeds), noise 0.977; at the last look by t
 16 channels of 4×4, gave 0.90 with lesions; so did the mean absolute error in a narrower U-Net: its
 best guess at a pixel is the pixel, as few are spoiled. Test AUROC of the 2×5 cross validation:
 0.951 ± 0.039 (0.950 ± 0.037 without any abnormal image before the test), the best of all methods
-here. 600 steps of 15 images take about 90 s of one free core; the fits of docs/results took 130 to
-840 s, on a shared machine with pauses.
+here. The quickest of ten fits took 128 s, on one thread of a shared machine.
 """
 
 from dataclasses import dataclass

@@ -11,8 +11,7 @@ validation AUROC: the energy 0.63, no better than the untrained network's 0.63; 
 residual, which is little else than the image, 0.80. A latent of 1 with ten times the weights on
 energy and penalty gave nothing better. Test AUROC of the 2×5 cross validation: 0.830 ± 0.064 with
 the recipe that validation chose, 0.817 ± 0.067 untrained; by energy 0.567 and 0.572, below the mean
-image's 0.748. A fit of 300 epochs takes 55 s on one thread; those of docs/results took up to
-540 s, on a shared machine with pauses.
+image's 0.748. The quickest of ten fits took 55 s, on one thread of a shared machine.
 """
 
 from dataclasses import dataclass

@@ -4,10 +4,10 @@ Schlegl et al., Medical Image Analysis 2019. A Wasserstein GAN with gradient pen
 images; then an encoder learns to find, for an image, the latent from which the frozen generator
 draws it. Anomalous is what differs, in the image and in the critic's features. On the head-CT study
 the published slides give an image AUROC of 0.87 ± 0.06; here it was 0.908 ± 0.031, or 0.879 ± 0.024
-without abnormal images. A fit takes half an hour on one free thread (docs/results: up to two hours,
-on a shared machine with pauses), three quarters of it for generator and critic; `fanogan-izi` and
-`fanogan-ziz`, which share those, repeat only the encoder's part. AUROC against generator
-steps: `benchmarks/fanogan_steps.py`.
+without abnormal images. The quickest of five fits took 34 minutes, on one thread of a shared
+machine, three quarters of them for generator and critic; `fanogan-izi` and `fanogan-ziz`, which
+share those, repeat only the encoder's part. AUROC against generator steps:
+`benchmarks/fanogan_steps.py`.
 """
 
 import math

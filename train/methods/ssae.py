@@ -10,8 +10,7 @@ validation AUROC: 0.872 with an autoencoder for it, 0.854 passed through on the 
 CT (600 epochs each); 0.938 and 0.933 on phantoms. So it is encoded in our studies: a consistent but
 small difference of one fit each. The head-CT study reports a test AUROC of 0.81 ± 0.08; its 2×5
 cross validation gave 0.852 ± 0.045 here (0.826 ± 0.027 without any abnormal image before the test).
-A fit takes 90 s on one free thread; those of docs/results took up to 570 s, on a shared machine
-with pauses.
+The quickest of ten fits took 83 s, on one thread of a shared machine.
 """
 
 from dataclasses import dataclass

@@ -11,8 +11,8 @@ The study reports a Dice of 0.27 on BraTS, and nothing of head CT. Measured on t
 head CT, validation AUROC: 0.891 with 64 latents (300 epochs) as with 16 (600), and 0.880 with 16
 and three times the variance (300). By map, the same 64-latent model: residual 0.891, ELBO gradient
 0.874, likelihood 0.845, KL gradient no better than chance. Test AUROC of the 2×5 cross validation:
-0.896 ± 0.043 (0.869 ± 0.038 without any abnormal image before the test). A fit takes 85 to
-100 s on one thread; those of docs/results took up to 360 s, on a shared machine with pauses.
+0.896 ± 0.043 (0.869 ± 0.038 without any abnormal image before the test). The quickest
+of ten fits took 56 s, on one thread of a shared machine.
 """
 
 from dataclasses import dataclass
