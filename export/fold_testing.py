@@ -76,7 +76,11 @@ class HalfTests:
     def _other_scores(
         self, shipped: Shipped, scored: Sequence[ScoredScan]
     ) -> dict[str, tuple[float, ...]]:
-        """What every score recipe would have said of the same images: for the table only."""
+        """What every score recipe would have said of the same scans: for the table only.
+
+        And each of the model's score parts by itself (`features_alone`), which no choice is made
+        of: whether an f-AnoGAN finds by its images or by its critic's features is worth knowing.
+        """
         if shipped.graph is None or shipped.healthy is None:
             return {}
         groups = [it.finding.images for it in scored]
@@ -84,7 +88,13 @@ class HalfTests:
         images = torch.from_numpy(np.concatenate(groups))
         patches = shipped.manifest.patches
         *_, said = score(shipped.graph.model, self.recipes, images, shipped.healthy, patches)
-        return {
+        parts = {
+            f"{name}_alone": tuple(
+                scan_score(it.finding.score_parts[name], self.aggregation) for it in scored
+            )
+            for name in scored[0].finding.score_parts
+        }
+        return parts | {
             name: tuple(scan_score(own, self.aggregation) for own in np.split(scores, ends))
             for name, scores in said.items()
         }

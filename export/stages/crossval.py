@@ -1,7 +1,8 @@
 """The 2×5 cross validation of every method, in one command, with tables, curves and pages.
 
 `python -m export.stages.crossval studies/head_ct/params.yaml [--jobs N] [--methods cae,dae]
-[--ablations no_affine] [--from FOLDER] [--only-table] [--keep] [--delete-models]`
+[--ablations no_affine] [--grouping published|grouped] [--from FOLDER] [--only-table] [--keep]
+[--delete-models]`
 
 Each finished fold is one JSON under reports/<study>/crossval/folds; what is there and fits the
 numbers and the data is not run again. An interrupted fit goes on where it was.
@@ -34,6 +35,8 @@ from train.paths import report_folder
 from train.pool import make_pool
 from train.protocol import CrossvalConfig
 
+GROUPINGS = ("published", "grouped")  # every slice by itself, or near-duplicates kept together
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -42,6 +45,7 @@ class Options:
     jobs: int  # 0: what the machine bears
     methods: tuple[str, ...]  # empty: all of the block
     ablations: tuple[str, ...]
+    grouped: tuple[bool, ...]  # empty: as the block says
     source: Path | None  # folds of another run to start from
     only_table: bool
     keep: bool
@@ -56,6 +60,7 @@ def crossval(params: Params, options: Options) -> None:
         UadError: a fold failed; the others are done, and kept.
     """
     config = params.block(CrossvalConfig, "crossval")
+    config = replace(config, grouped=options.grouped or config.grouped)
     check_names(params, config, methods=options.methods, ablations=options.ablations)
     check_beside(config.beside)
     check_published(config.published)
@@ -169,6 +174,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--jobs", type=int, default=0, help="at once; default: what fits")
     parser.add_argument("--methods", default="", help="of the block's, with commas between")
     parser.add_argument("--ablations", default="", help="of the block's, with commas between")
+    parser.add_argument("--grouping", choices=GROUPINGS, help="one of them; default: the block's")
     parser.add_argument("--from", dest="source", type=Path, help="folds of another run")
     parser.add_argument("--only-table", action="store_true", help="fit nothing")
     parser.add_argument("--keep", action="store_true", help="copy to docs/results/<study>")
@@ -178,6 +184,7 @@ def main(arguments: Sequence[str]) -> int:
         jobs=given.jobs,
         methods=tuple(filter(None, given.methods.split(","))),
         ablations=tuple(filter(None, given.ablations.split(","))),
+        grouped=(given.grouping == "grouped",) if given.grouping else (),
         source=given.source,
         only_table=given.only_table,
         keep=given.keep,

@@ -3,8 +3,10 @@
 Nothing is exported, as in `test_fold_run`.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,21 +24,33 @@ KEEPERS = ("study_0", "study_1", "blind")
 PARAMS = numbers(("fanogan", "fanogan-izi"))
 
 
+class WithPart:
+    """An engine that has a score part: its own score, told in another unit."""
+
+    def __init__(self, engine):
+        self.engine = engine
+
+    def run(self, images):
+        found = self.engine.run(images)
+        return replace(found, score_parts={"features": found.score * 2 + 1})
+
+
 @pytest.fixture(scope="module")
 def working_directory(tmp_path_factory):
-    """With a pool, and with two folds of the method and of its variant."""
+    """With a pool, and with two folds of the method and of its variant; the results by both."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("variant"))
-        engine = baselines(make_tiny_pool(PARAMS).images)[1]
+        engine = WithPart(baselines(make_tiny_pool(PARAMS).images)[1])
         patch.setattr(fold_shipping, "release", lambda path, graph, draft, *given, **named: draft)
         patch.setattr(fold_shipping, "open_engine", lambda *given, **named: engine)
         patch.setattr(tracking, "start", lambda *given, **named: Told())
         for pictures in ("_pictures", "_watch"):  # they cost seconds
             patch.setattr(session.Session, pictures, lambda *given, **named: {})
-        for name in ("fanogan", "fanogan-izi"):
-            for fold in (0, 1):
-                fold_of(job(name, method=name, fold=fold), PARAMS)
-        yield
+        yield {
+            (name, fold): fold_of(job(name, method=name, fold=fold), PARAMS)
+            for name in ("fanogan", "fanogan-izi")
+            for fold in (0, 1)
+        }
 
 
 def weights(name, fold, keeper="blind"):
@@ -80,3 +94,11 @@ def test_those_of_another_fold_or_grouping_are_refused(working_directory):
         (place / fitted.name).write_bytes(fitted.read_bytes())
         with pytest.raises(BadModelError, match="was fitted to other data"):
             fold_of(job("fanogan-izi", method="fanogan-izi", **which), PARAMS)
+
+
+def test_a_score_part_by_itself_is_a_row_that_nothing_chooses(working_directory):
+    for result in working_directory.values():
+        for test in result.tests:
+            alone = test.other_scores["features_alone"]
+            np.testing.assert_allclose(alone, test.scores * 2 + 1, rtol=1e-6)
+            assert test.recipe in PARAMS.values["scores"]

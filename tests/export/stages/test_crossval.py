@@ -30,6 +30,7 @@ OPTIONS = stage.Options(
     jobs=1,
     methods=(),
     ablations=(),
+    grouped=(),
     source=None,
     only_table=False,
     keep=True,
@@ -164,6 +165,16 @@ def test_a_run_elsewhere_starts_from_the_folds_that_were_kept(study, no_pictures
     stage.crossval(study, replace(OPTIONS, source=kept / "folds", keep=False))
     assert "0 folds to run" in capsys.readouterr().out
     assert (FOLDS / "cae/published_fold2.json").exists()
+
+
+def test_one_grouping_can_be_asked_for(study, no_pictures, capsys):
+    everything = replace(OPTIONS, only_table=True, keep=False)
+    both = {**study.values["crossval"], "grouped": [False, True]}
+    params = Params(study.path, {**study.values, "crossval": both})
+    stage.crossval(params, everything)
+    assert "not in the table: cae grouped/fold0" in capsys.readouterr().out
+    stage.crossval(params, replace(everything, grouped=(False,)))
+    assert "not in the table" not in capsys.readouterr().out
 
 
 def test_each_fold_is_a_run_below_its_methods(study):
