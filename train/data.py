@@ -1,6 +1,7 @@
 """The prepared data of a study: what its tables hold, and how to read them back.
 
-data/<study>/cases.csv    every case: scan, group, label (normal or abnormal), mask, split
+data/<study>/cases.csv    every case: scan, group, label (normal or abnormal), mask, split, and
+                          kind where the dataset knows of any
 data/<study>/images.csv   one line per image: row, scan, slice, split, label
 data/<study>/images.npy   float32 (row, channel, height, width) in [0, 1]: train and validation
 """
@@ -99,7 +100,7 @@ class Prepared:
 
 def save(folder: Path, prepared: Prepared) -> None:
     """Write the three files into `folder`; equal content gives equal bytes."""
-    _write_csv(folder / "cases.csv", CASE_COLUMNS, map(_case_line, prepared.cases))
+    _write_cases(folder / "cases.csv", prepared.cases)
     lines = ((row, *_image_line(image)) for row, image in enumerate(prepared.rows))
     _write_csv(folder / "images.csv", IMAGE_COLUMNS, lines)
     np.save(folder / "images.npy", prepared.images)
@@ -150,6 +151,15 @@ CASE_COLUMNS = ("scan", "group", "label", "mask", "split")
 IMAGE_COLUMNS = ("row", "scan", "slice", "split", "label")
 
 
+def _write_cases(path: Path, cases: list[SplitCase]) -> None:
+    """Without the column `kind` where no case has one."""
+    if any(it.case.kind for it in cases):
+        lines = ((*_case_line(it), it.case.kind) for it in cases)
+        _write_csv(path, (*CASE_COLUMNS, "kind"), lines)
+    else:
+        _write_csv(path, CASE_COLUMNS, map(_case_line, cases))
+
+
 def _case_line(it: SplitCase) -> tuple[str, ...]:
     mask = "" if it.case.mask is None else it.case.mask.as_posix()
     return it.case.scan.as_posix(), it.case.group, _label(it.case.normal), mask, it.split
@@ -169,6 +179,7 @@ def _case_of(line: dict[str, str]) -> SplitCase:
         group=line["group"],
         normal=line["label"] == "normal",
         mask=Path(line["mask"]) if line["mask"] else None,
+        kind=line.get("kind", ""),
     )
     return SplitCase(case=case, split=cast(Split, line["split"]))
 

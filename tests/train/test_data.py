@@ -1,9 +1,13 @@
-"""The block `data`: which images a study may ask for."""
+"""The block `data`: which images a study may ask for; and its tables, there and back."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from infer.preprocessing import UNPROCESSED
-from train.data import DataConfig, DataIntensity
+from train.data import DataConfig, DataIntensity, Prepared, SplitCase, load_cases, save
+from train.datasets.case import Case
 
 NUMBERS = {
     "dataset": "phantom",
@@ -26,3 +30,25 @@ def test_sides_are_any_multiple_of_32_up_to_256(image_size):
 def test_other_sides_are_refused_in_words(image_size):
     with pytest.raises(ValueError, match="multiples of 32 from 32 to 256"):
         DataConfig(**NUMBERS, image_size=image_size)
+
+
+@pytest.mark.parametrize("kinds", [("", ""), ("", "HGG")], ids=["none knows a kind", "one does"])
+def test_cases_come_back_as_they_were_written(kinds, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("data/study")
+    folder.mkdir(parents=True)
+    masks = (None, Path("mask.nii.gz"))
+    cases = [
+        SplitCase(
+            case=Case(
+                scan=Path(f"{at}.nii.gz"), group="a", normal=not at, mask=masks[at], kind=kinds[at]
+            ),
+            split="test",
+        )
+        for at in (0, 1)
+    ]
+    images = np.zeros((0, 1, 32, 32), np.float32)
+    save(folder, Prepared(cases=cases, rows=[], images=images))
+    assert load_cases("study") == cases
+    header = (folder / "cases.csv").read_text().splitlines()[0]
+    assert header.endswith(",kind") == any(kinds)

@@ -18,6 +18,7 @@ class Case:
     group: str  # patient, or near-duplicates: never divided between splits
     normal: bool
     mask: Path | None  # non-zero where the scan is abnormal; None: not known, or normal
+    kind: str = ""  # of abnormality, where a dataset knows it: a grade, or what was planted
 
 
 def from_root(path: Path) -> Path:
