@@ -24,6 +24,7 @@ from train.batches import Batches
 from train.data import DataConfig
 from train.methods.fanogan import FAnoGan, FAnoGanConfig
 from train.params import Params, load
+from train.precision import device_type, resolve
 from train.recipes import find
 
 IMAGES = 256  # of noise: what they show does not change how long a step takes
@@ -121,8 +122,9 @@ def bare_loop(params: Params, phase: str, steps: int) -> Callable[[], None]:
 def configs(params: Params, steps: int) -> tuple[FAnoGanConfig, DataConfig]:
     """The study's numbers, with records of `steps` steps."""
     config = params.block(FAnoGanConfig, "fit", "fanogan")
+    precision = resolve(config.precision, device_type(config.device))
     numbers = {"steps_per_record": steps, "gan_steps": steps, "encoder_steps": steps}
-    return replace(config, **numbers), params.block(DataConfig, "data")
+    return replace(config, precision=precision, **numbers), params.block(DataConfig, "data")
 
 
 if __name__ == "__main__":

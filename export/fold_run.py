@@ -84,6 +84,7 @@ class _FoldRun:
                 fit_seconds=round(session.progress.seconds, 1),
                 history=thinned(_of_interest(session.progress.history), at_most=CURVE_POINTS),
                 run_id=run.id,
+                precision=session.precision,
             )
 
     def ensemble(self) -> FoldResult:
@@ -126,6 +127,7 @@ class _FoldRun:
         fit_seconds: float | None,
         history: dict[str, tuple[tuple[int, float], ...]],
         run_id: str,
+        precision: str = "",
     ) -> FoldResult:
         git = git_state()
         return FoldResult(
@@ -146,6 +148,7 @@ class _FoldRun:
                 "mlflow_run_id": run_id,
                 "versions": library_versions(),
                 "machine": f"{platform.system()} {platform.machine()}, {_device()}",
+                **({"precision": precision} if precision else {}),
             },
         )
 

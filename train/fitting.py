@@ -1,5 +1,6 @@
 """One fit from its task: device, model, batches and keepers, run to its end."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from train.data import DataConfig, load_images
 from train.keeper import Keeper
 from train.params import BadParamsError, Params
 from train.patchwise import patches_of
+from train.precision import device_type, resolve, warning_of
 from train.recipes import find
 from train.scores import ScoreRecipe
 from train.seeding import seed_everything
@@ -155,11 +157,14 @@ def open_fabric(config: Any) -> Fabric:
         )
     if config.device == "cuda" and not torch.cuda.is_available():
         raise BadParamsError("device cuda is not available here", hint="use device: auto")
+    device = device_type(config.device)
+    if warning := warning_of(config.precision, device):
+        print(f"warning: {warning}", file=sys.stderr)
     fabric = Fabric(
         accelerator=config.device,
         devices=config.devices,
         strategy="ddp" if config.devices > 1 else "auto",
-        precision=config.precision,
+        precision=resolve(config.precision, device),
     )
     fabric.launch()
     return fabric

@@ -18,6 +18,7 @@ from train.batches import Batches, scale_of
 from train.collapse import COLLAPSE_RATIO
 from train.keeper import Keeper, Kept
 from train.patches import cut, evenly, put_together
+from train.precision import resolve
 from train.recipes import Recipe
 from train.scores import Scorer
 from train.seeding import generator_states, restore_generators
@@ -66,6 +67,11 @@ class Session:
         self.optimizers = model.optimizers()
         self.progress = Progress()
 
+    @property
+    def precision(self) -> str:
+        """What this fit computes in, whatever was left to the device."""
+        return resolve(self.task.config.precision, self.fabric.device.type)
+
     def resume(self) -> None:
         """Bring back the state an interrupted fit of the same task left, if any."""
         state = checkpoint.load_resume(self.resume_path, self.task.fingerprint)
@@ -103,7 +109,7 @@ class Session:
             task.study,
             name,
             params=params_of(task) | self.images.counts,
-            tags=tags_of(task),
+            tags=tags_of(task) | {"precision": self.precision},
             parent=parent,
             resume=self.progress.run_id,
         )

@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 
 from train.methods.method import Findings, TrainingLoss
 from train.networks.autoencoder import Decoder, Encoder, Shape
+from train.precision import Precision
 from train.shapes import Images
 
 LOSSES = {"mse": functional.mse_loss, "l1": functional.l1_loss}
@@ -31,7 +32,7 @@ class CaeConfig:
     seed: int
     device: str  # auto, cpu, cuda
     devices: int  # data-parallel processes
-    precision: Literal["32-true", "bf16-mixed"]
+    precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
     width: int  # channels after the first halving
     latent: int

@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 
 from train.methods.method import Findings, TrainingLoss
 from train.networks.variational import AnomalyMap, Variational, VariationalShape
+from train.precision import Precision
 from train.shapes import Images
 
 
@@ -30,7 +31,7 @@ class CevaeConfig:
     seed: int
     device: str  # auto, cpu, cuda
     devices: int  # data-parallel processes
-    precision: Literal["32-true", "bf16-mixed"]
+    precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
     features: tuple[int, ...]  # channels after each halving
     latent: int

@@ -24,6 +24,7 @@ from torch.optim import Optimizer
 from train.corruption import LesionsConfig, NoiseConfig, add_noise, plant_lesions
 from train.methods.method import Findings, TrainingLoss
 from train.networks.unet import UNet, UNetShape
+from train.precision import Precision
 from train.shapes import Images
 
 LOSSES = {"mse": functional.mse_loss, "l1": functional.l1_loss}
@@ -36,7 +37,7 @@ class DaeConfig:
     seed: int
     device: str  # auto, cpu, cuda
     devices: int  # data-parallel processes
-    precision: Literal["32-true", "bf16-mixed"]
+    precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
     corruption: Literal["noise", "lesions"]  # what it learns to remove
     noise: NoiseConfig

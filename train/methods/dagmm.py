@@ -15,7 +15,7 @@ image's 0.748. The quickest of ten fits took 55 s, on one thread of a shared mac
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ from train.networks.gaussian_mixture import (
     inverse_variances,
     moments_of,
 )
+from train.precision import Precision
 from train.shapes import Images, Latents, Memberships, Scores
 
 DISTANCES = 2  # relative Euclidean and cosine, beside the latent
@@ -43,7 +44,7 @@ class DagmmConfig:
     seed: int
     device: str  # auto, cpu, cuda
     devices: int  # data-parallel processes
-    precision: Literal["32-true", "bf16-mixed"]
+    precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
     width: int  # channels after the first halving
     latent: int  # 1 or 2: the mixture's covariances grow with its square

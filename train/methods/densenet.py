@@ -19,7 +19,7 @@ instructions for it: all 500 epochs at 224 are some three hours, and `patience` 
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ from torch.optim import Optimizer
 from infer.errors import UnknownChoiceError
 from train.methods.method import Findings, TrainingLoss
 from train.networks.imagenet import load_imagenet
+from train.precision import Precision
 from train.shapes import Images, Labels, Loss, Scores
 
 UPSAMPLING = {2: "bilinear", 3: "trilinear"}
@@ -41,7 +42,7 @@ class DenseNetConfig:
     seed: int
     device: str  # auto, cpu, cuda
     devices: int  # data-parallel processes
-    precision: Literal["32-true", "bf16-mixed"]
+    precision: Precision
     intensity_range: tuple[float, float]  # of the images, before their channels are standardised
     channel_mean: tuple[float, ...]  # subtracted from each channel; [] for none
     channel_std: tuple[float, ...]  # what each channel is then divided by; [] for none

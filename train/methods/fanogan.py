@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 
 from train.methods.method import Findings, TrainingLoss
 from train.networks.residual import Generator, ResidualEncoder
+from train.precision import Precision
 from train.shapes import Images, Latents, Loss, Scores
 
 _ENCODER_OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
@@ -38,7 +39,7 @@ class FAnoGanConfig:
     seed: int
     device: str  # auto, cpu, cuda
     devices: int  # data-parallel processes
-    precision: Literal["32-true", "bf16-mixed"]
+    precision: Precision
     intensity_range: tuple[float, float]  # of the images; the generator ends in tanh: [-1, 1]
     width: int  # channels at full size; deeper layers have up to 8 times as many
     latent: int
@@ -48,7 +49,7 @@ class FAnoGanConfig:
     encoder_loss: Literal["izi_f", "izi", "ziz"]
     feature_weight: float  # κ of izi_f
     penalty_weight: float
-    penalty_precision: Literal["32-true", "bf16-mixed"]  # of the critic there: half of a fit's time
+    penalty_precision: Precision  # of the critic there, half of a fit's time; auto: as the rest
     critic_steps: int  # per step of the generator
     gan_learning_rate: float
     gan_betas: tuple[float, float]
@@ -112,8 +113,10 @@ class FAnoGan(nn.Module):
         with torch.no_grad():
             generated = self.generate(self._draw(len(images))).to(images.dtype)
         wasserstein = self.critic(images).float().mean() - self.critic(generated).float().mean()
-        full = self.config.penalty_precision == "32-true"
-        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=not full):
+        device = images.device.type
+        asked = self.config.penalty_precision
+        half = torch.is_autocast_enabled(device) if asked == "auto" else asked == "bf16-mixed"
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=half):
             penalty = gradient_penalty(self.critic, images, generated)
         total = self.config.penalty_weight * penalty - wasserstein
         return CriticLoss(total, wasserstein, penalty)

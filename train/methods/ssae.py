@@ -24,6 +24,7 @@ from torch.optim import Optimizer
 from train.methods.method import Findings, TrainingLoss
 from train.networks.autoencoder import BOTTOM, Decoder, Encoder, Shape, levels_for, widths_for
 from train.networks.pyramid import Decomposition, Pyramid, scales_of
+from train.precision import Precision
 from train.shapes import Images
 
 
@@ -34,7 +35,7 @@ class SsaeConfig:
     seed: int
     device: str  # auto, cpu, cuda
     devices: int  # data-parallel processes
-    precision: Literal["32-true", "bf16-mixed"]
+    precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
     levels: int  # bands of the pyramid, K
     base: Literal["passed", "encoded"]  # the coarsest image: as it is, or by an autoencoder too

@@ -16,7 +16,6 @@ of ten fits took 56 s, on one thread of a shared machine.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
@@ -24,6 +23,7 @@ from torch.optim import Optimizer
 
 from train.methods.method import Findings, TrainingLoss
 from train.networks.variational import AnomalyMap, Variational, VariationalShape
+from train.precision import Precision
 from train.shapes import Images
 
 
@@ -34,7 +34,7 @@ class VaeConfig:
     seed: int
     device: str  # auto, cpu, cuda
     devices: int  # data-parallel processes
-    precision: Literal["32-true", "bf16-mixed"]
+    precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
     features: tuple[int, ...]  # channels after each halving
     latent: int

@@ -115,6 +115,19 @@ def test_the_penalty_in_half_precision_is_close_to_that_in_full():
     torch.testing.assert_close(half, full, rtol=0.02, atol=0)  # bfloat16 keeps 8 bits
 
 
+@pytest.mark.parametrize(("mixed", "meant"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_auto_takes_the_penalty_in_the_precision_of_the_rest(mixed, meant):
+    def penalty(precision):
+        model = fanogan(penalty_precision=precision)
+        torch.manual_seed(2)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+            return model.critic_loss(images()).penalty
+
+    assert penalty("auto") == penalty(meant)
+    other = {"bf16-mixed", "32-true"} - {meant}
+    assert penalty("auto") != penalty(*other)
+
+
 @pytest.mark.parametrize("norm", ["none", "layer"])
 def test_the_critic_judges_each_image_by_itself_even_in_training(norm):
     critic = fanogan(critic_norm=norm).critic.train()
