@@ -55,6 +55,14 @@ def log_test(
             mlflow.log_artifact(str(path), "test")
 
 
+def log_files(files: Iterable[Path], *, study: str, method: str, run_id: str, to: str) -> None:
+    """Add files to the run of the fit, in the folder `to` of its artifacts."""
+    run_id = _known(tracking.open_client(), run_id, study, method)
+    with mlflow.start_run(run_id=run_id):
+        for path in files:
+            mlflow.log_artifact(str(path), to)
+
+
 def log_comparison(
     table: Mapping[str, Mapping[str, float]], *, study: str, files: Iterable[Path]
 ) -> None:
