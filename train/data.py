@@ -1,7 +1,7 @@
 """The prepared data of a study: what its tables hold, and how to read them back.
 
 data/<study>/cases.csv    every case: scan, group, label (normal or abnormal), mask, split, and
-                          kind where the dataset knows of any
+                          kind and size_mm where the dataset knows of any
 data/<study>/images.csv   one line per image: row, scan, slice, split, label
 data/<study>/images.npy   float32 (row, channel, height, width) in [0, 1]: train and validation
 """
@@ -148,16 +148,15 @@ def data_hash(study: str) -> str:
 
 
 CASE_COLUMNS = ("scan", "group", "label", "mask", "split")
+CASE_OPTIONAL = ("kind", "size_mm")  # of a case's fields
 IMAGE_COLUMNS = ("row", "scan", "slice", "split", "label")
 
 
 def _write_cases(path: Path, cases: list[SplitCase]) -> None:
-    """Without the column `kind` where no case has one."""
-    if any(it.case.kind for it in cases):
-        lines = ((*_case_line(it), it.case.kind) for it in cases)
-        _write_csv(path, (*CASE_COLUMNS, "kind"), lines)
-    else:
-        _write_csv(path, CASE_COLUMNS, map(_case_line, cases))
+    """Without the columns `kind` and `size_mm` where no case has any."""
+    optional = [name for name in CASE_OPTIONAL if any(getattr(it.case, name) for it in cases)]
+    lines = ((*_case_line(it), *(getattr(it.case, name) for name in optional)) for it in cases)
+    _write_csv(path, (*CASE_COLUMNS, *optional), lines)
 
 
 def _case_line(it: SplitCase) -> tuple[str, ...]:
@@ -180,6 +179,7 @@ def _case_of(line: dict[str, str]) -> SplitCase:
         normal=line["label"] == "normal",
         mask=Path(line["mask"]) if line["mask"] else None,
         kind=line.get("kind", ""),
+        size_mm=float(line["size_mm"]) if line.get("size_mm") else None,
     )
     return SplitCase(case=case, split=cast(Split, line["split"]))
 

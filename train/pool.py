@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from infer.errors import UnknownChoiceError
 from infer.shapes import Images
 from train.data import (
     DataConfig,
@@ -65,9 +66,18 @@ class Cut:
 
 
 def make_pool(params: Params, name: str) -> Pool:
-    """Find and read every scan of a study, and store it under data/`name`."""
+    """Find and read every scan of a study, and store it under data/`name`.
+
+    Raises:
+        UnknownChoiceError: what the dataset holds depends on who is on which side.
+    """
     data = params.block(DataConfig, "data")
     chosen = dataset(data.dataset)
+    if chosen.dealt is not None:
+        raise UnknownChoiceError(
+            f"dataset {data.dataset!r} cannot be cross-validated: it makes scans for one division",
+            hint="prepare and compare one division after another, with another split.seed",
+        )
     options = build(chosen.options, data.options, where=f"{params.path}: data.options")
     folder = data_folder(name)
     shutil.rmtree(folder, ignore_errors=True)

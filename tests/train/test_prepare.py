@@ -194,6 +194,26 @@ def test_slices_that_no_lesion_reaches_are_normal_slices():
             assert row.normal == (not phantom.mask[row.slice].any())
 
 
+def test_artificial_anomalies_validate_and_test_and_never_train():
+    planting = (
+        "{kinds: [sphere_bright, noise], per_scan: 2, radii_mm: [4.0, 6.0], contrast: [1.0, 2.0], "
+        "least_change: 0.25, edge: 0.4, foreground: body, margin_mm: 2.0, pixel_mm: 1.0, seed: 1}"
+    )
+    heads = "{normals: 10, abnormals: 0, size: [72, 60], seed: 1}"
+    options = f"{{of: phantom, options: {heads}, planting: {planting}}}"
+    assert _prepare(dataset="artificial", options=options) == 0
+    cases = data.load_cases("tiny")
+    for split, normal, abnormal in (("train", 6, 0), ("validation", 2, 4), ("test", 2, 4)):
+        found = [it.case for it in cases if it.split == split]
+        assert sum(case.normal for case in found) == normal
+        planted = [case for case in found if not case.normal]
+        assert [case.kind for case in planted].count("noise") * 2 == len(planted) == abnormal
+        assert all(case.scan.is_file() and case.mask.is_file() for case in planted)
+        assert {case.group for case in planted} <= {case.group for case in found if case.normal}
+    _, abnormal = data.load_images("tiny", "validation")
+    assert abnormal.sum() == 4
+
+
 @pytest.mark.parametrize(
     ("wrong", "complaint", "hint"),
     [

@@ -19,6 +19,7 @@ class Case:
     normal: bool
     mask: Path | None  # non-zero where the scan is abnormal; None: not known, or normal
     kind: str = ""  # of abnormality, where a dataset knows it: a grade, or what was planted
+    size_mm: float | None = None  # radius of the sphere of its volume, where it was planted
 
 
 def from_root(path: Path) -> Path:

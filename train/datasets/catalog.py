@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from infer.errors import UnknownChoiceError
+from train.data import SplitCase
+from train.datasets.artificial import ArtificialOptions, healthy_cases, with_planted
 from train.datasets.case import Case
 from train.datasets.folder import FolderOptions, folder_cases
 from train.datasets.head_ct import HeadCtOptions, head_ct_cases
 from train.datasets.phantom import PhantomOptions, phantom_cases
+from train.params import build
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +22,19 @@ class Dataset:
     options: type[Any]
     # (source, options, out): `out` is a folder for the scans of a dataset that makes its own.
     cases: Callable[[Path, Any, Path], list[Case]]
+    # (divided, options, out): what becomes of cases once each has its side; None: nothing.
+    dealt: Callable[[list[SplitCase], Any, Path], list[SplitCase]] | None = None
 
 
 DATASETS = {
     "phantom": Dataset(PhantomOptions, phantom_cases),
     "head_ct": Dataset(HeadCtOptions, head_ct_cases),
     "folder": Dataset(FolderOptions, folder_cases),
+    "artificial": Dataset(
+        ArtificialOptions,
+        lambda source, options, out: healthy_cases(_wrapped(source, options, out)),
+        with_planted,
+    ),
 }
 
 
@@ -39,3 +49,10 @@ def dataset(name: str) -> Dataset:
             f"dataset {name!r} is unknown", hint=f"known: {', '.join(DATASETS)}"
         )
     return DATASETS[name]
+
+
+def _wrapped(source: Path, options: ArtificialOptions, out: Path) -> list[Case]:
+    """The cases of the data set that artificial anomalies are planted into."""
+    chosen = dataset(options.of)
+    inner = build(chosen.options, options.options, where="data.options.options")
+    return chosen.cases(source, inner, out)

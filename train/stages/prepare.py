@@ -51,6 +51,8 @@ def prepared_study(params: Params, partial: Path, *, report: Callable[[str], Non
     options = build(chosen.options, data.options, where=f"{params.path}: data.options")
     cases = chosen.cases(Path(data.source), options, partial / "scans")
     divided = divide(cases, config)
+    if chosen.dealt is not None:
+        divided = chosen.dealt(divided, options, partial / "scans")
     wanted = [it.case for it in divided if it.split != "test"]
     stored = read_all(wanted, data, report)
     kept = [it for it in divided if it.split == "test" or it.case.scan in stored]
