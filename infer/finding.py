@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from infer.blanking import Rectangles, blanked, without_blanks
 from infer.errors import UnreadableScanError
 from infer.foreground import foreground_of
 from infer.intensity import (
@@ -99,11 +100,17 @@ def images_of(
     """
     looked = _as_slice(looked_at(volume.voxels.shape[1:], plane, slice_range))
     if preprocessing.acts:
-        slices = _shares(volume, channels=channels, intensity=intensity, plane=plane)[looked]
+        slices = _shares(
+            volume,
+            channels=channels,
+            intensity=intensity,
+            plane=plane,
+            blank=preprocessing.blank,
+        )[looked]
         _refuse_thin(slices, plane)
         images = to_image_size(preprocess(slices, preprocessing), image_size)
         return scaled(images, _from_shares(intensity))
-    voxels = with_channels(volume.voxels, channels)
+    voxels = blanked(with_channels(volume.voxels, channels), preprocessing.blank, plane)
     scaling = scaling_of(voxels, volume.unit, intensity)
     slices = to_slices(voxels, plane)[looked]
     _refuse_thin(slices, plane)
@@ -115,11 +122,13 @@ def images_of(
     return np.concatenate([to_image_size(scaled(it, scaling), image_size) for it in each])
 
 
-def _shares(volume: Volume, *, channels: int, intensity: Intensity, plane: Plane) -> Slices:
+def _shares(
+    volume: Volume, *, channels: int, intensity: Intensity, plane: Plane, blank: Rectangles
+) -> Slices:
     """A volume's slices, each value as a share of the intensity range."""
     shares = replace(intensity, output_low=0.0, output_high=1.0)
-    voxels = rescale(with_channels(volume.voxels, channels), volume.unit, shares)
-    return to_slices(voxels, plane)
+    voxels = blanked(with_channels(volume.voxels, channels), blank, plane)
+    return to_slices(rescale(voxels, volume.unit, shares), plane)
 
 
 def _from_shares(intensity: Intensity) -> Scaling:
@@ -251,7 +260,7 @@ def finding_of(
         inside = _foreground(volume, manifest)
         maps = np.where(inside, maps, np.float32(0))
         warnings += _whole_slices(inside, manifest)
-    maps = _among_all(maps, volume, manifest)
+    maps = _among_all(without_blanks(maps, manifest.preprocessing.blank), volume, manifest)
     anomaly_map = from_slices(maps, manifest.plane, spatial=spatial)
     highest, peak_value = peak(anomaly_map)
     if not np.isfinite(peak_value):
@@ -283,6 +292,7 @@ def _foreground(volume: Volume, manifest: Manifest) -> SliceMasks:
         channels=manifest.channels,
         intensity=manifest.intensity,
         plane=manifest.plane,
+        blank=manifest.preprocessing.blank,
     )
     looked = _as_slice(slices_of(volume, manifest))
     return foreground_of(slices[looked], manifest.preprocessing.foreground)

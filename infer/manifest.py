@@ -17,7 +17,8 @@ from infer.slicing import WHOLE, Plane, SliceRange, check_slice_range
 METADATA_KEY = "uad.manifest"
 # 1: the first. 2: channel_mean and channel_std, without which a network would see other images.
 # 3: preprocessing, likewise; patches, without which it would see whole images.
-# 4: slice_range, without which more slices would have a part in the score; intensity.inside.
+# 4: slice_range, without which more slices would have a part in the score; intensity.inside;
+# preprocessing.blank.
 SCHEMA = 4
 
 

@@ -40,6 +40,7 @@ data:
     noise_search_px: 5
     noise_strength: 0.05
     foreground: {foreground}
+    blank: []
   options: {options}
 split:
   seed: 1
