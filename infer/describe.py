@@ -5,6 +5,7 @@ from pathlib import Path
 from infer.engine import read_manifest
 from infer.manifest import Manifest, Parity
 from infer.preprocessing import Preprocessing
+from infer.slicing import WHOLE, SliceRange
 
 
 def describe_model(path: Path) -> str:
@@ -19,18 +20,17 @@ def describe_model(path: Path) -> str:
 
 def _facts(manifest: Manifest) -> dict[str, str]:
     intensity, normals, origin = manifest.intensity, manifest.normals, manifest.provenance
-    unit = "% of each scan's values" if intensity.recipe == "percentile" else _unit(manifest)
     post = manifest.postprocessing
     decided = "score is above" if manifest.anomalous_by == "score" else "mask is not empty; score:"
     return {
         "method": f"{manifest.method}, fitted in study {manifest.study}",
         "takes": (
             f"{manifest.modality}, {manifest.channels} channel(s), {manifest.plane} slices "
-            f"at {' × '.join(map(str, manifest.image_size))}"
+            f"at {' × '.join(map(str, manifest.image_size))}" + _range(manifest.slice_range)
         ),
         **_patches(manifest),
         "intensity": (
-            f"{intensity.recipe} {intensity.low:g} to {intensity.high:g} {unit} "
+            f"{intensity.recipe} {intensity.low:g} to {intensity.high:g} {_unit(manifest)} "
             f"→ {intensity.output_low:g} to {intensity.output_high:g}" + _standardised(manifest)
         ),
         "preprocessing": _preprocessing(manifest.preprocessing),
@@ -65,8 +65,15 @@ def _preprocessing(recipe: Preprocessing) -> str:
             f"strength {recipe.noise_strength:g} of the intensity range)"
         ),
     }
-    seen = {"none": "all of a slice is seen", "body": "only the body", "brain": "only the brain"}
-    return f"{quiet[recipe.noise]}; {seen[recipe.foreground]}"
+    seen = {
+        "none": "all of a slice is seen",
+        "nonzero": "only what lies in a background of one single value",
+        "body": "only the body",
+        "brain": "only the brain",
+    }
+    count = len(recipe.blank)
+    blank = f"; blank in {count} rectangle{'s' if count > 1 else ''}" if count else ""
+    return f"{quiet[recipe.noise]}; {seen[recipe.foreground]}{blank}"
 
 
 def _standardised(manifest: Manifest) -> str:
@@ -120,4 +127,23 @@ def _parity(parity: Parity) -> str:
 
 
 def _unit(manifest: Manifest) -> str:
-    return "HU" if manifest.modality == "CT" else "of the scanner's values"
+    """Of the intensity range, and of whose values it is."""
+    inside = {
+        "all": "each scan's values",
+        "nonzero": "each scan's values, but for the single one of its background",
+        "body": "each scan's body",
+    }
+    match manifest.intensity.recipe:
+        case "percentile":
+            return f"% of {inside[manifest.intensity.inside]}"
+        case "zscore":
+            return f"standard deviations from the mean of {inside[manifest.intensity.inside]}"
+        case "window":
+            return "HU" if manifest.modality == "CT" else "of the scanner's values"
+
+
+def _range(slice_range: SliceRange) -> str:
+    if slice_range == WHOLE:
+        return ""
+    low, high = slice_range
+    return f", from {low:.0%} to {high:.0%} of a volume"
