@@ -1,22 +1,23 @@
 """Thresholds and the table of normal scores: from validation scans, on the exported file.
 
+By normal scans; where there are none, by what is normal of those with lesions (`normal_parts`).
 Test scans have no part in it: `calibrate` takes what it is given, and stages give it validation.
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
+from export.normal_parts import NormalPart, normal_part
 from export.scan_scores import ScoredScan
 from infer.errors import UadError
 from infer.manifest import Normals, Threshold
 from infer.masking import Postprocessing
 from infer.scoring import Aggregation
-from infer.shapes import AnomalyMap
 
 # Evenly spaced over each map: 1 % of so many is known to some thousandths, and memory is bounded.
 PIXELS_PER_SCAN = 100_000
@@ -62,11 +63,10 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
-    """What is kept of one validation scan."""
+    """What is kept of one validation scan, or of its normal part."""
 
-    normal: bool
     score: float
-    pixels: np.ndarray  # of the map, normals only
+    pixels: np.ndarray  # of the map
     mean: float
     std: float
     size: tuple[int, ...]
@@ -77,27 +77,46 @@ def calibrate(validation: Iterable[ScoredScan], config: ExportConfig) -> Calibra
     """Choose both thresholds and describe the normals.
 
     Raises:
-        CalibrationError: there are no normals, or no abnormals to choose by F1.
+        CalibrationError: nothing is normal, or no scan abnormal to choose by F1.
     """
-    seen = [_seen(scored) for scored in validation]
-    normals = [it for it in seen if it.normal]
+    whole: list[_Seen] = []  # normal scans
+    parts: list[_Seen] = []  # of scans with lesions
+    ill: list[float] = []  # the scores of these
+    for scored in validation:
+        part = normal_part(scored, config.aggregation)
+        if part is not None:
+            (whole if scored.case.normal else parts).append(_seen(scored, part))
+        if not scored.case.normal:
+            ill.append(scored.finding.score)
+    normals = whole or parts
     if not normals:
         raise CalibrationError(
-            "no validation scan is normal: thresholds cannot be chosen",
-            hint="the study's split leaves none; lower split.normal_folds or add normal scans",
+            "no validation scan is normal, and none with lesions has a slice that is known to be "
+            "free of them: thresholds cannot be chosen",
+            hint="the study's split leaves none; lower split.normal_folds, add normal scans, or "
+            "masks of the lesions",
         )
-    scores = np.array([it.score for it in seen])
-    abnormal = np.array([not it.normal for it in seen])
+    scores = np.array([*(it.score for it in normals), *ill])
+    abnormal = np.arange(len(scores)) >= len(normals)
     if config.score_threshold == "f1":
         score_threshold = best_f1_threshold(scores, abnormal)
     else:
         score_threshold = score_threshold_at(scores[~abnormal], config.score_threshold)
-    pixels = [it.pixels for it in normals]
+    map_threshold = map_threshold_at([it.pixels for it in normals], config.map_false_positive_rate)
+    if not whole:
+        score_threshold = _of_parts(score_threshold, "slices that no lesion reaches", len(parts))
+        map_threshold = _of_parts(map_threshold, "voxels outside the lesions", len(parts))
     return Calibration(
         score_threshold=score_threshold,
-        map_threshold=map_threshold_at(pixels, config.map_false_positive_rate),
+        map_threshold=map_threshold,
         normals=_normals(normals),
     )
+
+
+def _of_parts(threshold: Threshold, what: str, count: int) -> Threshold:
+    """The threshold, and of what it was chosen where no scan is normal as a whole."""
+    said = f"{threshold.chosen_by}; normal being the {what} of {count} scans with lesions"
+    return replace(threshold, chosen_by=said)
 
 
 def best_f1_threshold(scores: np.ndarray, abnormal: np.ndarray) -> Threshold:
@@ -148,24 +167,22 @@ def map_threshold_at(pixels: Sequence[np.ndarray], rate: float) -> Threshold:
     )
 
 
-def _seen(scored: ScoredScan) -> _Seen:
-    images, spacing_mm = scored.finding.images, scored.volume.spacing_mm
-    normal = scored.case.normal
+def _seen(scored: ScoredScan, part: NormalPart) -> _Seen:
+    spacing_mm = scored.volume.spacing_mm
     return _Seen(
-        normal=normal,
-        score=scored.finding.score,
-        pixels=_spread(scored.finding.anomaly_map) if normal else np.empty(0, np.float32),
-        mean=float(images.mean(dtype=np.float64)),
-        std=float(images.std(dtype=np.float64)),
+        score=part.score,
+        pixels=_spread(part.pixels),
+        mean=float(part.images.mean(dtype=np.float64)),
+        std=float(part.images.std(dtype=np.float64)),
         size=tuple(scored.volume.voxels.shape[1:]),
         spacing_mm=None if spacing_mm is None else tuple(round(it, 4) for it in spacing_mm),
     )
 
 
-def _spread(anomaly_map: AnomalyMap) -> np.ndarray:
+def _spread(pixels: np.ndarray) -> np.ndarray:
     """Up to `PIXELS_PER_SCAN` values, evenly spaced."""
-    step = math.ceil(anomaly_map.size / PIXELS_PER_SCAN)
-    return anomaly_map.reshape(-1)[::step].copy()  # a view would keep the whole map
+    step = math.ceil(pixels.size / PIXELS_PER_SCAN)
+    return pixels[::step].copy()  # a view would keep the whole map
 
 
 def _normals(seen: Sequence[_Seen]) -> Normals:

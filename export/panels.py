@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 
 from export.scan_scores import ScoredScan
+from infer.finding import slices_of
 from infer.manifest import Manifest
 from infer.resizing import to_image_size
 from infer.shapes import Images
@@ -52,7 +53,8 @@ def panel_of(scored: ScoredScan, manifest: Manifest) -> Panel:
     redrawn = image if finding.reconstruction is None else finding.reconstruction[worst]
     truth = np.zeros_like(finding.mask) if scored.truth is None else scored.truth
     planes = np.stack([finding.anomaly_map, finding.mask, truth]).astype(np.float32)
-    slices = to_slices(planes, manifest.plane)[worst : worst + 1]
+    at = slices_of(scored.volume, manifest)[worst]
+    slices = to_slices(planes, manifest.plane)[at : at + 1]
     seen, mask, true = to_image_size(slices, manifest.image_size)[0]
     return Panel(
         image=unit_range(image, manifest).astype(np.float16),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from infer.errors import UadError
-from infer.finding import Engine, Finding, find_all
+from infer.finding import Engine, Finding, find_all, slices_of
 from infer.manifest import Manifest
 from infer.readers import read
 from infer.readers.choice import seen_along
@@ -29,6 +29,8 @@ class ScoredScan:
     volume: Volume
     finding: Finding
     truth: Mask | None  # on the volume's grid; empty for a normal scan; None: not known
+    plane: Plane = "axial"  # whose slices were looked at
+    slices: range | None = None  # which of them; None: all
 
 
 def score_scans(cases: Iterable[Case], manifest: Manifest, engine: Engine) -> Iterator[ScoredScan]:
@@ -59,7 +61,14 @@ def _score(
     findings = find_all(volumes, manifest, engine, batch_size=BATCH_SIZE)
     for (case, volume), finding in zip(waiting, findings, strict=True):
         truth = truth_of(case, volume, manifest.plane)
-        yield ScoredScan(case=case, volume=volume, finding=finding, truth=truth)
+        yield ScoredScan(
+            case=case,
+            volume=volume,
+            finding=finding,
+            truth=truth,
+            plane=manifest.plane,
+            slices=slices_of(volume, manifest),
+        )
 
 
 def truth_of(case: Case, volume: Volume, plane: Plane) -> Mask | None:

@@ -31,11 +31,12 @@ from infer.shapes import (
     Maps,
     Mask,
     Scores,
+    SliceMaps,
     SliceMasks,
     Slices,
     Voxels,
 )
-from infer.slicing import Plane, from_slices, to_slices
+from infer.slicing import WHOLE, Plane, SliceRange, from_slices, looked_at, to_slices
 from infer.volume import Volume
 
 # Luminance of red, green and blue (ITU-R BT.601): a grey picture stored in colour is unchanged.
@@ -69,9 +70,9 @@ class Finding:
     score: float
     anomaly_map: AnomalyMap
     mask: Mask
-    slice_scores: Scores
+    slice_scores: Scores  # of the slices looked at, see `slices_of`
     score_parts: dict[str, Scores]  # per slice
-    images: Images  # what the network saw, one per slice, before channels are standardised
+    images: Images  # what the network saw of them, before channels are standardised
     reconstruction: Images | None  # in the range of `images`
     peak: tuple[int, ...]  # of the map, in the volume's axes
     peak_value: float
@@ -87,20 +88,24 @@ def images_of(
     preprocessing: Preprocessing,
     plane: Plane,
     image_size: tuple[int, ...],
+    slice_range: SliceRange = WHOLE,
 ) -> Images:
     """What a network sees of a volume: its slices at the network's size and intensity range.
+
+    The intensity range is that of the whole volume, whichever slices are looked at.
 
     Raises:
         UnreadableScanError: the volume's channels or its shape do not fit the model.
     """
+    looked = _as_slice(looked_at(volume.voxels.shape[1:], plane, slice_range))
     if preprocessing.acts:
-        slices = _shares(volume, channels=channels, intensity=intensity, plane=plane)
+        slices = _shares(volume, channels=channels, intensity=intensity, plane=plane)[looked]
         _refuse_thin(slices, plane)
         images = to_image_size(preprocess(slices, preprocessing), image_size)
         return scaled(images, _from_shares(intensity))
     voxels = with_channels(volume.voxels, channels)
     scaling = scaling_of(voxels, volume.unit, intensity)
-    slices = to_slices(voxels, plane)
+    slices = to_slices(voxels, plane)[looked]
     _refuse_thin(slices, plane)
     if not scaling.clips:
         # A linear map and means may change places, and the images are much smaller than the scan.
@@ -171,7 +176,13 @@ def images_for(volume: Volume, manifest: Manifest) -> Images:
         preprocessing=manifest.preprocessing,
         plane=manifest.plane,
         image_size=manifest.image_size,
+        slice_range=manifest.slice_range,
     )
+
+
+def slices_of(volume: Volume, manifest: Manifest) -> range:
+    """Which slices of a volume are looked at, counted along the model's plane in our own order."""
+    return looked_at(volume.voxels.shape[1:], manifest.plane, manifest.slice_range)
 
 
 def ask(
@@ -240,6 +251,7 @@ def finding_of(
         inside = _foreground(volume, manifest)
         maps = np.where(inside, maps, np.float32(0))
         warnings += _whole_slices(inside, manifest)
+    maps = _among_all(maps, volume, manifest)
     anomaly_map = from_slices(maps, manifest.plane, spatial=spatial)
     highest, peak_value = peak(anomaly_map)
     if not np.isfinite(peak_value):
@@ -272,14 +284,30 @@ def _foreground(volume: Volume, manifest: Manifest) -> SliceMasks:
         intensity=manifest.intensity,
         plane=manifest.plane,
     )
-    return foreground_of(slices, manifest.preprocessing.foreground)
+    looked = _as_slice(slices_of(volume, manifest))
+    return foreground_of(slices[looked], manifest.preprocessing.foreground)
+
+
+def _among_all(maps: SliceMaps, volume: Volume, manifest: Manifest) -> np.ndarray:
+    """Maps `(slice, height, width)` of all slices: nothing is said of those not looked at."""
+    looked = slices_of(volume, manifest)
+    count = len(to_slices(volume.voxels[:1], manifest.plane))
+    if len(looked) == count:
+        return maps
+    every = np.zeros((count, *maps.shape[1:]), np.float32)
+    every[_as_slice(looked)] = maps
+    return every
+
+
+def _as_slice(looked: range) -> slice:
+    return slice(looked.start, looked.stop)
 
 
 def _whole_slices(inside: SliceMasks, manifest: Manifest) -> tuple[str, ...]:
-    whole = int(inside.all(axis=(1, 2)).sum())
-    if not whole:
-        return ()
     sought = manifest.preprocessing.foreground
+    whole = int(inside.all(axis=(1, 2)).sum())
+    if not whole or sought == "nonzero":  # which is there, or not: it is not looked for
+        return ()
     return (f"no {sought} was found in {whole} of {len(inside)} slices: looked at as a whole",)
 
 

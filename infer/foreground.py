@@ -1,5 +1,9 @@
 """Foreground: which pixels of a slice belong to the patient, or to his brain alone.
 
+`nonzero` is for scans whose skull, or whatever else, has been taken off already: what is brighter
+than the low end of the intensity range, with the holes that dark tissue leaves in it. Nothing is
+sought in it, so that a slice may be empty.
+
 `body` is what is brighter than air: the largest piece, its holes filled, without table and text.
 
 `brain` is what the skull of a head CT encloses. Bone is the largest piece of the brightest class;
@@ -30,7 +34,7 @@ import numpy as np
 from infer.resizing import to_image_size
 from infer.shapes import SliceMasks, Slices
 
-ForegroundRecipe = Literal["none", "body", "brain"]
+ForegroundRecipe = Literal["none", "nonzero", "body", "brain"]
 
 WORKING_SIDE = 128  # pixels of the longest side
 LEVELS = 128
@@ -51,9 +55,12 @@ class Classes(NamedTuple):
 def foreground_of(slices: Slices, recipe: ForegroundRecipe) -> SliceMasks:
     """What belongs to the patient in each slice, whose values lie in [0, 1].
 
-    All of a slice where nothing is found: better judged whole than not at all.
+    All of a slice where nothing is found: better judged whole than not at all. But for `nonzero`,
+    which finds what is there.
     """
     size = slices.shape[-2:]
+    if recipe == "nonzero":
+        return np.stack([_filled(it) if it.any() else it for it in slices.max(axis=1) > 0])
     grey = slices.mean(axis=1, keepdims=True, dtype=np.float32)
     small = to_image_size(grey, _working_size(*size))[:, 0]
     masks = np.ones((len(slices), *size), bool)
@@ -63,6 +70,17 @@ def foreground_of(slices: Slices, recipe: ForegroundRecipe) -> SliceMasks:
             enlarged = cv2.resize(found.astype(np.float32), size[::-1])
             np.greater(enlarged, 0.5, out=mask)
     return masks
+
+
+def background_of(channel: np.ndarray) -> float:
+    """The value of what surrounds a scan `(*spatial)`: the most frequent at its slices' borders.
+
+    It is one single value where a skull has been taken off: usually 0, the darkest or, in scans
+    that were standardised before, one in the middle of all.
+    """
+    rows, columns = channel[..., [0, -1], :], channel[..., [0, -1]]
+    values, counts = np.unique(np.concatenate([rows.ravel(), columns.ravel()]), return_counts=True)
+    return float(values[counts.argmax()])
 
 
 def three_classes(counts: np.ndarray) -> Classes | None:

@@ -12,12 +12,13 @@ from infer.masking import Postprocessing
 from infer.patches import Patches
 from infer.preprocessing import UNPROCESSED, Preprocessing
 from infer.scoring import Aggregation
-from infer.slicing import Plane
+from infer.slicing import WHOLE, Plane, SliceRange, check_slice_range
 
 METADATA_KEY = "uad.manifest"
 # 1: the first. 2: channel_mean and channel_std, without which a network would see other images.
 # 3: preprocessing, likewise; patches, without which it would see whole images.
-SCHEMA = 3
+# 4: slice_range, without which more slices would have a part in the score; intensity.inside.
+SCHEMA = 4
 
 
 # Values of one image: a manifest that asks for more would have us fill the memory.
@@ -112,6 +113,7 @@ class Manifest:
     # Where the graph takes patches of images: how they are cut. None, and before schema 3: it
     # takes images whole.
     patches: Patches | None = None
+    slice_range: SliceRange = WHOLE  # which slices are looked at; before schema 4: all
 
     @property
     def input_size(self) -> tuple[int, ...]:
@@ -125,6 +127,7 @@ class Manifest:
                 f"channels and image_size must be at least 1 and give at most {LARGEST_IMAGE:,} "
                 f"values, got {self.channels} and {list(self.image_size)}"
             )
+        check_slice_range(self.slice_range)
         if self.patches is not None:
             self.patches.windows(self.image_size)  # refuses what does not fit
         if {len(self.channel_mean), len(self.channel_std)} not in ({0}, {self.channels}):

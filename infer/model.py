@@ -21,6 +21,7 @@ from infer.providers import Device
 from infer.readers import read
 from infer.readers.choice import seen_along
 from infer.shapes import AnomalyMap, Mask, Scores
+from infer.slicing import to_slices
 from infer.volume import MAX_VOXELS, Grid, Volume
 from infer.worker import Task, row_of, slices_in_file
 
@@ -46,7 +47,9 @@ class ScanFinding:
     peak_value: float
     lesions: int  # connected components of the mask
     anomaly_volume_ml: float | None  # of the mask; None: a picture, or no voxel size is known
-    slice_scores: Scores  # float32, one per slice along the model's plane, in the file's order
+    # float32, one per slice along the model's plane, in the file's order; NaN for slices that the
+    # model does not look at.
+    slice_scores: Scores
     worst_slice: int  # index of the highest
     warnings: tuple[str, ...]
 
@@ -168,9 +171,9 @@ def _picture(pixels: np.ndarray) -> Volume:
 def _on_the_files_grid(finding: Finding, volume: Volume, manifest: Manifest) -> ScanFinding:
     unnamed = Task(scan="", path=Path(), mask="", overlay="", map="")
     row = row_of(unnamed, volume, finding, manifest)  # the report's own numbers
-    indices = slices_in_file(volume, manifest.plane, len(finding.slice_scores))
-    slice_scores = np.empty_like(finding.slice_scores)
-    slice_scores[list(indices)] = finding.slice_scores
+    every = len(to_slices(volume.voxels[:1], manifest.plane))
+    slice_scores = np.full(every, np.nan, np.float32)
+    slice_scores[list(slices_in_file(volume, manifest))] = finding.slice_scores
     return ScanFinding(
         score=finding.score,
         threshold=manifest.score_threshold.value,

@@ -14,7 +14,7 @@ import numpy as np
 from infer.digest import digest
 from infer.engine import OnnxEngine
 from infer.errors import BadOutputError, UadError
-from infer.finding import EngineOutputs, Finding, ask, finding_of, images_for
+from infer.finding import EngineOutputs, Finding, ask, finding_of, images_for, slices_of
 from infer.journal import Entry
 from infer.log import LOGGER, keep_logging_to
 from infer.manifest import Manifest
@@ -28,7 +28,7 @@ from infer.report_csv import Row
 from infer.scoring import normal_percentile
 from infer.shapes import ImageGroups, Images
 from infer.slices_csv import slice_lines
-from infer.slicing import Plane, step_axis
+from infer.slicing import step_axis
 from infer.volume import Volume
 from infer.writers.atomic import write_bytes
 
@@ -141,7 +141,7 @@ class Worker:
         outputs = {name: self._write(name, content) for name, content in contents.items()}
         seconds = round(attempt.seconds + time.perf_counter() - start, 3)
         lines = slice_lines(
-            slices_in_file(volume, self.manifest.plane, len(finding.slice_scores)),
+            slices_in_file(volume, self.manifest),
             finding.slice_scores,
             finding.score_parts,
         )
@@ -236,15 +236,20 @@ def row_of(task: Task, volume: Volume, finding: Finding, manifest: Manifest) -> 
 
 def worst_slice(finding: Finding, volume: Volume, manifest: Manifest) -> int:
     """Index, on the file's own axis, of the slice with the highest score; 0 for a picture."""
-    indices = slices_in_file(volume, manifest.plane, len(finding.slice_scores))
+    indices = slices_in_file(volume, manifest)
     return indices[int(finding.slice_scores.argmax())]
 
 
-def slices_in_file(volume: Volume, plane: Plane, count: int) -> range:
-    """The index of each slice on the file's own axis."""
-    is_picture = len(volume.grid.shape) == 2
-    is_turned = not is_picture and volume.grid.flipped[step_axis(plane)]
-    return range(count)[::-1] if is_turned else range(count)
+def slices_in_file(volume: Volume, manifest: Manifest) -> range:
+    """The index on the file's own axis of each slice that is looked at, in the order of scores."""
+    looked = slices_of(volume, manifest)
+    if len(volume.grid.shape) == 2:
+        return looked
+    axis = step_axis(manifest.plane)
+    if not volume.grid.flipped[axis]:
+        return looked
+    last = volume.voxels.shape[1 + axis] - 1
+    return range(last - looked.start, last - looked.stop, -1)
 
 
 def _volume_ml(voxels: int, volume: Volume) -> float | None:

@@ -16,14 +16,13 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from infer.errors import UadError
-from infer.intensity import Intensity
+from infer.intensity import Inside, Intensity
 from infer.preprocessing import Preprocessing
 from infer.shapes import Images
-from infer.slicing import Plane
+from infer.slicing import Plane, SliceRange, check_slice_range
 from train.datasets.case import Case
+from train.datasets.case import Split as Split
 from train.paths import data_folder
-
-Split = Literal["train", "validation", "test"]
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SMALLEST, LARGEST, STEP = 32, 256, 32  # pixels; what halves to a bottleneck asks for more
@@ -33,9 +32,10 @@ SMALLEST, LARGEST, STEP = 32, 256, 32  # pixels; what halves to a bottleneck ask
 class DataIntensity:
     """How voxel values become prepared images; see `infer.intensity.Intensity`."""
 
-    recipe: Literal["window", "percentile"]
+    recipe: Literal["window", "percentile", "zscore"]
     low: float
     high: float
+    inside: Inside  # whose percentiles, or mean and deviation
 
     def __post_init__(self) -> None:
         self.to_range(0.0, 1.0)
@@ -43,7 +43,12 @@ class DataIntensity:
     def to_range(self, low: float, high: float) -> Intensity:
         """The same recipe with `low` to `high` as what a network gets."""
         return Intensity(
-            recipe=self.recipe, low=self.low, high=self.high, output_low=low, output_high=high
+            recipe=self.recipe,
+            low=self.low,
+            high=self.high,
+            output_low=low,
+            output_high=high,
+            inside=self.inside,
         )
 
 
@@ -57,11 +62,13 @@ class DataConfig:
     channels: int
     image_size: tuple[int, int]  # (height, width)
     plane: Plane
+    slice_range: SliceRange  # which slices are looked at, as shares of the volume
     intensity: DataIntensity
     preprocessing: Preprocessing
     options: dict[str, Any]  # the dataset's own, see its module
 
     def __post_init__(self) -> None:
+        check_slice_range(self.slice_range)
         if self.channels < 1:
             raise ValueError(f"channels must be at least 1, got {self.channels}")
         if any(not SMALLEST <= side <= LARGEST or side % STEP for side in self.image_size):

@@ -78,7 +78,7 @@ def make_pool(params: Params, name: str) -> Pool:
     rows = [
         ImageRow(scan=it.scan, slice=at, split="train", normal=bool(normal))
         for it in cases
-        for at, normal in enumerate(stored[it.scan].normal)
+        for at, normal in enumerate(stored[it.scan].normal, stored[it.scan].first)
     ]
     images = np.concatenate([stored[it.scan].images for it in cases])
     undivided = [SplitCase(case=it, split="train") for it in cases]

@@ -12,7 +12,7 @@ from infer.finding import images_of
 from infer.readers import read
 from infer.readers.choice import seen_along
 from infer.shapes import Images
-from infer.slicing import to_slices
+from infer.slicing import looked_at, to_slices
 from train.data import DataConfig
 from train.datasets.case import Case
 
@@ -22,6 +22,7 @@ class Stored(NamedTuple):
 
     images: Images
     normal: np.ndarray
+    first: int  # the first slice that is looked at; the others follow
 
 
 def read_all(
@@ -57,12 +58,14 @@ def _stored(case: Case, data: DataConfig) -> Stored:
         preprocessing=data.preprocessing,
         plane=data.plane,
         image_size=data.image_size,
+        slice_range=data.slice_range,
     )
+    looked = looked_at(volume.voxels.shape[1:], data.plane, data.slice_range)
     if case.normal or case.mask is None:
-        return Stored(images, np.full(len(images), case.normal))
+        return Stored(images, np.full(len(images), case.normal), looked.start)
     mask = read(case.mask, choice).voxels
     if mask.shape[1:] != volume.voxels.shape[1:]:
         raise UnreadableScanError(f"its mask {case.mask} is not of the scan's size")
     # A slice that a lesion does not reach is a normal slice of an abnormal scan.
-    reached = to_slices(mask != 0, data.plane).any(axis=(1, 2, 3))
-    return Stored(images, np.logical_not(reached))
+    masks = to_slices(mask != 0, data.plane)[looked.start : looked.stop]
+    return Stored(images, np.logical_not(masks.any(axis=(1, 2, 3))), looked.start)

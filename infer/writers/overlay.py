@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from infer.finding import Finding, with_channels
+from infer.finding import Finding, slices_of, with_channels
 from infer.intensity import Intensity, rescale
 from infer.manifest import Manifest
 from infer.report_csv import Row
@@ -39,7 +39,7 @@ def draw_overlay(
     )
     header = np.zeros((HEADER, body.shape[1], 3), np.uint8)
     place = (
-        f"slice {row.worst_slice} (from 0) of {row.slices}, {manifest.plane}"
+        f"slice {row.worst_slice} (from 0), highest of {row.slices}, {manifest.plane}"
         if volume.voxels.ndim == 4
         else ""
     )
@@ -54,13 +54,18 @@ def draw_overlay(
 def _panels(
     volume: Volume, finding: Finding, manifest: Manifest, worst: int
 ) -> dict[str, np.ndarray]:
-    """The panels by name, each PANEL wide and all of the same height."""
+    """The panels by name, each PANEL wide and all of the same height.
+
+    Args:
+        worst: of the slices looked at, the one to show.
+    """
     intensity, plane = manifest.intensity, manifest.plane
     voxels = rescale(with_channels(volume.voxels, manifest.channels), volume.unit, intensity)
-    seen = _shown(to_slices(voxels, plane)[worst], intensity)
+    at = slices_of(volume, manifest)[worst]
+    seen = _shown(to_slices(voxels, plane)[at], intensity)
     size = _size(seen.shape[:2], _pixel_mm(volume, plane))
-    anomaly_map = to_slices(finding.anomaly_map[np.newaxis], plane)[worst, 0]
-    mask = to_slices(finding.mask[np.newaxis], plane)[worst, 0]
+    anomaly_map = to_slices(finding.anomaly_map[np.newaxis], plane)[at, 0]
+    mask = to_slices(finding.mask[np.newaxis], plane)[at, 0]
     seen = _resized(seen, size)
     panels = {"scan": seen}
     if finding.reconstruction is not None:

@@ -22,7 +22,7 @@ from infer.phantom import head
 from infer.preprocessing import UNPROCESSED
 from infer.resizing import to_image_size
 from infer.scoring import Aggregation
-from infer.slicing import to_slices
+from infer.slicing import looked_at, step_axis, to_slices
 from infer.volume import Grid, Volume
 
 WINDOW = Intensity(recipe="window", low=0, high=80, output_low=0, output_high=1)
@@ -296,3 +296,63 @@ def test_the_scan_itself_is_left_as_it_is():
     manifest = manifest_with(noise="median", foreground="brain")
     find_all([volume], manifest, Brightness(), batch_size=BATCH)
     np.testing.assert_array_equal(volume.voxels, before)
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+def test_slices_out_of_range_have_no_part_in_map_mask_or_score(plane):
+    voxels = np.random.default_rng(0).uniform(0, 40, (1, 10, 12, 14)).astype(np.float32)
+    manifest = dataclasses.replace(manifest_of(plane), slice_range=(0.2, 0.6))
+    looked = looked_at(voxels.shape[1:], plane, (0.2, 0.6))
+    bright = voxels.copy()
+    outside = np.setdiff1d(np.arange(voxels.shape[1 + step_axis(plane)]), looked)
+    np.moveaxis(bright, 1 + step_axis(plane), 0)[outside] = 80
+    plain, ill = (
+        find_all([volume_of(it)], manifest, Brightness(), batch_size=BATCH)[0]
+        for it in (voxels, bright)
+    )
+    assert ill.score == plain.score
+    assert len(ill.slice_scores) == len(ill.images) == len(looked)
+    np.testing.assert_array_equal(ill.anomaly_map, plain.anomaly_map)
+    maps = np.moveaxis(ill.anomaly_map, step_axis(plane), 0)
+    assert (maps[outside] == 0).all()
+    assert (maps[looked] > 0).any(axis=(1, 2)).all()
+    assert not np.moveaxis(ill.mask, step_axis(plane), 0)[outside].any()
+
+
+def test_slices_in_range_are_found_as_among_all():
+    _, volume = head_slice()
+    stack = volume_of(np.repeat(volume.voxels[:, np.newaxis], 5, axis=1) + 0.0)
+    every = manifest_with(foreground="body")
+    some = dataclasses.replace(every, slice_range=(0.4, 0.8))
+    [whole] = find_all([stack], every, Brightness(), batch_size=BATCH)
+    [part] = find_all([stack], some, Brightness(), batch_size=BATCH)
+    np.testing.assert_array_equal(part.anomaly_map[2:4], whole.anomaly_map[2:4])
+    assert (part.anomaly_map[[0, 1, 4]] == 0).all()
+
+
+def test_nothing_is_anomalous_around_a_stripped_head_and_empty_slices_are_empty():
+    voxels = np.zeros((1, 3, 20, 24), np.float32)
+    voxels[0, 1, 5:15, 6:18] = np.random.default_rng(0).uniform(50, 80, (10, 12))
+    voxels[0, 1, 9:11, 10:12] = 0  # dark tissue inside is not the background
+    manifest = manifest_with(foreground="nonzero")
+    recipe = Intensity(
+        recipe="percentile", low=0, high=100, output_low=0, output_high=1, inside="nonzero"
+    )
+
+    class Surprised(Brightness):
+        def run(self, images):
+            said = super().run(images)
+            return dataclasses.replace(said, anomaly_map=1 + said.anomaly_map)
+
+    [found] = find_all(
+        [volume_of(voxels)],
+        dataclasses.replace(manifest, intensity=recipe),
+        Surprised(),
+        batch_size=BATCH,
+    )
+    inside = np.zeros(voxels.shape[1:], bool)
+    inside[1, 5:15, 6:18] = True
+    darkest = (voxels[0] == voxels[0][voxels[0] > 0].min()) & inside
+    assert (found.anomaly_map[~inside] == 0).all()
+    assert (found.anomaly_map[inside & ~darkest] >= 1).all()
+    assert found.warnings == ()

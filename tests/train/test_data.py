@@ -15,7 +15,8 @@ NUMBERS = {
     "modality": "CT",
     "channels": 1,
     "plane": "axial",
-    "intensity": DataIntensity(recipe="window", low=0.0, high=80.0),
+    "slice_range": (0.0, 1.0),
+    "intensity": DataIntensity(recipe="window", low=0.0, high=80.0, inside="all"),
     "preprocessing": UNPROCESSED,
     "options": {},
 }

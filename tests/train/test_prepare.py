@@ -14,6 +14,7 @@ from infer.resizing import to_image_size
 from infer.writers.phantoms import _write_nifti
 from train import data
 from train.command import run_stage
+from train.datasets.catalog import DATASETS
 from train.stages.prepare import prepare
 
 BLOCKS = """
@@ -31,7 +32,8 @@ data:
   channels: 1
   image_size: [32, 64]
   plane: axial
-  intensity: {{recipe: window, low: 0.0, high: 80.0}}
+  slice_range: {slice_range}
+  intensity: {{recipe: window, low: 0.0, high: 80.0, inside: all}}
   preprocessing:
     noise: {noise}
     noise_px: 3
@@ -39,7 +41,14 @@ data:
     noise_strength: 0.05
     foreground: {foreground}
   options: {options}
-split: {{seed: 1, normal_folds: 5, fold: 0, abnormals: halves, half: 0}}
+split:
+  seed: 1
+  scheme: {scheme}
+  normal_folds: 5
+  fold: 0
+  groups: {groups}
+  abnormals: {abnormals}
+  half: 0
 augment: {{}}
 fit: {{}}
 scores: {{}}
@@ -64,6 +73,10 @@ def _prepare(
     options=PHANTOM,
     noise="none",
     foreground="none",
+    scheme="folds",
+    groups="{train: 0, validation: 0, test: 0}",
+    abnormals="halves",
+    slice_range="[0.0, 1.0]",
 ):
     text = BLOCKS.format(
         study=study,
@@ -72,6 +85,10 @@ def _prepare(
         options=options,
         noise=noise,
         foreground=foreground,
+        scheme=scheme,
+        groups=groups,
+        abnormals=abnormals,
+        slice_range=slice_range,
     )
     Path("params.yaml").write_text(text)
     return run_stage(prepare, ["params.yaml"])
@@ -178,20 +195,123 @@ def test_with_no_scan_left_nothing_is_written(capsys):
     assert [path.name for path in Path("data").iterdir()] == ["tiny"]
 
 
+OWN = {"study": "own", "dataset": "folder", "source": "mine", "options": "{}"}
+
+
+def _volumes(kinds, *, shape=(8, 40, 32)):
+    """Volumes of a user's own, each abnormal one with its mask."""
+    for at, lesions in enumerate(kinds):
+        phantom = head_volume(at, shape=shape, lesions=lesions)
+        folder = "abnormal" if lesions else "normal"
+        for place, voxels in ((folder, phantom.voxels_hu), ("masks", phantom.mask)):
+            if lesions or place == "normal":
+                Path("mine", place).mkdir(parents=True, exist_ok=True)
+                path = Path("mine", place, f"{at}.nii.gz")
+                _write_nifti(path, voxels.astype(np.int16), phantom.spacing_mm)
+
+
+def _truth(scan, shape=(8, 40, 32)):
+    return head_volume(int(scan.name[0]), shape=shape, lesions=("mass",)).mask
+
+
 def test_slices_that_no_lesion_reaches_are_normal_slices():
-    for at in range(6):
-        for folder, lesions in (("normal", ()), ("abnormal", ("mass",))):
-            phantom = head_volume(at, shape=(8, 40, 32), lesions=lesions)
-            for place, voxels in ((folder, phantom.voxels_hu), ("masks", phantom.mask)):
-                if lesions or place == "normal":
-                    Path("mine", place).mkdir(parents=True, exist_ok=True)
-                    path = Path("mine", place, f"{at}.nii.gz")
-                    _write_nifti(path, voxels.astype(np.int16), phantom.spacing_mm)
-    assert _prepare(study="own", dataset="folder", source="mine", options="{}") == 0
+    _volumes([()] * 6)
+    _volumes([("mass",)] * 6)
+    assert _prepare(**OWN) == 0
     for row in data.load_rows("own"):
         if row.scan.parent.name == "abnormal":
-            phantom = head_volume(int(row.scan.name[0]), shape=(8, 40, 32), lesions=("mass",))
-            assert row.normal == (not phantom.mask[row.slice].any())
+            assert row.normal == (not _truth(row.scan)[row.slice].any())
+
+
+def test_where_every_scan_has_a_lesion_one_is_left_out_and_normal_slices_train():
+    _volumes([("mass",)] * 5)
+    one_out = {
+        "scheme": "leave_one_out",
+        "groups": "{train: 0, validation: 1, test: 0}",
+        "abnormals": "folds",
+    }
+    assert _prepare(**OWN, **one_out) == 0
+    sides = {it.case.scan.name[0]: it.split for it in data.load_cases("own")}
+    assert sides == {"0": "test", "1": "validation", **dict.fromkeys("234", "train")}
+    images, abnormal = data.load_images("own", "train")
+    free = sum(int((~_truth(Path(name)).any(axis=(1, 2))).sum()) for name in "234")
+    assert len(images[~abnormal]) == free > 0
+    _, abnormal = data.load_images("own", "validation")
+    assert abnormal.any()
+    assert not abnormal.all()
+
+
+def test_slices_out_of_range_are_not_stored_and_the_others_keep_their_places():
+    _volumes([()] * 4 + [("mass",)] * 4)
+    whole, part = (
+        {"abnormals": "folds", "scheme": "groups", "groups": "{train: 4, validation: 2, test: 2}"}
+        | {"slice_range": it}
+        for it in ("[0.0, 1.0]", "[0.25, 0.75]")
+    )
+    assert _prepare(**OWN, **whole) == 0
+    every = {(row.scan, row.slice): row for row in data.load_rows("own")}
+    images = np.load("data/own/images.npy")
+    assert _prepare(**OWN, **part) == 0
+    rows = data.load_rows("own")
+    assert {row.slice for row in rows} == {2, 3, 4, 5}
+    assert all(every[row.scan, row.slice] == row for row in rows)
+    places = [list(every).index((row.scan, row.slice)) for row in rows]
+    np.testing.assert_array_equal(np.load("data/own/images.npy"), images[places])
+
+
+def test_normal_scans_alone_can_be_prepared_where_the_scheme_asks_for_no_others():
+    _volumes([()] * 4)
+    numbers = {"scheme": "groups", "groups": "{train: 2, validation: 1, test: 1}"}
+    assert _prepare(**OWN, **numbers) == 0
+    assert sorted(it.split for it in data.load_cases("own")) == [
+        "test",
+        "train",
+        "train",
+        "validation",
+    ]
+
+
+def test_a_side_whose_every_slice_has_a_lesion_is_refused(capsys):
+    _volumes([("mass",)] * 4)
+    for mask in Path("mine/masks").iterdir():
+        _write_nifti(mask, np.ones((8, 40, 32), np.int16), (1.0, 1.0, 1.0))
+    one_out = {
+        "scheme": "leave_one_out",
+        "groups": "{train: 0, validation: 1, test: 0}",
+        "abnormals": "folds",
+    }
+    assert _prepare(**OWN, **one_out) == 2
+    errors = capsys.readouterr().err
+    assert "no readable slice without an anomaly is left for train" in errors
+    assert "slice_range" in errors
+
+
+def test_what_a_dataset_makes_of_its_cases_once_dealt_lies_on_their_sides(monkeypatch):
+    def twins(divided, options, out):
+        """An abnormal copy of each scan that does not train."""
+        copies = [it for it in divided if it.split != "train"]
+        made = []
+        for it in copies:
+            twin = out / f"twin_{it.case.scan.name}"
+            shutil.copy(it.case.scan, twin)
+            case = replace(it.case, scan=twin, normal=False)
+            made.append(replace(it, case=case))
+        return [*divided, *made]
+
+    phantom = DATASETS["phantom"]
+    monkeypatch.setitem(DATASETS, "phantom", replace(phantom, dealt=twins))
+    numbers = {"scheme": "groups", "groups": "{train: 5, validation: 2, test: 3}"}
+    options = PHANTOM.replace("abnormals: 4", "abnormals: 0")
+    assert _prepare(options=options, **numbers) == 0
+    sides = {}
+    for it in data.load_cases("tiny"):
+        assert it.case.scan.is_file()
+        sides.setdefault(it.case.group, []).append((it.split, it.case.normal))
+    assert sorted(map(sorted, sides.values())) == sorted(
+        [[("train", True)]] * 5
+        + [[("validation", False), ("validation", True)]] * 2
+        + [[("test", False), ("test", True)]] * 3
+    )
 
 
 @pytest.mark.parametrize(

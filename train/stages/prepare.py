@@ -6,20 +6,21 @@ Test scans are not read: what ships reads them itself. Nothing is written until 
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from train.command import run_stage
-from train.data import SPLITS, DataConfig, ImageRow, Prepared, Split, SplitCase, save
+from train.data import SPLITS, DataConfig, ImageRow, Prepared, SplitCase, save
 from train.datasets.case import BadDatasetError, Case
 from train.datasets.catalog import dataset
 from train.params import Params, build
 from train.paths import data_folder
 from train.protocol import SplitConfig, divide
 from train.reading import Stored, read_all
+from train.sufficiency import refuse_insufficient
 
 
 def prepare(params: Params) -> None:
@@ -51,10 +52,13 @@ def prepared_study(params: Params, partial: Path, *, report: Callable[[str], Non
     options = build(chosen.options, data.options, where=f"{params.path}: data.options")
     cases = chosen.cases(Path(data.source), options, partial / "scans")
     divided = divide(cases, config)
+    if chosen.dealt is not None:
+        divided = chosen.dealt(divided, options, partial / "scans")
     wanted = [it.case for it in divided if it.split != "test"]
     stored = read_all(wanted, data, report)
     kept = [it for it in divided if it.split == "test" or it.case.scan in stored]
-    _refuse_empty(kept)
+    normal = {it.split for it in kept if it.split != "test" and stored[it.case.scan].normal.any()}
+    refuse_insufficient(kept, normal, config.scheme)
     prepared = _together(kept, stored)
     return _renamed(prepared, partial, data_folder(params.study))
 
@@ -83,25 +87,13 @@ def _report(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _refuse_empty(kept: Sequence[SplitCase]) -> None:
-    found = Counter((it.split, it.case.normal) for it in kept)
-    needed: list[tuple[Split, bool]] = [("train", True)]
-    needed += [(split, normal) for split in SPLITS[1:] for normal in (True, False)]
-    for split, normal in needed:
-        if not found[split, normal]:
-            raise BadDatasetError(
-                f"no readable {'normal' if normal else 'abnormal'} scan is left for {split}",
-                hint="training needs normal scans; validation and test normal and abnormal ones",
-            )
-
-
 def _together(kept: list[SplitCase], stored: Mapping[Path, Stored]) -> Prepared:
     """Images in the order of splits, then of scans."""
     order = [it for split in SPLITS[:2] for it in kept if it.split == split]
     rows = [
         ImageRow(scan=it.case.scan, slice=at, split=it.split, normal=bool(normal))
         for it in order
-        for at, normal in enumerate(stored[it.case.scan].normal)
+        for at, normal in enumerate(stored[it.case.scan].normal, stored[it.case.scan].first)
     ]
     images = np.concatenate([stored[it.case.scan].images for it in order])
     return Prepared(cases=kept, rows=rows, images=images)
