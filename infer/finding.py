@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from infer.colours import Colours, with_channels
 from infer.errors import UnreadableScanError
 from infer.foreground import foreground_of
 from infer.intensity import (
@@ -34,13 +35,10 @@ from infer.shapes import (
     SliceMaps,
     SliceMasks,
     Slices,
-    Voxels,
 )
 from infer.slicing import WHOLE, Plane, SliceRange, from_slices, looked_at, to_slices
 from infer.volume import Volume
 
-# Luminance of red, green and blue (ITU-R BT.601): a grey picture stored in colour is unchanged.
-LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 PATCHES_AT_ONCE = 512  # a matter of memory only: what they take is a multiple of their images'
 
 
@@ -89,21 +87,27 @@ def images_of(
     plane: Plane,
     image_size: tuple[int, ...],
     slice_range: SliceRange = WHOLE,
+    colours: Colours = (),
 ) -> Images:
     """What a network sees of a volume: its slices at the network's size and intensity range.
 
     The intensity range is that of the whole volume, whichever slices are looked at.
+
+    Args:
+        colours: which of red (0), green (1) and blue (2) it sees; empty: see `with_channels`.
 
     Raises:
         UnreadableScanError: the volume's channels or its shape do not fit the model.
     """
     looked = _as_slice(looked_at(volume.voxels.shape[1:], plane, slice_range))
     if preprocessing.acts:
-        slices = _shares(volume, channels=channels, intensity=intensity, plane=plane)[looked]
+        slices = _shares(
+            volume, channels=channels, intensity=intensity, plane=plane, colours=colours
+        )[looked]
         _refuse_thin(slices, plane)
         images = to_image_size(preprocess(slices, preprocessing), image_size)
         return scaled(images, _from_shares(intensity))
-    voxels = with_channels(volume.voxels, channels)
+    voxels = with_channels(volume.voxels, channels, colours)
     scaling = scaling_of(voxels, volume.unit, intensity)
     slices = to_slices(voxels, plane)[looked]
     _refuse_thin(slices, plane)
@@ -115,10 +119,17 @@ def images_of(
     return np.concatenate([to_image_size(scaled(it, scaling), image_size) for it in each])
 
 
-def _shares(volume: Volume, *, channels: int, intensity: Intensity, plane: Plane) -> Slices:
+def _shares(
+    volume: Volume,
+    *,
+    channels: int,
+    intensity: Intensity,
+    plane: Plane,
+    colours: Colours,
+) -> Slices:
     """A volume's slices, each value as a share of the intensity range."""
     shares = replace(intensity, output_low=0.0, output_high=1.0)
-    voxels = rescale(with_channels(volume.voxels, channels), volume.unit, shares)
+    voxels = rescale(with_channels(volume.voxels, channels, colours), volume.unit, shares)
     return to_slices(voxels, plane)
 
 
@@ -134,25 +145,6 @@ def _refuse_thin(slices: Slices, plane: Plane) -> None:
             f"its {plane} slices would be {height} × {width} voxels, too thin to look at",
             hint=f"the model looks at {plane} slices: is this scan cut in another plane?",
         )
-
-
-def with_channels(voxels: Voxels, channels: int) -> np.ndarray:
-    """Voxels with as many channels as the model has: grey ↔ colour, nothing else.
-
-    Raises:
-        UnreadableScanError: neither equal, nor 3 → 1 (luminance), nor 1 → 3 (repeated).
-    """
-    found = len(voxels)
-    if found == channels:
-        return voxels
-    if (found, channels) == (3, 1):
-        return _luminance(voxels)
-    if (found, channels) == (1, 3):
-        return np.repeat(voxels, 3, axis=0)
-    raise UnreadableScanError(
-        f"it has {found} channels, the model takes {channels}",
-        hint="score it with a model made for such scans",
-    )
 
 
 def find_all(
@@ -177,6 +169,7 @@ def images_for(volume: Volume, manifest: Manifest) -> Images:
         plane=manifest.plane,
         image_size=manifest.image_size,
         slice_range=manifest.slice_range,
+        colours=manifest.colours,
     )
 
 
@@ -283,6 +276,7 @@ def _foreground(volume: Volume, manifest: Manifest) -> SliceMasks:
         channels=manifest.channels,
         intensity=manifest.intensity,
         plane=manifest.plane,
+        colours=manifest.colours,
     )
     looked = _as_slice(slices_of(volume, manifest))
     return foreground_of(slices[looked], manifest.preprocessing.foreground)
@@ -325,13 +319,6 @@ def _of_images(
             for name, scores in outputs.score_parts.items()
         },
     )
-
-
-def _luminance(voxels: Voxels) -> np.ndarray:
-    # Not as a matrix product: NumPy's would call up threads, and every worker is one already.
-    red, green, blue = (weight * colour for weight, colour in zip(LUMINANCE, voxels, strict=True))
-    grey: np.ndarray = (red + green + blue)[np.newaxis]
-    return grey
 
 
 def _together(groups: ImageGroups) -> np.ndarray:
