@@ -1,4 +1,4 @@
-"""What any method must beat: engines that look at brightness, at the mean image, or at nothing.
+"""What any method must beat: engines that look at brightness, sharpness or the mean image.
 
 They run through the same readers, calibration and metrics as exported files, on images in [0, 1].
 A trivial score that does as well as a network says that the data, not the network, is easy.
@@ -17,6 +17,7 @@ from infer.shapes import Images, Maps, Scores
 BOX_PX = 7
 # Five grey levels of 255: where all training images agree (air), noise is no anomaly.
 SMALLEST_STD = 0.02
+SMALLEST_SPREAD = 1e-6  # of a mean over an image: below, it is rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +81,37 @@ def baselines(training: Images) -> list[Baseline]:
             to_map=lambda images: _box(_brightness(images)),
             to_score=_maximum,
         ),
+        Baseline(
+            name="baseline_sharpness",
+            in_words="map = |Laplacian| of brightness; score = distance of its mean from the "
+            "training images', on either side, in their standard deviations",
+            to_map=_edges,
+            to_score=_unusual(_mean(_edges(training))),
+        ),
+        Baseline(
+            name="baseline_mean_intensity",
+            in_words="map = brightness; score = distance of its mean from the training images', "
+            "on either side, in their standard deviations",
+            to_map=_brightness,
+            to_score=_unusual(_mean(_brightness(training))),
+        ),
     ]
+
+
+def _unusual(usual: Scores) -> Callable[[Maps], Scores]:
+    """How far a map's mean lies from the `usual` ones, on either side, in their spread."""
+    middle, spread = float(usual.mean()), max(float(usual.std()), SMALLEST_SPREAD)
+    return lambda maps: np.abs(_mean(maps) - middle) / spread
 
 
 def _brightness(images: Images) -> Maps:
     return np.asarray(np.mean(images, axis=1, keepdims=True))
+
+
+def _edges(images: Images) -> Maps:
+    """How much brightness changes around each pixel: |Laplacian|; at the border, reflected."""
+    grey = np.asarray(_brightness(images), np.float32)
+    return np.stack([np.abs(cv2.Laplacian(it[0], cv2.CV_32F)) for it in grey])[:, np.newaxis]
 
 
 def _mean(maps: Maps) -> Scores:

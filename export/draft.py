@@ -52,6 +52,7 @@ def draft_manifest(
         channel_std=channel_std,
         patches=patches,
         slice_range=data.slice_range,
+        colours=data.colours,
     )
 
 

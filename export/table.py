@@ -61,11 +61,13 @@ def to_markdown(
     confidence: float,
     resamples: int,
     variants: Mapping[str, str],
+    leaks: Sequence[str],
 ) -> str:
     """The table with intervals, what it shows, and how to read it.
 
     Args:
         variants: the method whose networks a variant took over, by the variant's name.
+        leaks: what else might tell the labels, in words.
     """
     shown = [it for it in METRICS if any(it in row.evaluation.metrics for row in rows)]
     first = rows[0].evaluation
@@ -84,7 +86,7 @@ def to_markdown(
         "",
         "## What it shows",
         "",
-        *(f"- {sentence}" for sentence in verdicts(rows)),
+        *(f"- {sentence}" for sentence in (*verdicts(rows), *leaks)),
         "",
         "## How to read it",
         "",

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from infer.blanking import Rectangles, blanked, without_blanks
+from infer.colours import Colours, with_channels
 from infer.errors import UnreadableScanError
 from infer.foreground import foreground_of
 from infer.intensity import (
@@ -35,13 +36,10 @@ from infer.shapes import (
     SliceMaps,
     SliceMasks,
     Slices,
-    Voxels,
 )
 from infer.slicing import WHOLE, Plane, SliceRange, from_slices, looked_at, to_slices
 from infer.volume import Volume
 
-# Luminance of red, green and blue (ITU-R BT.601): a grey picture stored in colour is unchanged.
-LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 PATCHES_AT_ONCE = 512  # a matter of memory only: what they take is a multiple of their images'
 
 
@@ -90,10 +88,14 @@ def images_of(
     plane: Plane,
     image_size: tuple[int, ...],
     slice_range: SliceRange = WHOLE,
+    colours: Colours = (),
 ) -> Images:
     """What a network sees of a volume: its slices at the network's size and intensity range.
 
     The intensity range is that of the whole volume, whichever slices are looked at.
+
+    Args:
+        colours: which of red (0), green (1) and blue (2) it sees; empty: see `with_channels`.
 
     Raises:
         UnreadableScanError: the volume's channels or its shape do not fit the model.
@@ -106,11 +108,13 @@ def images_of(
             intensity=intensity,
             plane=plane,
             blank=preprocessing.blank,
+            colours=colours,
         )[looked]
         _refuse_thin(slices, plane)
         images = to_image_size(preprocess(slices, preprocessing), image_size)
         return scaled(images, _from_shares(intensity))
-    voxels = blanked(with_channels(volume.voxels, channels), preprocessing.blank, plane)
+    seen = with_channels(volume.voxels, channels, colours)
+    voxels = blanked(seen, preprocessing.blank, plane)
     scaling = scaling_of(voxels, volume.unit, intensity)
     slices = to_slices(voxels, plane)[looked]
     _refuse_thin(slices, plane)
@@ -123,11 +127,17 @@ def images_of(
 
 
 def _shares(
-    volume: Volume, *, channels: int, intensity: Intensity, plane: Plane, blank: Rectangles
+    volume: Volume,
+    *,
+    channels: int,
+    intensity: Intensity,
+    plane: Plane,
+    blank: Rectangles,
+    colours: Colours,
 ) -> Slices:
     """A volume's slices, each value as a share of the intensity range."""
     shares = replace(intensity, output_low=0.0, output_high=1.0)
-    voxels = blanked(with_channels(volume.voxels, channels), blank, plane)
+    voxels = blanked(with_channels(volume.voxels, channels, colours), blank, plane)
     return to_slices(rescale(voxels, volume.unit, shares), plane)
 
 
@@ -143,25 +153,6 @@ def _refuse_thin(slices: Slices, plane: Plane) -> None:
             f"its {plane} slices would be {height} × {width} voxels, too thin to look at",
             hint=f"the model looks at {plane} slices: is this scan cut in another plane?",
         )
-
-
-def with_channels(voxels: Voxels, channels: int) -> np.ndarray:
-    """Voxels with as many channels as the model has: grey ↔ colour, nothing else.
-
-    Raises:
-        UnreadableScanError: neither equal, nor 3 → 1 (luminance), nor 1 → 3 (repeated).
-    """
-    found = len(voxels)
-    if found == channels:
-        return voxels
-    if (found, channels) == (3, 1):
-        return _luminance(voxels)
-    if (found, channels) == (1, 3):
-        return np.repeat(voxels, 3, axis=0)
-    raise UnreadableScanError(
-        f"it has {found} channels, the model takes {channels}",
-        hint="score it with a model made for such scans",
-    )
 
 
 def find_all(
@@ -186,6 +177,7 @@ def images_for(volume: Volume, manifest: Manifest) -> Images:
         plane=manifest.plane,
         image_size=manifest.image_size,
         slice_range=manifest.slice_range,
+        colours=manifest.colours,
     )
 
 
@@ -293,6 +285,7 @@ def _foreground(volume: Volume, manifest: Manifest) -> SliceMasks:
         intensity=manifest.intensity,
         plane=manifest.plane,
         blank=manifest.preprocessing.blank,
+        colours=manifest.colours,
     )
     looked = _as_slice(slices_of(volume, manifest))
     return foreground_of(slices[looked], manifest.preprocessing.foreground)
@@ -335,13 +328,6 @@ def _of_images(
             for name, scores in outputs.score_parts.items()
         },
     )
-
-
-def _luminance(voxels: Voxels) -> np.ndarray:
-    # Not as a matrix product: NumPy's would call up threads, and every worker is one already.
-    red, green, blue = (weight * colour for weight, colour in zip(LUMINANCE, voxels, strict=True))
-    grey: np.ndarray = (red + green + blue)[np.newaxis]
-    return grey
 
 
 def _together(groups: ImageGroups) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from infer.colours import Colours, check_colours
 from infer.errors import BadModelError
 from infer.intensity import Intensity
 from infer.masking import Postprocessing
@@ -18,7 +19,7 @@ METADATA_KEY = "uad.manifest"
 # 1: the first. 2: channel_mean and channel_std, without which a network would see other images.
 # 3: preprocessing, likewise; patches, without which it would see whole images.
 # 4: slice_range, without which more slices would have a part in the score; intensity.inside;
-# preprocessing.blank.
+#    preprocessing.blank; colours.
 SCHEMA = 4
 
 
@@ -115,6 +116,9 @@ class Manifest:
     # takes images whole.
     patches: Patches | None = None
     slice_range: SliceRange = WHOLE  # which slices are looked at; before schema 4: all
+    # Which of red (0), green (1) and blue (2) it sees of a colour picture; empty, and before schema
+    # 4: all, or their luminance where it has one channel.
+    colours: Colours = ()
 
     @property
     def input_size(self) -> tuple[int, ...]:
@@ -129,6 +133,7 @@ class Manifest:
                 f"values, got {self.channels} and {list(self.image_size)}"
             )
         check_slice_range(self.slice_range)
+        check_colours(self.colours, self.channels)
         if self.patches is not None:
             self.patches.windows(self.image_size)  # refuses what does not fit
         if {len(self.channel_mean), len(self.channel_std)} not in ({0}, {self.channels}):

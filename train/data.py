@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
+from infer.colours import Colours, check_colours
 from infer.errors import UadError
 from infer.intensity import Inside, Intensity
 from infer.preprocessing import Preprocessing
@@ -60,6 +61,7 @@ class DataConfig:
     source: str
     modality: str
     channels: int
+    colours: Colours  # which it sees; empty: all, or their luminance
     image_size: tuple[int, int]  # (height, width)
     plane: Plane
     slice_range: SliceRange  # which slices are looked at, as shares of the volume
@@ -69,6 +71,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check_slice_range(self.slice_range)
+        check_colours(self.colours, self.channels)
         if self.channels < 1:
             raise ValueError(f"channels must be at least 1, got {self.channels}")
         if any(not SMALLEST <= side <= LARGEST or side % STEP for side in self.image_size):

@@ -59,6 +59,7 @@ def _stored(case: Case, data: DataConfig) -> Stored:
         plane=data.plane,
         image_size=data.image_size,
         slice_range=data.slice_range,
+        colours=data.colours,
     )
     looked = looked_at(volume.voxels.shape[1:], data.plane, data.slice_range)
     if case.normal or case.mask is None:

@@ -91,11 +91,11 @@ def score(
     if patches is not None:
         # As what ships: the recipe is followed on each patch, the image's score is of theirs.
         size = tuple(images.shape[2:])
-        able = scorers(recipes, findings.parts, None)
+        able = scorers(recipes, findings, None)
         found = {name: scorer(findings).score.cpu().numpy() for name, scorer in able.items()}
         scores = {name: image_scores(it, patches, size) for name, it in found.items()}
         return findings, able, scores
-    able = scorers(recipes, findings.parts, findings_of(model, healthy[:HEALTHY]).evidence)
+    able = scorers(recipes, findings, findings_of(model, healthy[:HEALTHY]))
     scores = {name: scorer(findings).score.cpu().numpy() for name, scorer in able.items()}
     return findings, able, scores
 
@@ -127,6 +127,7 @@ def _at(findings: Findings, rows: torch.Tensor) -> Findings:
         findings.evidence[rows],
         None if redrawn is None else redrawn[rows],
         {name: part[rows] for name, part in findings.parts.items()},
+        None if findings.code is None else findings.code[rows],
     )
 
 
@@ -141,10 +142,12 @@ def findings_of(model: Any, images: torch.Tensor) -> Findings:
     """Findings of any number of images."""
     parts = [model.findings(batch) for batch in images.split(BATCH)]
     reconstructions = [part.reconstruction for part in parts]
+    codes = [part.code for part in parts]
     return Findings(
         torch.cat([part.evidence for part in parts]),
         None if reconstructions[0] is None else torch.cat(reconstructions),
         {name: torch.cat([part.parts[name] for part in parts]) for name in parts[0].parts},
+        None if codes[0] is None else torch.cat(codes),
     )
 
 

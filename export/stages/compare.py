@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from export import evaluation, figures, registry
+from export import evaluation, figures, registry, resolution
 from export.baselines import Baseline, baselines
 from export.calibration import ExportConfig, calibrate
 from export.draft import calibrated, draft_manifest
@@ -41,12 +41,14 @@ def compare(params: Params) -> None:
     csv_path = report_folder(study, "compare.csv")
     csv_path.write_text(to_csv(rows), encoding="utf-8")
     readable = csv_path.with_suffix(".md")
+    test = [it.case for it in load_cases(study) if it.split == "test"]
     text = to_markdown(
         rows,
         study=study,
         confidence=bootstrap.confidence,
         resamples=bootstrap.resamples,
         variants=params.variants,
+        leaks=resolution.in_words(resolution.size_areas(test)),
     )
     readable.write_text(text, encoding="utf-8")
     folder = report_folder(study, "compare")

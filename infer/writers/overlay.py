@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from infer.finding import Finding, slices_of, with_channels
+from infer.colours import with_channels
+from infer.finding import Finding, slices_of
 from infer.intensity import Intensity, rescale
 from infer.manifest import Manifest
 from infer.report_csv import Row
@@ -60,7 +61,8 @@ def _panels(
         worst: of the slices looked at, the one to show.
     """
     intensity, plane = manifest.intensity, manifest.plane
-    voxels = rescale(with_channels(volume.voxels, manifest.channels), volume.unit, intensity)
+    channels = with_channels(volume.voxels, manifest.channels, manifest.colours)
+    voxels = rescale(channels, volume.unit, intensity)
     at = slices_of(volume, manifest)[worst]
     seen = _shown(to_slices(voxels, plane)[at], intensity)
     size = _size(seen.shape[:2], _pixel_mm(volume, plane))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from infer.errors import UnreadableScanError
-from infer.finding import EngineOutputs, find_all, images_for, run_batches, with_channels
+from infer.finding import EngineOutputs, find_all, images_for, run_batches
 from infer.intensity import Intensity, rescale
 from infer.manifest import (
     SCHEMA,
@@ -166,21 +166,6 @@ def test_batches_cross_the_borders_between_volumes():
     outputs = run_batches(groups, Counting(), batch_size=BATCH)
     assert [len(output.score) for output in outputs] == [3, 1, 5]
     assert sizes == [BATCH] * 3
-
-
-def test_a_grey_picture_stored_in_colour_is_the_same_picture():
-    grey = np.random.default_rng(0).random((1, 6, 5), np.float32)
-    np.testing.assert_allclose(with_channels(np.repeat(grey, 3, axis=0), 1), grey, rtol=1e-6)
-
-
-def test_a_grey_picture_becomes_three_equal_channels():
-    grey = np.random.default_rng(0).random((1, 6, 5), np.float32)
-    np.testing.assert_array_equal(with_channels(grey, 3), np.concatenate([grey] * 3))
-
-
-def test_other_channels_are_refused():
-    with pytest.raises(UnreadableScanError, match="3 channels, the model takes 2"):
-        with_channels(np.zeros((3, 4, 4), np.float32), 2)
 
 
 def test_a_slice_one_voxel_thin_is_refused():

@@ -14,6 +14,7 @@ NUMBERS = {
     "source": "here",
     "modality": "CT",
     "channels": 1,
+    "colours": (),
     "plane": "axial",
     "slice_range": (0.0, 1.0),
     "intensity": DataIntensity(recipe="window", low=0.0, high=80.0, inside="all"),

@@ -14,6 +14,7 @@ RECIPES = {
         power=1,
         top_share=1.0,
         parts={},
+        typicality="none",
     ),
     "with_energy": ScoreRecipe(
         polarity="absolute",
@@ -23,6 +24,7 @@ RECIPES = {
         power=1,
         top_share=1.0,
         parts={"energy": 1.0},
+        typicality="none",
     ),
 }
 

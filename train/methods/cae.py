@@ -70,9 +70,10 @@ class Cae(nn.Module):
         return TrainingLoss(LOSSES[self.config.loss](self._reconstruct(images).float(), images), {})
 
     def findings(self, images: Images) -> Findings:
-        """Image minus reconstruction; no further parts."""
-        reconstruction = self._reconstruct(images)
-        return Findings(images - reconstruction, reconstruction, {})
+        """Image minus reconstruction, and the latent; no further parts."""
+        latents = self.encoder(images)
+        reconstruction = self.decoder(latents)
+        return Findings(images - reconstruction, reconstruction, {}, latents)
 
     def optimizers(self) -> dict[str, Optimizer]:
         """Adam on everything."""

@@ -75,7 +75,7 @@ class Vae(nn.Module):
     def findings(self, images: Images) -> Findings:
         """The map, and the image's two losses, at the mean latents: nothing is left to chance."""
         seen = self.network.look(images, self.config.anomaly_map)
-        return Findings(seen.evidence, seen.reconstruction, seen.elbo._asdict())
+        return Findings(seen.evidence, seen.reconstruction, seen.elbo._asdict(), seen.latents)
 
     def optimizers(self) -> dict[str, Optimizer]:
         """Adam on everything."""

@@ -88,6 +88,7 @@ def test_every_map_is_exported_and_onnx_runtime_finds_the_same(anomaly_map):
         power=1,
         top_share=1.0,
         parts={},
+        typicality="none",
     )
     graph = ExportedGraph(vae(channels=2, anomaly_map=anomaly_map), Scorer(plain))
     file = to_onnx(graph, images(2, channels=2)).SerializeToString()
