@@ -130,6 +130,16 @@ def start_afresh(out: Path) -> None:
         (out / JOURNAL).touch()
 
 
+def remove_run(out: Path) -> None:
+    """Remove the record of an earlier run: were this one killed, it would speak for what is gone.
+
+    Raises:
+        BadOutputError: it cannot be removed.
+    """
+    with in_words(out / RUN):
+        (out / RUN).unlink(missing_ok=True)
+
+
 def remove_outputs(out: Path, entry: Entry, *, keep: Mapping[str, str] | None = None) -> None:
     """Remove a scan's mask, map and overlay, except those in `keep`."""
     root = out.resolve()
