@@ -68,6 +68,7 @@ class Summary:
     def _of_failures(self) -> Iterator[str]:
         """Why some of the scans failed, a line for each, and where the rest is told."""
         for row in self.failures:
-            yield f"failed: {printable(row.scan)}: {printable(row.error)}"
+            named = row.error if row.error.startswith(row.scan) else f"{row.scan}: {row.error}"
+            yield f"failed: {printable(named)}"
         if more := self.counts.failed - len(self.failures):
             yield f"failed: {more:,} more, {output_folder.REPORT} says why of each"
