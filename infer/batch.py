@@ -287,7 +287,9 @@ def with_thresholds(
     """
     for name, given in (("threshold", threshold), ("map-threshold", map_threshold)):
         if given is not None and not math.isfinite(given):
-            raise UnknownChoiceError(f"{name} must be a finite number, got {given}")
+            raise UnknownChoiceError(
+                f"{name} must be a finite number, got {given}", hint="without it, the model's own"
+            )
     score, of_map = manifest.score_threshold, manifest.map_threshold
     if threshold is not None:
         score = Threshold(value=threshold, chosen_by="given as --threshold")
