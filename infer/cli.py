@@ -5,6 +5,7 @@ or the disk is full · 3 stopped by --max-failures · 130 interrupted (SIGINT) �
 """
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -320,6 +321,9 @@ def main() -> None:
     """The console script."""
     # NumPy's matrix products would call up threads of their own beside our workers.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # of a terminal that knows few letters
     try:
         app()
     except SystemExit as done:

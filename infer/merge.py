@@ -13,6 +13,7 @@ from infer.counted import counted
 from infer.errors import BadOutputError, UnknownChoiceError
 from infer.journal import read_entries
 from infer.part import part_of
+from infer.printable import printable
 from infer.report_csv import Report, Row
 from infer.share import Share, read_share
 from infer.slices_csv import ScanLines, SliceTable, profile
@@ -40,7 +41,7 @@ class Merged(NamedTuple):
             (
                 f"{counted(counts['scans'], 'scan')} in {counted(self.shares, 'report')}: "
                 f"{counts['ok']} ok ({counts['anomalous']} anomalous), {counts['failed']} failed",
-                *(f"  {out / name}" for name in places if (out / name).exists()),
+                *(f"  {printable(str(out / name))}" for name in places if (out / name).exists()),
             )
         )
 

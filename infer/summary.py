@@ -62,7 +62,7 @@ class Summary:
         elif counts.unfinished:
             lines.append(f"interrupted with {counts.unfinished} to do: the same command goes on")
         places = (output_folder.PAGE, output_folder.REPORT, *output_folder.OF_SCANS)
-        lines += [f"  {out / name}" for name in places if (out / name).exists()]
+        lines += [f"  {printable(str(out / name))}" for name in places if (out / name).exists()]
         return "\n".join(lines)
 
     def _of_failures(self) -> Iterator[str]:

@@ -53,6 +53,13 @@ def test_what_is_wrong_with_the_model_is_said_before_scans_are_looked_for(
     assert "gone.onnx cannot be read" in done.stderr
 
 
+def test_a_terminal_that_knows_few_letters_is_told_all_the_same(scans, tiny_model):
+    environment = {**os.environ, "PYTHONIOENCODING": "cp437"}
+    command = [sys.executable, "-m", "infer.cli", str(scans), "--list"]
+    done = subprocess.run(command, env=environment, capture_output=True, check=True)
+    assert b"40 \\xd7 50" in done.stdout
+
+
 def test_a_failed_scan_is_1(scans, tiny_model, tmp_path):
     (scans / "text.png").write_text("hello")
     done = uad_infer(scans, "--model", tiny_model, "--out", tmp_path / "out", "--quiet")
