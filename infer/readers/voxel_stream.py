@@ -72,8 +72,8 @@ def rescaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
         return stored
     wide = np.float32 if np.can_cast(stored.dtype, np.float32) else np.float64
     values = stored.astype(wide)
-    values *= wide(slope)
-    values += wide(intercept)
+    np.multiply(values, wide(slope), out=values)
+    np.add(values, wide(intercept), out=values)
     return values
 
 
