@@ -40,7 +40,7 @@ from infer.record import Record
 from infer.run_json import write_run
 from infer.self_test import change_of
 from infer.slicing import Plane
-from infer.summary import Outcome, Summary
+from infer.summary import FAILURES_TOLD, Outcome, Summary
 from infer.worker import Overlays, Task, Worker, ready, task_for
 
 BATCH_SIZES = {"cpu": 16, "cuda": 64, "tensorrt": 64, "openvino": 16}
@@ -107,21 +107,27 @@ def score_folder(
 
         check_extra()
     output_folder.refuse_harmful(out, folder)
-    everything = scans_in(folder, out)
-    output_folder.refuse_own_results(out, [source.path for source in everything.values()])
-    scans = {scan: at for scan, at in everything.items() if _takes(options.part, scan)}
-    # Counted on all scans, not on those still to do: a resumed run computes as a whole one does.
-    workers = max(1, min(options.workers or cores(), len(scans)))
     with contextlib.ExitStack() as stack:
+        stack.callback(progress.end)
         file = stack.enter_context(located(model))
+        # Before the scans are looked for, which may take minutes: what is wrong is said at once.
+        workers = options.workers or cores()
         worker = _open_worker(file, out, options, workers)
         change = change_of(worker.engine, file.path)
+        progress.prepare("looking for scans")
+        everything, left_out = scans_in(folder, out)
+        output_folder.refuse_own_results(out, [source.path for source in everything.values()])
+        scans = {scan: at for scan, at in everything.items() if _takes(options.part, scan)}
+        # Counted on all scans, not on those still to do: going on, a run computes as a whole one.
+        if len(scans) < workers:
+            workers = max(1, len(scans))
+            worker = _open_worker(file, out, options, workers)
         stack.enter_context(output_folder.claimed(out))
         stack.enter_context(logging_to(out / output_folder.LOG))
         if options.overwrite:
             output_folder.start_afresh(out)
-        # Of an earlier run: were this one killed, it would speak for results that are gone.
-        (out / output_folder.RUN).unlink(missing_ok=True)
+        output_folder.remove_run(out)
+        progress.prepare("looking at what is done")
         record = Record.open(
             out,
             _tasks(scans, out, dicom_seg=options.dicom_seg),
@@ -145,6 +151,8 @@ def score_folder(
             seconds=time.perf_counter() - start,
             device=worker.engine.device,
             change=change,
+            left_out=left_out,
+            failures=record.failures()[:FAILURES_TOLD],
         )
         run = _write_run(out, folder, file, worker, workers, options, summary)
         _write_page(out, record, run, worker.manifest)
@@ -228,6 +236,7 @@ def _write_run(
             "workers": workers,
         },
         counts=summary.counts._asdict(),
+        left_out=summary.left_out,
         timing={
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(summary.seconds, 3),
@@ -278,7 +287,9 @@ def with_thresholds(
     """
     for name, given in (("threshold", threshold), ("map-threshold", map_threshold)):
         if given is not None and not math.isfinite(given):
-            raise UnknownChoiceError(f"{name} must be a finite number, got {given}")
+            raise UnknownChoiceError(
+                f"{name} must be a finite number, got {given}", hint="without it, the model's own"
+            )
     score, of_map = manifest.score_threshold, manifest.map_threshold
     if threshold is not None:
         score = Threshold(value=threshold, chosen_by="given as --threshold")

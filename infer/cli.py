@@ -5,6 +5,7 @@ or the disk is full · 3 stopped by --max-failures · 130 interrupted (SIGINT) �
 """
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ import typer
 
 import infer
 from infer.errors import UadError, UnknownChoiceError
+from infer.printable import printable
 
 if TYPE_CHECKING:
     from infer.batch import Options
@@ -28,6 +30,10 @@ Value = TypeVar("Value", Path, str)
 FAILED_SCANS = 1
 INCOMPLETE = 1
 TOO_MANY_FAILURES = 3
+INTERRUPTED = (
+    "stopping: scans in flight are finished and the reports written; "
+    "interrupt again to stop at once\n"
+)
 
 
 class Precision(StrEnum):
@@ -209,7 +215,7 @@ def run(folder: Path, model: str, out: Path, options: "Options", *, quiet: bool)
     from infer.interruption import watching_for_interruption
     from infer.progress import open_progress
 
-    with watching_for_interruption() as interruption:
+    with watching_for_interruption(nothing if quiet else tell_of_interruption) as interruption:
         summary = score_folder(
             folder,
             model,
@@ -227,14 +233,28 @@ def run(folder: Path, model: str, out: Path, options: "Options", *, quiet: bool)
     return FAILED_SCANS if summary.counts.failed else 0
 
 
+def tell_of_interruption() -> None:
+    """Say that the request was heard: what is in flight may take a while."""
+    line = "\n" + INTERRUPTED if sys.stderr.isatty() else INTERRUPTED  # below the bar
+    # Past Python's buffers: a signal may have come while they were being written.
+    with contextlib.suppress(OSError):
+        os.write(sys.stderr.fileno(), line.encode())
+
+
+def nothing() -> None:
+    """Say nothing."""
+
+
 def run_list(
     folder: Path, out: Path, choice: "Choice", part: "Part | None", *, as_json: bool
 ) -> int:
     """Say what would be scored; the exit code that scoring it would have, as far as is known."""
     from infer import listing
 
-    scans = listing.list_scans(folder, out, choice, part=part)
+    scans, left_out = listing.list_scans(folder, out, choice, part=part)
     typer.echo(listing.as_json(scans) if as_json else listing.as_table(scans))
+    if left_out:
+        typer.echo(left_out, err=True)
     return FAILED_SCANS if any(scan.claim is None for scan in scans) else 0
 
 
@@ -293,16 +313,6 @@ def user_errors() -> Iterator[None]:
         raise typer.Exit(getattr(error, "exit_code", 128 + signal.SIGINT)) from error
 
 
-def printable(line: str) -> str:
-    """A line for a terminal: what names of files or a model's own words hold steers none.
-
-    >>> printable("scan\\x1b[2J\\n.png")
-    'scan\\\\x1b[2J\\\\n.png'
-    """
-    shown = (it if it.isprintable() else it.encode("unicode_escape").decode() for it in line)
-    return "".join(shown)
-
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command()(uad_infer)
 
@@ -311,6 +321,9 @@ def main() -> None:
     """The console script."""
     # NumPy's matrix products would call up threads of their own beside our workers.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # of a terminal that knows few letters
     try:
         app()
     except SystemExit as done:

@@ -19,7 +19,7 @@ from infer.model_source import located
 from infer.precision import Precision
 from infer.providers import Device
 from infer.readers import read
-from infer.readers.choice import seen_along
+from infer.readers.choice import Choice
 from infer.shapes import AnomalyMap, Mask, Scores
 from infer.slicing import to_slices
 from infer.volume import MAX_VOXELS, Grid, Volume
@@ -72,6 +72,8 @@ class Model:
         scan: str | os.PathLike[str] | np.ndarray,
         *,
         spacing_mm: Sequence[float] | None = None,
+        volume: int = 0,
+        max_voxels: int = MAX_VOXELS,
     ) -> ScanFinding:
         """What the model finds in one scan.
 
@@ -83,13 +85,17 @@ class Model:
                 (row, column) or (slice, row, column), whose axes run towards the patient's
                 superior, posterior and left, as axial slices are shown.
             spacing_mm: Of an array of voxels, its distance along each axis.
+            volume: Which volume of a 4-D file, from 0.
+            max_voxels: Larger files are refused by their headers: bounds the memory.
 
         Raises:
             infer.errors.UnreadableScanError: it cannot be read, or is none this model can take.
+            infer.errors.UnknownChoiceError: a negative volume, or less than one voxel.
         """
         if isinstance(scan, np.ndarray):
             return self.score_volume(volume_of(scan, spacing_mm))
-        return self.score_volume(read(Path(os.fspath(scan)), seen_along(self.manifest.plane)))
+        choice = Choice(volume=volume, max_voxels=max_voxels, plane=self.manifest.plane)
+        return self.score_volume(read(Path(os.fspath(scan)), choice))
 
     def score_volume(self, volume: Volume) -> ScanFinding:
         """The same for a scan that was read already."""

@@ -26,6 +26,7 @@ class Counts(NamedTuple):
     ok: int
     failed: int
     anomalous: int
+    warned: int  # of those ok, scored with a warning
     resumed: int  # of those ok, done by an earlier run
     forgotten: int  # results of scans that are no longer in the folder; their files stay
     unfinished: int  # not scored: interrupted or stopped
@@ -118,6 +119,10 @@ class Record:
         self._report.write()
         self._slices.sort()
 
+    def failures(self) -> list[Row]:
+        """The scans that failed, in the order of their names."""
+        return sorted(row for row in self.rows if row.status == "failed")
+
     def counts(self) -> Counts:
         """How it went so far."""
         return Counts(
@@ -125,6 +130,7 @@ class Record:
             ok=len(self.rows) - self.failed,
             failed=self.failed,
             anomalous=sum(bool(row.anomalous) for row in self.rows),
+            warned=sum(row.status == "ok" and row.warning != "" for row in self.rows),
             resumed=self._resumed,
             forgotten=self._forgotten,
             unfinished=self.scans - len(self.rows),

@@ -28,6 +28,7 @@ def write_run(
     manifest: Manifest,
     options: Mapping[str, Any],
     counts: Mapping[str, int],
+    left_out: Mapping[str, int],
     timing: Mapping[str, float | str],
     outcome: str,
 ) -> dict[str, Any]:
@@ -52,6 +53,7 @@ def write_run(
         "versions": versions(),
         "options": dict(options),
         "counts": dict(counts),
+        "left_out": dict(left_out),  # files that are no scans known here, by ending
         "timing": dict(timing),
         # What `normal_percentile` counts, so that it can be had again without the model.
         "normal_scores": [float(f"{score:.6g}") for score in manifest.normals.scores],

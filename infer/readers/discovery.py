@@ -3,9 +3,11 @@
 import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from infer.errors import UnreadableScanError
-from infer.output_folder import JOURNAL, OF_SCANS
+from infer.output_folder import JOURNAL, OF_SCANS, OF_THE_RUN
+from infer.readers import left_out
 from infer.readers.reading import ENDINGS, WITHOUT_HEADER
 from infer.readers.source import Source
 
@@ -13,7 +15,14 @@ LIST = ".txt"
 _LONGEST_LIST = 2**28  # bytes: millions of paths
 
 
-def scans_in(given: Path, out: Path) -> dict[str, Source]:
+class Found(NamedTuple):
+    """What an input names."""
+
+    scans: dict[str, Source]  # by the name that each has in reports, sorted by place
+    left_out: dict[str, int]  # files that are no scans known here: ending → how many
+
+
+def scans_in(given: Path, out: Path) -> Found:
     """What a run is to score; results of an earlier run into `out` are no scans. See below.
 
     Raises:
@@ -21,17 +30,24 @@ def scans_in(given: Path, out: Path) -> dict[str, Source]:
     """
     if not given.exists():
         raise UnreadableScanError(f"{given} does not exist", hint="FOLDER is where the scans are")
-    found = find_sources(given, without=out.absolute())
-    if not found:
+    found = find(given, without=out.absolute())
+    if not found.scans:
         what = "lists" if given.is_file() else "holds"
+        others = left_out.in_words(found.left_out)
         raise UnreadableScanError(
-            f"{given} {what} no scans", hint=f"scans are DICOM, or end in {', '.join(ENDINGS)}"
+            f"{given} {what} no scans" + (f" ({others})" if others else ""),
+            hint=f"scans are DICOM, or end in {', '.join(ENDINGS)}",
         )
     return found
 
 
 def find_sources(given: Path, *, without: Path | None = None) -> dict[str, Source]:
-    """Every scan that an input names, by the name it has in reports, sorted by place.
+    """Every scan that an input names; see `find`."""
+    return find(given, without=without).scans
+
+
+def find(given: Path, *, without: Path | None = None) -> Found:
+    """Every scan that an input names, and what else there is.
 
     `given` is a folder, a text file that lists paths, or one scan. The name is the path relative to
     the folder or the list; of a DICOM series see `dicom_series`. What lies under `without` is left
@@ -42,12 +58,13 @@ def find_sources(given: Path, *, without: Path | None = None) -> dict[str, Sourc
     """
     if given.is_dir():
         files = _without(without, _walk(given), given)
-        sources = _grouped(files, given)
+        scans, others = _grouped(files, given)
     elif given.name.lower().endswith(LIST):
-        sources = _listed(given, without)
+        scans, others = _listed(given, without)
     else:
-        sources = _grouped([given], given.parent, named={given})
-    return dict(sorted(sources.items(), key=lambda item: item[1].path))
+        scans, others = _grouped([given], given.parent, named={given})
+    ordered = dict(sorted(scans.items(), key=lambda item: item[1].path))
+    return Found(ordered, left_out.count(others))
 
 
 def find_scans(folder: Path) -> list[Path]:
@@ -69,8 +86,11 @@ def is_scan(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(ENDINGS + WITHOUT_HEADER)
 
 
-def _listed(given: Path, without: Path | None) -> dict[str, Source]:
-    """The scans of a list: each line a file or a folder, relative to the list itself."""
+def _listed(given: Path, without: Path | None) -> tuple[dict[str, Source], list[Path]]:
+    """The scans of a list, and files that are none.
+
+    Each line is a file or a folder, relative to the list itself.
+    """
     home = Path(os.path.normpath(given.parent.absolute()))
     found: list[Path] = []
     named: set[Path] = set()
@@ -80,15 +100,16 @@ def _listed(given: Path, without: Path | None) -> dict[str, Source]:
         named |= set() if inside else {path}
     within = [path for path in dict.fromkeys(found) if path.is_relative_to(home)]
     outside = [path for path in dict.fromkeys(found) if not path.is_relative_to(home)]
-    scans = _grouped(within, home, named=named)
-    for name, source in _grouped(outside, Path(home.absolute().anchor), named=named).items():
+    scans, others = _grouped(within, home, named=named)
+    elsewhere, further = _grouped(outside, Path(home.absolute().anchor), named=named)
+    for name, source in elsewhere.items():
         if name in scans:
             raise UnreadableScanError(
                 f"{given.name} names two scans whose results would both be called {name}",
                 hint="score one of them in a run of its own",
             )
         scans[name] = source
-    return scans
+    return scans, others + further
 
 
 def _paths_in(given: Path) -> Iterator[Path]:
@@ -100,8 +121,8 @@ def _paths_in(given: Path) -> Iterator[Path]:
     text = given.read_text(encoding="utf-8-sig", errors="surrogateescape")
     if "\0" in text:
         raise UnreadableScanError(f"{given} is not a text file", hint="one path a line")
-    for line in text.splitlines():
-        path = line.strip()
+    for line in text.split("\n"):  # and nowhere else: names may hold what Unicode calls a line end
+        path = line.strip(" \t\r")
         if path and not path.startswith("#"):
             # Without `..`, so that no result is written outside of its folder.
             yield Path(os.path.normpath(given.parent.absolute() / path))
@@ -109,8 +130,8 @@ def _paths_in(given: Path) -> Iterator[Path]:
 
 def _grouped(
     files: Iterable[Path], root: Path, *, named: Collection[Path] = ()
-) -> dict[str, Source]:
-    """Files by name; those without an ending of ours by series, if they are DICOM.
+) -> tuple[dict[str, Source], list[Path]]:
+    """Files by name, those without an ending of ours by series, if they are DICOM; and all others.
 
     `named`: those that were asked for one by one, so they are scans even if nobody can read them.
     """
@@ -120,6 +141,7 @@ def _grouped(
         is_known = is_scan(path.name) or (path in named and not _is_file(path))
         (known if is_known else others).append(path)
     scans = {_name(path, root): Source(path) for path in _without_voxels(known)}
+    strangers: list[Path] = []
     if others:
         from infer.readers.dicom_series import find_series, series_names
 
@@ -127,9 +149,10 @@ def _grouped(
         for name, series in series_names(found, root, taken=scans).items():
             scans[name] = Source(series.files[0], series.files)
         grouped = {file for series in found for file in series.files}
-        lost = [path for path in others if path in named and path not in grouped]
-        scans |= {_name(path, root): Source(path) for path in lost}
-    return scans
+        strangers = [path for path in others if path not in grouped]
+        scans |= {_name(path, root): Source(path) for path in strangers if path in named}
+        strangers = [path for path in strangers if path not in named]
+    return scans, strangers
 
 
 def _is_file(path: Path) -> bool:
@@ -169,12 +192,13 @@ def _walk(folder: Path, root: Path | None = None, seen: set[Path] | None = None)
     root, seen = root or folder.resolve(), set() if seen is None else seen
     seen.add(folder.resolve())
     entries = _entries(folder)
-    skipped = OF_SCANS if any(entry.name == JOURNAL for entry in entries) else ()
+    results = any(entry.name == JOURNAL for entry in entries)
+    skipped = (*OF_SCANS, *OF_THE_RUN) if results else ()
     for entry in entries:
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or entry.name in skipped:
             continue
         if _is_folder(entry):
-            if entry.name not in skipped and _is_to_be_entered(entry, root, seen):
+            if _is_to_be_entered(entry, root, seen):
                 yield from _walk(Path(entry), root, seen)
         # A broken link is a scan that cannot be read; a pipe or device would block the reader.
         elif entry.is_symlink() or entry.is_file():

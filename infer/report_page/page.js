@@ -332,7 +332,9 @@
     document.title = `uad-infer: ${plural(rows.length, "scan")}, ${name}`;
     const date = new Date(timing.finished);
     const day = date.toLocaleString("en-GB", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" });
-    byId("what").textContent = `${plural(rows.length, "scan")} · model ${name} · ${model.modality}`;
+    const leftOut = Object.values(run.left_out).reduce((sum, count) => sum + count, 0);
+    const others = leftOut ? ` · ${plural(leftOut, "other file")} left out` : "";
+    byId("what").textContent = `${plural(rows.length, "scan")}${others} · model ${name} · ${model.modality}`;
     const left = run.outcome === "finished" ? "" : `${run.outcome} with ${counts.unfinished.toLocaleString("en")} still to do · `;
     byId("when").textContent = `${left}${day} UTC · on ${device.got}`;
     const decided = model.anomalous_by === "mask" ? "its mask is not empty" : `its score is above ${number(threshold, 6)}`;
@@ -350,6 +352,7 @@
       ["Training data", model.data_hash],
       ["Device", `${device.got} (${device.asked}: ${device.reason}), ${device.provider}`],
       ["Counts", Object.entries(counts).map(([kind, count]) => `${count.toLocaleString("en")} ${kind}`).join(" · ")],
+      ["No scans known here", Object.entries(run.left_out).map(([ending, count]) => `${count.toLocaleString("en")} ${ending}`).join(" · ")],
       ["Finished", `${timing.finished}, after ${timing.seconds} s`],
       ["Versions", Object.entries(run.versions).map((pair) => pair.join(" ")).join(", ")],
     ]));

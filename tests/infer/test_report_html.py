@@ -40,6 +40,7 @@ RUN = {
     "device": {"asked": "cpu", "got": "cpu", "provider": "CPU", "reason": "asked for"},
     "versions": {},
     "counts": {"scans": 1, "ok": 1, "failed": 0, "anomalous": 0, "unfinished": 0},
+    "left_out": {".nrrd": 1, ".gif": 2},
     "timing": {"finished": "2026-01-02T03:04:05+00:00", "seconds": 1.0},
     "options": {"folder": "/secret/folder"},
 }
