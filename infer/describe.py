@@ -4,6 +4,7 @@ from pathlib import Path
 
 from infer.engine import read_manifest
 from infer.manifest import Manifest, Parity
+from infer.masking import Postprocessing
 from infer.preprocessing import Preprocessing
 
 
@@ -40,6 +41,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "chosen by": manifest.score_threshold.chosen_by,
         "mask if": f"map is above {manifest.map_threshold.value:.6g}",
         "chosen by ": manifest.map_threshold.chosen_by,
+        **_map_filter(post),
         "mask cleaning": (
             f"closing radius {post.closing_radius_px} px, "
             f"lesions of at least {post.smallest_lesion_px} px"
@@ -67,6 +69,25 @@ def _preprocessing(recipe: Preprocessing) -> str:
     }
     seen = {"none": "all of a slice is seen", "body": "only the body", "brain": "only the brain"}
     return f"{quiet[recipe.noise]}; {seen[recipe.foreground]}"
+
+
+def _map_filter(post: Postprocessing) -> dict[str, str]:
+    """Of a model whose map is changed before its threshold only."""
+    if not post.acts_on_map:
+        return {}
+    steps = []
+    if post.foreground != "none":
+        steps.append(f"kept in the foreground ({post.foreground})")
+    if post.median != "none":
+        cube = "squares" if post.median == "slices" else "cubes"
+        steps.append(f"median of {cube} of {post.median_px} px")
+    if post.erosion_radius_px:
+        steps.append(f"none within {post.erosion_radius_px} px of the foreground's border")
+    if post.prior != "none":
+        side, *ramp = post.prior.split("_")
+        how = "weighed by how far a voxel lies within" if ramp else "kept within"
+        steps.append(f"{how} the {side}est {post.prior_share:.0%}")
+    return {"map before": ", ".join(steps)}
 
 
 def _standardised(manifest: Manifest) -> str:

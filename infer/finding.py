@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from infer.errors import UnreadableScanError
-from infer.foreground import foreground_of
+from infer.foreground import ForegroundRecipe, foreground_of, stripped
 from infer.intensity import (
     Intensity,
     Scaling,
@@ -18,6 +18,7 @@ from infer.intensity import (
     unstandardise,
 )
 from infer.manifest import Manifest
+from infer.map_filter import filtered
 from infer.masking import lesions_above, peak
 from infer.modality import warnings_of
 from infer.patches import Patches, cover, image_scores, stitch
@@ -26,6 +27,7 @@ from infer.resizing import to_image_size, to_slice_size
 from infer.scoring import scan_score
 from infer.shapes import (
     AnomalyMap,
+    Foreground,
     ImageGroups,
     Images,
     Maps,
@@ -77,6 +79,7 @@ class Finding:
     peak_value: float
     lesions: int
     warnings: tuple[str, ...] = ()
+    foreground: Foreground | None = None  # whose map is kept; None: postprocessing names none
 
 
 def images_of(
@@ -237,13 +240,16 @@ def finding_of(
     maps = to_slice_size(outputs.anomaly_map[:, 0], slice_size)
     warnings = warnings_of(volume.modality, made_for=manifest.modality)
     if manifest.preprocessing.foreground != "none":
-        inside = _foreground(volume, manifest)
+        inside = _foreground(volume, manifest, manifest.preprocessing.foreground)
         maps = np.where(inside, maps, np.float32(0))
-        warnings += _whole_slices(inside, manifest)
+        warnings += _whole_slices(inside, manifest.preprocessing.foreground)
     anomaly_map = from_slices(maps, manifest.plane, spatial=spatial)
+    foreground = None
+    if manifest.postprocessing.acts_on_map:
+        anomaly_map, foreground, more = _postprocessed(anomaly_map, volume, manifest)
+        warnings += more
     highest, peak_value = peak(anomaly_map)
-    if not np.isfinite(peak_value):
-        raise UnreadableScanError("the model gave an anomaly map that is not finite for it")
+    _refuse_not_finite(peak_value)
     mask, lesions = lesions_above(
         anomaly_map, manifest.map_threshold.value, manifest.postprocessing, manifest.plane
     )
@@ -261,10 +267,41 @@ def finding_of(
         peak_value=peak_value,
         lesions=lesions,
         warnings=warnings,
+        foreground=foreground,
     )
 
 
-def _foreground(volume: Volume, manifest: Manifest) -> SliceMasks:
+def _refuse_not_finite(highest: float) -> None:
+    if not np.isfinite(highest):
+        raise UnreadableScanError("the model gave an anomaly map that is not finite for it")
+
+
+def _postprocessed(
+    anomaly_map: AnomalyMap, volume: Volume, manifest: Manifest
+) -> tuple[AnomalyMap, Foreground | None, tuple[str, ...]]:
+    """The map that is thresholded, what it is kept of, and what is to be said of that."""
+    _refuse_not_finite(float(anomaly_map.max()))  # a filter may hide it
+    recipe = manifest.postprocessing.foreground
+    foreground: Foreground | None = None
+    warnings: tuple[str, ...] = ()
+    if recipe == "stripped":
+        foreground = stripped(volume.voxels)
+    elif recipe != "none":
+        inside = _foreground(volume, manifest, recipe)
+        foreground = from_slices(inside, manifest.plane, spatial=anomaly_map.shape)
+        if recipe != manifest.preprocessing.foreground:  # else it has been said already
+            warnings = _whole_slices(inside, recipe)
+    thresholded = filtered(
+        anomaly_map,
+        foreground,
+        with_channels(volume.voxels, manifest.channels),
+        manifest.postprocessing,
+        manifest.plane,
+    )
+    return thresholded, foreground, warnings
+
+
+def _foreground(volume: Volume, manifest: Manifest, recipe: ForegroundRecipe) -> SliceMasks:
     """What belongs to the patient. Looked for again: kept, it would fill a chunk's memory."""
     slices = _shares(
         volume,
@@ -272,14 +309,13 @@ def _foreground(volume: Volume, manifest: Manifest) -> SliceMasks:
         intensity=manifest.intensity,
         plane=manifest.plane,
     )
-    return foreground_of(slices, manifest.preprocessing.foreground)
+    return foreground_of(slices, recipe)
 
 
-def _whole_slices(inside: SliceMasks, manifest: Manifest) -> tuple[str, ...]:
+def _whole_slices(inside: SliceMasks, sought: ForegroundRecipe) -> tuple[str, ...]:
     whole = int(inside.all(axis=(1, 2)).sum())
     if not whole:
         return ()
-    sought = manifest.preprocessing.foreground
     return (f"no {sought} was found in {whole} of {len(inside)} slices: looked at as a whole",)
 
 

@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 
 from infer.resizing import to_image_size
-from infer.shapes import SliceMasks, Slices
+from infer.shapes import Foreground, SliceMasks, Slices, Voxels
 
 ForegroundRecipe = Literal["none", "body", "brain"]
 
@@ -63,6 +63,15 @@ def foreground_of(slices: Slices, recipe: ForegroundRecipe) -> SliceMasks:
             enlarged = cv2.resize(found.astype(np.float32), size[::-1])
             np.greater(enlarged, 0.5, out=mask)
     return masks
+
+
+def stripped(voxels: Voxels) -> Foreground:
+    """What belongs to the patient in a scan whose air and skull were taken off: what is not lowest.
+
+    In a scan that has not been stripped so, that is nearly everything.
+    """
+    lowest = voxels.min(axis=tuple(range(1, voxels.ndim)), keepdims=True)
+    return np.asarray((voxels > lowest).any(axis=0))
 
 
 def three_classes(counts: np.ndarray) -> Classes | None:

@@ -17,7 +17,8 @@ from infer.slicing import Plane
 METADATA_KEY = "uad.manifest"
 # 1: the first. 2: channel_mean and channel_std, without which a network would see other images.
 # 3: preprocessing, likewise; patches, without which it would see whole images.
-SCHEMA = 3
+# 4: postprocessing of the map before its threshold, without which other voxels would be above it.
+SCHEMA = 4
 
 
 # Values of one image: a manifest that asks for more would have us fill the memory.
