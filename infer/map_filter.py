@@ -114,4 +114,5 @@ def _prior(voxels: Voxels, foreground: Foreground | None, how: Postprocessing) -
 def _ramp(grey: np.ndarray, limit: float, spreads: Sequence[float]) -> np.ndarray:
     """How far beyond the limit, in the first of the spreads that is one."""
     spread = next((it for it in spreads if it > 0), 1.0)
-    return np.maximum((grey - np.float32(limit)) / np.float32(spread), np.float32(0))
+    above = (grey - np.float32(limit)) / np.float32(spread)
+    return np.asarray(np.maximum(above, np.float32(0)))

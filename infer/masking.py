@@ -1,7 +1,7 @@
 """Anomaly map → mask: threshold, closing, small components, lesions."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import cv2
@@ -64,6 +64,11 @@ class Postprocessing:
     def acts_on_map(self) -> bool:
         """Whether anything is done before the threshold."""
         return (self.foreground, self.median, self.prior) != ("none", "none", "none")
+
+    def alike_before_threshold(self, other: "Postprocessing") -> bool:
+        """Whether both leave the same map to be thresholded."""
+        cleaning = (other.closing_radius_px, other.smallest_lesion_px)
+        return replace(self, closing_radius_px=cleaning[0], smallest_lesion_px=cleaning[1]) == other
 
 
 class Lesions(NamedTuple):

@@ -45,6 +45,7 @@ fit: {{}}
 scores: {{}}
 export: {{}}
 evaluate: {{}}
+where: {{}}
 compare: {{}}
 crossval: {{}}
 """
