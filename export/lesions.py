@@ -45,5 +45,5 @@ def match(mask: Mask, truth: Mask) -> Matched:
 
 
 def _box(mask: Mask) -> tuple[slice, ...]:
-    found = ndimage.find_objects(mask.view(np.uint8))
+    found = ndimage.find_objects(mask.astype(np.uint8))
     return found[0] if found else (slice(0, 0),) * mask.ndim

@@ -50,6 +50,7 @@ def locate(
 ) -> LocatedScan:
     """Measure one scan at the shipped threshold and at further ones, each with its name."""
     case, finding = scored.case, scored.finding
+    why_not = not_measured(scored)
     return LocatedScan(
         scan=case.scan.as_posix(),
         group=case.group,
@@ -58,11 +59,20 @@ def locate(
         mask_empty=not finding.mask.any(),
         mask_sha256=mask_sha256(finding.mask),
         voxel_ml=_voxel_ml(scored),
-        truth=_truth(scored, scored.truth, manifest, map_thresholds)
-        if scored.truth is not None
-        else None,
-        not_measured="" if scored.truth is not None else "abnormal, and there is no mask of it",
+        truth=None
+        if scored.truth is None or why_not
+        else _truth(scored, scored.truth, manifest, map_thresholds),
+        not_measured=why_not,
     )
+
+
+def not_measured(scored: ScoredScan) -> str:
+    """Why a scan is not measured; empty: it is."""
+    if scored.truth is None:
+        return "abnormal, and there is no mask of it"
+    if scored.truth.any() and not scored.sliced(scored.truth).any():
+        return "all that is abnormal lies in slices that the model does not look at"
+    return ""
 
 
 def mask_sha256(mask: Mask) -> str:
@@ -75,22 +85,23 @@ def mask_sha256(mask: Mask) -> str:
 def _truth(
     scored: ScoredScan, truth: Mask, manifest: Manifest, map_thresholds: Mapping[str, float]
 ) -> Truth:
+    """Of the slices that were looked at."""
     finding, seen = scored.finding, scored.foreground_slices
-    abnormal = np.asarray(scored.sliced(truth).any(axis=(1, 2)))
-    masks = {
-        name: lesions_above(
+    true, mask = scored.sliced(truth), scored.sliced(finding.mask)
+    at_rates = {}
+    for name, threshold in map_thresholds.items():
+        further = lesions_above(
             finding.anomaly_map, threshold, manifest.postprocessing, manifest.plane
-        ).mask
-        for name, threshold in map_thresholds.items()
-    }
+        )
+        at_rates[name] = confusion_of(scored.sliced(further.mask), true)
     return Truth(
-        pixels=count_pixels(finding.anomaly_map, finding.mask, truth),
-        at_rates={name: confusion_of(mask, truth) for name, mask in masks.items()},
-        matched=match(finding.mask, truth),
-        abnormal=bool(truth.any()),
+        pixels=count_pixels(scored.sliced(finding.anomaly_map), mask, true),
+        at_rates=at_rates,
+        matched=match(mask, true),
+        abnormal=bool(true.any()),
         peak_inside=bool(truth[finding.peak]),
         slice_scores=_slice_scores(scored)[seen],
-        slice_abnormal=abnormal[seen],
+        slice_abnormal=np.asarray(true.any(axis=(1, 2)))[seen],
         slice_empty=~scored.masked_slices[seen],
     )
 

@@ -74,7 +74,8 @@ def chosen_slices(scored: ScoredScan, count: int) -> list[int]:
     """
     at_peak = np.zeros(scored.finding.mask.shape, bool)
     at_peak[scored.finding.peak] = True
-    peak = int(np.flatnonzero(scored.sliced(at_peak).any(axis=(1, 2)))[0])
+    # Where nothing is above 0, the peak may lie in a slice that was not looked at.
+    peak = int(scored.sliced(at_peak).any(axis=(1, 2)).argmax())
     abnormal = scored.abnormal_slices
     seen = scored.foreground_slices if abnormal is None or not abnormal.any() else abnormal
     among = np.flatnonzero(seen)

@@ -32,15 +32,17 @@ class ScoredScan:
     volume: Volume
     finding: Finding
     truth: Mask | None  # on the volume's grid; empty for a normal scan; None: not known
-    plane: Plane  # in which it was looked at
+    plane: Plane = "axial"  # whose slices were looked at
+    slices: range | None = None  # which of them; None: all
 
     def sliced(self, array: np.ndarray) -> np.ndarray:
-        """An array `(*spatial)` of the volume's grid as slices `(slice, height, width)`."""
-        return to_slices(array[np.newaxis], self.plane)[:, 0]
+        """An array `(*spatial)` as the slices that were looked at, `(slice, height, width)`."""
+        slices = to_slices(array[np.newaxis], self.plane)[:, 0]
+        return slices if self.slices is None else slices[self.slices.start : self.slices.stop]
 
     @property
     def slice_count(self) -> int:
-        """How many slices the scan has."""
+        """How many slices were looked at."""
         return len(self.sliced(self.finding.mask))
 
     @property

@@ -24,6 +24,7 @@ from export.where_figure import where_figure
 from train.metrics import dice_of
 
 DPI = 110
+STEPS = "steps.csv"
 LONG_COLUMNS = ("of", "name", "metric", "value")
 SCAN_COLUMNS = (
     "scan",
@@ -49,7 +50,7 @@ def save(folder: Path, metrics_path: Path, where: Where, steps: list[StepRow]) -
         metrics_path.with_suffix(".csv"): (LONG_COLUMNS, _long(where)),
         folder / "where_scans.csv": (SCAN_COLUMNS, map(_scan_line, where.scans)),
         folder / "lesions.csv": (LesionLine.__annotations__, map(_lesion_line, where.lesions)),
-        folder / "steps.csv": (("step", "map_threshold", *STEP_METRICS), map(_step_line, steps)),
+        folder / STEPS: (("step", "map_threshold", *STEP_METRICS), map(_step_line, steps)),
     }
     for path, (columns, lines) in tables.items():
         _write_csv(path, columns, lines)
@@ -72,6 +73,19 @@ def load_flat(metrics_path: Path) -> dict[str, float]:
     """What `save` wrote of all scans."""
     numbers: dict[str, float] = json.loads(metrics_path.read_text(encoding="utf-8"))
     return numbers
+
+
+def load_steps(folder: Path) -> list[StepRow]:
+    """What `save` wrote of the steps of postprocessing."""
+    with (folder / STEPS).open(newline="", encoding="utf-8") as file:
+        return [
+            StepRow(
+                line["step"],
+                float(line["map_threshold"]),
+                {it: float(line[it]) for it in STEP_METRICS if line[it]},
+            )
+            for line in csv.DictReader(file)
+        ]
 
 
 def _long(where: Where) -> Iterator[tuple[str, str, str, str]]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from export.ablation import StepRow
+
 SHOWN = {
     "voxel_ap": "AP",
     "voxel_auroc": "AUROC",
@@ -59,6 +61,35 @@ NOTES = (
 )
 
 
+STEPS_SHOWN = {
+    "voxel_ap": "AP",
+    "dice": "Dice",
+    "dice_mean": "mean Dice of groups",
+    "lesion_sensitivity": "lesions found",
+    "false_lesions_per_scan": "false lesions per scan",
+}
+
+
+def steps_section(steps: Mapping[str, Sequence[StepRow]]) -> str:
+    """Markdown: what each step of postprocessing adds to each model; empty where none is known."""
+    lines = [
+        "| " + " | ".join([name, row.step, *_step_cells(row)]) + " |"
+        for name, rows in steps.items()
+        for row in rows
+    ]
+    if not lines:
+        return ""
+    columns = ["method", "steps up to", "map threshold", *STEPS_SHOWN.values()]
+    head = ["## What postprocessing adds", "", "| " + " | ".join(columns) + " |"]
+    note = "Each row with its own threshold: 1 % of the normal voxels of validation lie above it."
+    return "\n".join([*head, "|---" * len(columns) + "|", *lines, "", note, ""])
+
+
+def _step_cells(row: StepRow) -> list[str]:
+    cells = (f"{row.metrics[it]:.3f}" if it in row.metrics else "" for it in STEPS_SHOWN)
+    return [f"{row.map_threshold:.4g}", *cells]
+
+
 def verdicts(rows: Mapping[str, Mapping[str, float]], trivial: Sequence[str]) -> list[str]:
     """Which models a threshold on intensity, cleaned in the same way, does better than."""
     baseline = rows.get(THRESHOLD, {})
@@ -87,7 +118,10 @@ def _measured(metrics: Mapping[str, float]) -> str:
     )
     if not left_out:
         return f"{said}."
-    return f"{said}; {left_out} more are not measured, for there is no mask of them."
+    return (
+        f"{said}; {left_out} more are not measured: their masks are not known, or show nothing in "
+        "the slices that are looked at."
+    )
 
 
 def _line(

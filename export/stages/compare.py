@@ -27,7 +27,7 @@ from export.page import to_html
 from export.scan_scores import score_scans
 from export.table import Compared, numbers, to_csv, to_markdown
 from export.where_config import WhereConfig
-from export.where_text import where_section
+from export.where_text import steps_section, where_section
 from infer.manifest import Provenance
 from train.command import run_stage
 from train.data import DataConfig, data_hash, load_cases, load_images
@@ -61,6 +61,10 @@ def compare(params: Params) -> None:
     text += where_section(
         {it.name: it.where for it in rows}, trivial=[it.name for it in rows if it.trivial]
     )
+    steps = {
+        it.name: where_files.load_steps(report_folder(study, "evaluate") / it.name) for it in models
+    }
+    text += steps_section(steps)
     readable.write_text(text, encoding="utf-8")
     folder = report_folder(study, "compare")
     written = draw(folder, rows, models, config)

@@ -1,5 +1,6 @@
 """Where, against scikit-learn, MONAI and SciPy on the raw voxels, and by hand."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,6 +163,15 @@ def test_groups_are_measured_by_themselves_and_normal_ones_have_no_dice(where, s
     assert where.metrics["dice_std"] == pytest.approx(np.std(dices, ddof=1))
 
 
+def test_every_metric_is_explained(where):
+    page = (Path(__file__).parents[2] / "docs/where.md").read_text()
+    named = set(re.findall(r"`([a-z0-9_…]+)`", page))
+    stems = [it.strip("…") for it in named if "…" in it]
+    counted = {"scans_measured", "scans_not_measured", "groups_with_lesions", "lesions"}
+    for name in set(where.metrics) - counted:
+        assert name in named or any(stem in name for stem in stems), name
+
+
 def test_one_group_has_no_spread():
     assert over_groups([{"dice": 0.5}]) == {"dice_mean": 0.5, "dice_std": 0.0}
     assert over_groups([]) == {}
@@ -274,6 +284,49 @@ def test_slices_without_foreground_are_not_counted(scans):
     abnormal = np.concatenate([it.truth.any(axis=(1, 2))[2:] for it in scans])
     found = located(cut).metrics["slice_auroc"]
     assert found == pytest.approx(exact.roc_auc_score(abnormal, scores))
+
+
+def test_slices_that_are_not_looked_at_are_not_measured(scans):
+    looked = range(3, 6)
+    cut = [
+        replace(
+            it,
+            slices=looked,
+            finding=replace(
+                it.finding,
+                slice_scores=it.finding.slice_scores[3:],
+                images=it.finding.images[3:],
+            ),
+        )
+        for it in scans
+    ]
+    shorter = [
+        scan(
+            it.finding.anomaly_map[3:],
+            it.truth[3:],
+            name=it.case.scan.name.split(".")[0],
+            group=it.case.group,
+            kind=it.case.kind,
+            score=it.finding.score,
+        )
+        for it in scans
+    ]
+    # Small lesions are dropped, and peaks looked for, before the slices are left out.
+    found, expected = (
+        {name: value for name, value in located(it).metrics.items() if "voxel" in name}
+        for it in (cut, shorter)
+    )
+    assert found == expected
+    assert located(cut).metrics["slice_auroc"] == located(shorter).metrics["slice_auroc"]
+
+
+def test_a_lesion_in_slices_that_are_not_looked_at_is_not_measured_and_that_is_said():
+    truth = np.zeros(SPATIAL, bool)
+    truth[0, 4, 4] = True
+    unseen = replace(scan(np.zeros(SPATIAL, np.float32), truth), slices=range(2, 6))
+    found = located([unseen])
+    assert found.metrics["scans_not_measured"] == 1
+    assert "does not look at" in found.scans[0].not_measured
 
 
 def test_a_model_that_scores_no_slices_has_them_ranked_by_the_highest_of_their_map(scans):

@@ -1,6 +1,7 @@
 """What the comparison says of where, in words."""
 
-from export.where_text import where_section
+from export.ablation import StepRow
+from export.where_text import steps_section, where_section
 
 COUNTS = {"scans_measured": 9, "scans_not_measured": 0, "lesions": 4, "groups_with_lesions": 3}
 
@@ -36,3 +37,9 @@ def test_scans_without_a_mask_are_said_not_to_be_measured():
 
 def test_nothing_is_said_where_no_truth_is_known():
     assert where_section({"cae": COUNTS}, trivial=[]) == ""
+
+
+def test_every_step_of_every_model_has_its_row_and_nothing_is_said_of_none():
+    text = steps_section({"cae": [StepRow("none", 0.25, {"dice": 0.5, "voxel_ap": 0.4})]})
+    assert "| cae | none | 0.25 | 0.400 | 0.500 |" in text
+    assert steps_section({"cae": []}) == ""

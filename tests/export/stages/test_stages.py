@@ -123,6 +123,8 @@ def test_steps_of_postprocessing_end_with_what_ships(study):
     assert [row["step"] for row in rows] == ["none", "closing 1", "smallest lesion 10"]
     where = json.loads((study / "reports/tiny/evaluate/cae_where.json").read_text())
     assert float(rows[-1]["dice"]) == pytest.approx(where["dice"])
+    text = (study / "reports/tiny/compare.md").read_text().split("## What postprocessing adds")[1]
+    assert all(f"| cae | {row['step']} |" in text for row in rows)
 
 
 def test_every_scan_and_lesion_has_its_line(study):
