@@ -66,12 +66,22 @@ def foreground_of(slices: Slices, recipe: ForegroundRecipe) -> SliceMasks:
 
 
 def stripped(voxels: Voxels) -> Foreground:
-    """What belongs to the patient in a scan whose air and skull were taken off: what is not lowest.
+    """What belongs to the patient in a scan whose air and skull were taken off: all else is equal.
 
     In a scan that has not been stripped so, that is nearly everything.
     """
-    lowest = voxels.min(axis=tuple(range(1, voxels.ndim)), keepdims=True)
-    return np.asarray((voxels > lowest).any(axis=0))
+    differs = [channel != background_of(channel) for channel in voxels]
+    return np.asarray(np.any(differs, axis=0))
+
+
+def background_of(channel: np.ndarray) -> float:
+    """The most frequent value at the borders of a scan's slices, `(*spatial)`.
+
+    Not the lowest: where a scan was standardised after stripping it may lie in the middle.
+    """
+    borders = (channel[..., [0, -1], :], channel[..., [0, -1]])
+    values, counts = np.unique(np.concatenate([it.ravel() for it in borders]), return_counts=True)
+    return float(values[counts.argmax()])
 
 
 def three_classes(counts: np.ndarray) -> Classes | None:

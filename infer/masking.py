@@ -12,7 +12,7 @@ from infer.shapes import AnomalyMap, Mask
 from infer.slicing import Plane, from_slices, to_slices
 
 # Of whose voxels the map is kept; see `infer.foreground`. `stripped`: whatever differs from the
-# scan's lowest value, for scans whose air and skull have been taken off already.
+# one value around it, for scans whose air and skull have been taken off already.
 MapForeground = Literal["none", "body", "brain", "stripped"]
 MedianAxes = Literal["none", "slices", "volume"]
 # `bright`, `dark`: the map is kept in the brightest (darkest) `prior_share` of the foreground.

@@ -163,8 +163,10 @@ def test_a_mirrored_head_has_a_mirrored_brain():
     assert overlap(found(pixels, "brain"), mirrored) > 0.99
 
 
-def test_what_is_left_of_a_stripped_scan_differs_from_its_lowest_value_in_any_channel():
-    voxels = np.full((2, 3, 4, 5), -3.6, np.float32)
-    voxels[0, 1, 2, 3] = -3.5
+def test_what_is_left_of_a_stripped_scan_differs_from_what_is_around_it_in_any_channel():
+    voxels = np.full((2, 3, 7, 8), -3.5, np.float32)
+    voxels[1] = 0  # standardised after it was stripped: its background lies in the middle
+    voxels[0, 1, 2, 3] = -3.6
     voxels[1, 2, 0, 0] = 7.0
-    assert np.argwhere(stripped(voxels)).tolist() == [[1, 2, 3], [2, 0, 0]]
+    voxels[1, 2, 4, 4] = -7.0
+    assert np.argwhere(stripped(voxels)).tolist() == [[1, 2, 3], [2, 0, 0], [2, 4, 4]]
