@@ -1,6 +1,5 @@
 """Thresholds and the table of normal scores: from validation scans, on the exported file.
 
-By normal scans; where there are none, by what is normal of those with lesions (`normal_parts`).
 Test scans have no part in it: `calibrate` takes what it is given, and stages give it validation.
 """
 
@@ -12,15 +11,13 @@ from typing import Literal
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
-from export.normal_parts import NormalPart, normal_part
+from export.normal_voxels import NormalOf, normal_slices, normal_values
 from export.scan_scores import ScoredScan
 from infer.errors import UadError
 from infer.manifest import Normals, Threshold
 from infer.masking import Postprocessing
-from infer.scoring import Aggregation
+from infer.scoring import Aggregation, scan_score
 
-# Evenly spaced over each map: 1 % of so many is known to some thousandths, and memory is bounded.
-PIXELS_PER_SCAN = 100_000
 # Until there is one: nothing is above it, and unlike infinity it can be written as JSON.
 UNCALIBRATED = Threshold(value=float(np.finfo(np.float32).max), chosen_by="not calibrated yet")
 
@@ -35,6 +32,7 @@ class ExportConfig:
 
     anomalous_by: Literal["score", "mask"]
     score_threshold: Literal["f1"] | float  # a number: false-positive rate on validation normals
+    normals: NormalOf  # whose scores and pixels are normal; see `export.normal_voxels`
     map_false_positive_rate: float  # share of the pixels of validation normals
     aggregation: Aggregation
     postprocessing: Postprocessing
@@ -63,10 +61,11 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
-    """What is kept of one validation scan, or of its normal part."""
+    """What is kept of one validation scan, or of its normal slices."""
 
+    normal: bool
     score: float
-    pixels: np.ndarray  # of the map
+    pixels: np.ndarray  # of the map, normals only
     mean: float
     std: float
     size: tuple[int, ...]
@@ -77,46 +76,28 @@ def calibrate(validation: Iterable[ScoredScan], config: ExportConfig) -> Calibra
     """Choose both thresholds and describe the normals.
 
     Raises:
-        CalibrationError: nothing is normal, or no scan abnormal to choose by F1.
+        CalibrationError: there are no normals, or no abnormals to choose by F1.
     """
-    whole: list[_Seen] = []  # normal scans
-    parts: list[_Seen] = []  # of scans with lesions
-    ill: list[float] = []  # the scores of these
-    for scored in validation:
-        part = normal_part(scored, config.aggregation)
-        if part is not None:
-            (whole if scored.case.normal else parts).append(_seen(scored, part))
-        if not scored.case.normal:
-            ill.append(scored.finding.score)
-    normals = whole or parts
+    seen = [part for scored in validation for part in _seen(scored, config)]
+    normals = [it for it in seen if it.normal]
     if not normals:
         raise CalibrationError(
-            "no validation scan is normal, and none with lesions has a slice that is known to be "
-            "free of them: thresholds cannot be chosen",
-            hint="the study's split leaves none; lower split.normal_folds, add normal scans, or "
-            "masks of the lesions",
+            "no validation scan is normal: thresholds cannot be chosen",
+            hint="the study's split leaves none; lower split.normal_folds or add normal scans, or "
+            "take the lesion-free slices of abnormal ones: export.normals: slices",
         )
-    scores = np.array([*(it.score for it in normals), *ill])
-    abnormal = np.arange(len(scores)) >= len(normals)
+    scores = np.array([it.score for it in seen])
+    abnormal = np.array([not it.normal for it in seen])
     if config.score_threshold == "f1":
         score_threshold = best_f1_threshold(scores, abnormal)
     else:
         score_threshold = score_threshold_at(scores[~abnormal], config.score_threshold)
-    map_threshold = map_threshold_at([it.pixels for it in normals], config.map_false_positive_rate)
-    if not whole:
-        score_threshold = _of_parts(score_threshold, "slices that no lesion reaches", len(parts))
-        map_threshold = _of_parts(map_threshold, "voxels outside the lesions", len(parts))
+    pixels = [it.pixels for it in normals if it.pixels.size]
     return Calibration(
         score_threshold=score_threshold,
-        map_threshold=map_threshold,
+        map_threshold=map_threshold_at(pixels, config.map_false_positive_rate),
         normals=_normals(normals),
     )
-
-
-def _of_parts(threshold: Threshold, what: str, count: int) -> Threshold:
-    """The threshold, and of what it was chosen where no scan is normal as a whole."""
-    said = f"{threshold.chosen_by}; normal being the {what} of {count} scans with lesions"
-    return replace(threshold, chosen_by=said)
 
 
 def best_f1_threshold(scores: np.ndarray, abnormal: np.ndarray) -> Threshold:
@@ -157,32 +138,61 @@ def score_threshold_at(normal_scores: np.ndarray, rate: float) -> Threshold:
 
 
 def map_threshold_at(pixels: Sequence[np.ndarray], rate: float) -> Threshold:
-    """The value that a share `rate` of the validation normals' pixels lies above."""
+    """The value that a share `rate` of the validation normals' pixels lies above.
+
+    Raises:
+        CalibrationError: there are no pixels.
+    """
+    if not pixels:
+        raise CalibrationError(
+            "no validation normal has a pixel of foreground: a map threshold cannot be chosen",
+            hint="is export.postprocessing.foreground the right one for these scans?",
+        )
     together = np.concatenate(pixels)
     value = float(np.quantile(together, 1 - rate))
     return Threshold(
         value=value,
         chosen_by=f"false-positive rate {rate:g} on {len(together)} pixels of "
-        f"{len(pixels)} validation normals, before post-processing",
+        f"{len(pixels)} validation normals, before the mask is cleaned",
     )
 
 
-def _seen(scored: ScoredScan, part: NormalPart) -> _Seen:
-    spacing_mm = scored.volume.spacing_mm
+def _seen(scored: ScoredScan, config: ExportConfig) -> list[_Seen]:
+    """Of a normal scan one, of an abnormal one as many as there is of normal and of abnormal."""
+    if scored.case.normal:
+        return [_part(scored, config, normal=True)]
+    abnormal = _part(scored, config, normal=False)
+    return [abnormal, *_normal_part(scored, config)]
+
+
+def _normal_part(scored: ScoredScan, config: ExportConfig) -> list[_Seen]:
+    """An abnormal scan as if it had its normal slices only."""
+    normal, scores = normal_slices(scored, config.normals), scored.finding.slice_scores
+    if not normal.any() or len(scores) != len(normal):  # a model of volumes scores no slices
+        return []
+    whole = _part(scored, config, normal=True)
+    images = scored.finding.images[normal]
+    return [
+        replace(
+            whole,
+            score=scan_score(scores[normal], config.aggregation),
+            mean=float(images.mean(dtype=np.float64)),
+            std=float(images.std(dtype=np.float64)),
+        )
+    ]
+
+
+def _part(scored: ScoredScan, config: ExportConfig, *, normal: bool) -> _Seen:
+    images, spacing_mm = scored.finding.images, scored.volume.spacing_mm
     return _Seen(
-        score=part.score,
-        pixels=_spread(part.pixels),
-        mean=float(part.images.mean(dtype=np.float64)),
-        std=float(part.images.std(dtype=np.float64)),
+        normal=normal,
+        score=scored.finding.score,
+        pixels=normal_values(scored, config.normals) if normal else np.empty(0, np.float32),
+        mean=float(images.mean(dtype=np.float64)),
+        std=float(images.std(dtype=np.float64)),
         size=tuple(scored.volume.voxels.shape[1:]),
         spacing_mm=None if spacing_mm is None else tuple(round(it, 4) for it in spacing_mm),
     )
-
-
-def _spread(pixels: np.ndarray) -> np.ndarray:
-    """Up to `PIXELS_PER_SCAN` values, evenly spaced."""
-    step = math.ceil(pixels.size / PIXELS_PER_SCAN)
-    return pixels[::step].copy()  # a view would keep the whole map
 
 
 def _normals(seen: Sequence[_Seen]) -> Normals:

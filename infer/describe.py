@@ -4,6 +4,7 @@ from pathlib import Path
 
 from infer.engine import read_manifest
 from infer.manifest import Manifest, Parity
+from infer.masking import Postprocessing
 from infer.preprocessing import Preprocessing
 from infer.slicing import WHOLE, SliceRange
 
@@ -40,6 +41,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "chosen by": manifest.score_threshold.chosen_by,
         "mask if": f"map is above {manifest.map_threshold.value:.6g}",
         "chosen by ": manifest.map_threshold.chosen_by,
+        **_map_filter(post),
         "mask cleaning": (
             f"closing radius {post.closing_radius_px} px, "
             f"lesions of at least {post.smallest_lesion_px} px"
@@ -67,13 +69,32 @@ def _preprocessing(recipe: Preprocessing) -> str:
     }
     seen = {
         "none": "all of a slice is seen",
-        "nonzero": "only what lies in a background of one single value",
+        "stripped": "only what lies in a background of one single value",
         "body": "only the body",
         "brain": "only the brain",
     }
     count = len(recipe.blank)
     blank = f"; blank in {count} rectangle{'s' if count > 1 else ''}" if count else ""
     return f"{quiet[recipe.noise]}; {seen[recipe.foreground]}{blank}"
+
+
+def _map_filter(post: Postprocessing) -> dict[str, str]:
+    """Of a model whose map is changed before its threshold only."""
+    if not post.acts_on_map:
+        return {}
+    steps = []
+    if post.foreground != "none":
+        steps.append(f"kept in the foreground ({post.foreground})")
+    if post.median != "none":
+        cube = "squares" if post.median == "slices" else "cubes"
+        steps.append(f"median of {cube} of {post.median_px} px")
+    if post.erosion_radius_px:
+        steps.append(f"none within {post.erosion_radius_px} px of the foreground's border")
+    if post.prior != "none":
+        side, *ramp = post.prior.split("_")
+        how = "weighed by how far a voxel lies within" if ramp else "kept within"
+        steps.append(f"{how} the {side}est {post.prior_share:.0%}")
+    return {"map before": ", ".join(steps)}
 
 
 def _standardised(manifest: Manifest) -> str:
@@ -130,7 +151,7 @@ def _unit(manifest: Manifest) -> str:
     """Of the intensity range, and of whose values it is."""
     inside = {
         "all": "each scan's values",
-        "nonzero": "each scan's values, but for the single one of its background",
+        "stripped": "each scan's values, but for the single one of its background",
         "body": "each scan's body",
     }
     match manifest.intensity.recipe:

@@ -9,7 +9,7 @@ import numpy as np
 from infer.blanking import Rectangles, blanked, without_blanks
 from infer.colours import Colours, with_channels
 from infer.errors import UnreadableScanError
-from infer.foreground import foreground_of
+from infer.foreground import ForegroundRecipe, foreground_of, stripped
 from infer.intensity import (
     Intensity,
     Scaling,
@@ -20,6 +20,7 @@ from infer.intensity import (
     unstandardise,
 )
 from infer.manifest import Manifest
+from infer.map_filter import filtered
 from infer.masking import lesions_above, peak
 from infer.modality import warnings_of
 from infer.patches import Patches, cover, image_scores, stitch
@@ -28,6 +29,7 @@ from infer.resizing import to_image_size, to_slice_size
 from infer.scoring import scan_score
 from infer.shapes import (
     AnomalyMap,
+    Foreground,
     ImageGroups,
     Images,
     Maps,
@@ -77,6 +79,7 @@ class Finding:
     peak_value: float
     lesions: int
     warnings: tuple[str, ...] = ()
+    foreground: Foreground | None = None  # whose map is kept; None: postprocessing names none
 
 
 def images_of(
@@ -249,14 +252,18 @@ def finding_of(
     maps = to_slice_size(outputs.anomaly_map[:, 0], slice_size)
     warnings = warnings_of(volume.modality, made_for=manifest.modality)
     if manifest.preprocessing.foreground != "none":
-        inside = _foreground(volume, manifest)
+        looked = _as_slice(slices_of(volume, manifest))
+        inside = _foreground(volume, manifest, manifest.preprocessing.foreground, looked)
         maps = np.where(inside, maps, np.float32(0))
-        warnings += _whole_slices(inside, manifest)
+        warnings += _whole_slices(inside, manifest.preprocessing.foreground)
     maps = _among_all(without_blanks(maps, manifest.preprocessing.blank), volume, manifest)
     anomaly_map = from_slices(maps, manifest.plane, spatial=spatial)
+    foreground = None
+    if manifest.postprocessing.acts_on_map:
+        anomaly_map, foreground, more = _postprocessed(anomaly_map, volume, manifest)
+        warnings += more
     highest, peak_value = peak(anomaly_map)
-    if not np.isfinite(peak_value):
-        raise UnreadableScanError("the model gave an anomaly map that is not finite for it")
+    _refuse_not_finite(peak_value)
     mask, lesions = lesions_above(
         anomaly_map, manifest.map_threshold.value, manifest.postprocessing, manifest.plane
     )
@@ -274,10 +281,43 @@ def finding_of(
         peak_value=peak_value,
         lesions=lesions,
         warnings=warnings,
+        foreground=foreground,
     )
 
 
-def _foreground(volume: Volume, manifest: Manifest) -> SliceMasks:
+def _refuse_not_finite(highest: float) -> None:
+    if not np.isfinite(highest):
+        raise UnreadableScanError("the model gave an anomaly map that is not finite for it")
+
+
+def _postprocessed(
+    anomaly_map: AnomalyMap, volume: Volume, manifest: Manifest
+) -> tuple[AnomalyMap, Foreground | None, tuple[str, ...]]:
+    """The map that is thresholded, what it is kept of, and what is to be said of that."""
+    _refuse_not_finite(float(anomaly_map.max()))  # a filter may hide it
+    recipe = manifest.postprocessing.foreground
+    foreground: Foreground | None = None
+    warnings: tuple[str, ...] = ()
+    if recipe == "stripped":
+        foreground = stripped(volume.voxels)
+    elif recipe != "none":
+        inside = _foreground(volume, manifest, recipe)
+        foreground = from_slices(inside, manifest.plane, spatial=anomaly_map.shape)
+        if recipe != manifest.preprocessing.foreground:  # else it has been said already
+            warnings = _whole_slices(inside, recipe)
+    thresholded = filtered(
+        anomaly_map,
+        foreground,
+        with_channels(volume.voxels, manifest.channels, manifest.colours),
+        manifest.postprocessing,
+        manifest.plane,
+    )
+    return thresholded, foreground, warnings
+
+
+def _foreground(
+    volume: Volume, manifest: Manifest, recipe: ForegroundRecipe, which: slice = slice(None)
+) -> SliceMasks:
     """What belongs to the patient. Looked for again: kept, it would fill a chunk's memory."""
     slices = _shares(
         volume,
@@ -287,8 +327,7 @@ def _foreground(volume: Volume, manifest: Manifest) -> SliceMasks:
         blank=manifest.preprocessing.blank,
         colours=manifest.colours,
     )
-    looked = _as_slice(slices_of(volume, manifest))
-    return foreground_of(slices[looked], manifest.preprocessing.foreground)
+    return foreground_of(slices[which], recipe)
 
 
 def _among_all(maps: SliceMaps, volume: Volume, manifest: Manifest) -> np.ndarray:
@@ -306,10 +345,9 @@ def _as_slice(looked: range) -> slice:
     return slice(looked.start, looked.stop)
 
 
-def _whole_slices(inside: SliceMasks, manifest: Manifest) -> tuple[str, ...]:
-    sought = manifest.preprocessing.foreground
+def _whole_slices(inside: SliceMasks, sought: ForegroundRecipe) -> tuple[str, ...]:
     whole = int(inside.all(axis=(1, 2)).sum())
-    if not whole or sought == "nonzero":  # which is there, or not: it is not looked for
+    if not whole or sought == "stripped":  # which is there, or not: it is not looked for
         return ()
     return (f"no {sought} was found in {whole} of {len(inside)} slices: looked at as a whole",)
 

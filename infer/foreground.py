@@ -1,6 +1,6 @@
 """Foreground: which pixels of a slice belong to the patient, or to his brain alone.
 
-`nonzero` is for scans whose skull, or whatever else, has been taken off already: what is brighter
+`stripped` is for scans whose skull, or whatever else, has been taken off already: what is brighter
 than the low end of the intensity range, with the holes that dark tissue leaves in it. Nothing is
 sought in it, so that a slice may be empty.
 
@@ -32,9 +32,9 @@ import cv2
 import numpy as np
 
 from infer.resizing import to_image_size
-from infer.shapes import SliceMasks, Slices
+from infer.shapes import Foreground, SliceMasks, Slices, Voxels
 
-ForegroundRecipe = Literal["none", "nonzero", "body", "brain"]
+ForegroundRecipe = Literal["none", "stripped", "body", "brain"]
 
 WORKING_SIDE = 128  # pixels of the longest side
 LEVELS = 128
@@ -55,11 +55,11 @@ class Classes(NamedTuple):
 def foreground_of(slices: Slices, recipe: ForegroundRecipe) -> SliceMasks:
     """What belongs to the patient in each slice, whose values lie in [0, 1].
 
-    All of a slice where nothing is found: better judged whole than not at all. But for `nonzero`,
+    All of a slice where nothing is found: better judged whole than not at all. But for `stripped`,
     which finds what is there.
     """
     size = slices.shape[-2:]
-    if recipe == "nonzero":
+    if recipe == "stripped":
         return np.stack([_filled(it) if it.any() else it for it in slices.max(axis=1) > 0])
     grey = slices.mean(axis=1, keepdims=True, dtype=np.float32)
     small = to_image_size(grey, _working_size(*size))[:, 0]
@@ -72,14 +72,22 @@ def foreground_of(slices: Slices, recipe: ForegroundRecipe) -> SliceMasks:
     return masks
 
 
-def background_of(channel: np.ndarray) -> float:
-    """The value of what surrounds a scan `(*spatial)`: the most frequent at its slices' borders.
+def stripped(voxels: Voxels) -> Foreground:
+    """What belongs to the patient in a scan whose air and skull were taken off: all else is equal.
 
-    It is one single value where a skull has been taken off: usually 0, the darkest or, in scans
-    that were standardised before, one in the middle of all.
+    In a scan that has not been stripped so, that is nearly everything.
     """
-    rows, columns = channel[..., [0, -1], :], channel[..., [0, -1]]
-    values, counts = np.unique(np.concatenate([rows.ravel(), columns.ravel()]), return_counts=True)
+    differs = [channel != background_of(channel) for channel in voxels]
+    return np.asarray(np.any(differs, axis=0))
+
+
+def background_of(channel: np.ndarray) -> float:
+    """The most frequent value at the borders of a scan's slices, `(*spatial)`.
+
+    Not the lowest: where a scan was standardised after stripping it may lie in the middle.
+    """
+    borders = (channel[..., [0, -1], :], channel[..., [0, -1]])
+    values, counts = np.unique(np.concatenate([it.ravel() for it in borders]), return_counts=True)
     return float(values[counts.argmax()])
 
 

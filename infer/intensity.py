@@ -15,10 +15,10 @@ from infer.foreground import background_of, foreground_of
 from infer.shapes import Images, Voxels
 from infer.volume import Unit
 
-# Of which voxels a scan's own range is. `all`; `nonzero`: what differs from the one value that
+# Of which voxels a scan's own range is. `all`; `stripped`: what differs from the one value that
 # surrounds a scan whose skull has been taken off; `body`: what is brighter than air in its axial
 # slices, see `infer.foreground`.
-Inside = Literal["all", "nonzero", "body"]
+Inside = Literal["all", "stripped", "body"]
 
 # Percentiles of all voxels between which a body is looked for: no hot pixel sets the scale.
 BODY_RANGE = (0.5, 99.5)
@@ -32,7 +32,7 @@ class Intensity:
     a picture (unit "display") counts as windowed already, its black is `low`, its white `high`.
     `percentile`: `low` and `high` are percentiles (0 to 100) of the scan's own voxels, per channel.
     `zscore`: they are standard deviations from the mean of the scan's own voxels, per channel.
-    Values beyond are clipped, and the background of `nonzero` becomes `output_low`.
+    Values beyond are clipped, and the background of `stripped` becomes `output_low`.
     """
 
     recipe: Literal["window", "percentile", "zscore"]
@@ -85,7 +85,7 @@ def scaling_of(voxels: Voxels, unit: Unit, intensity: Intensity) -> Scaling:
         ranges = [_range(_within(channel, intensity.inside), intensity) for channel in voxels]
         whole = (intensity.recipe, intensity.low, intensity.high, intensity.inside)
         clips = whole != ("percentile", 0, 100, "all")
-        if intensity.inside == "nonzero":
+        if intensity.inside == "stripped":
             background = tuple(background_of(channel) for channel in voxels)
     elif unit == "display":
         ranges = [(0.0, 1.0)] * len(voxels)
@@ -153,7 +153,7 @@ def _within(channel: np.ndarray, inside: Inside) -> np.ndarray:
     match inside:
         case "all":
             return channel
-        case "nonzero":
+        case "stripped":
             found = channel[channel != background_of(channel)]
         case "body":
             found = channel[_body_of(channel)]

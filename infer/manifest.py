@@ -20,6 +20,7 @@ METADATA_KEY = "uad.manifest"
 # 3: preprocessing, likewise; patches, without which it would see whole images.
 # 4: slice_range, without which more slices would have a part in the score; intensity.inside;
 #    preprocessing.blank; colours.
+# 4: postprocessing of the map before its threshold, without which other voxels would be above it.
 SCHEMA = 4
 
 

@@ -9,6 +9,7 @@ import sys
 from export.calibration import ExportConfig
 from export.figures import CompareConfig
 from export.membership import ensembles, refuse_patches
+from export.where_config import WhereConfig
 from train.augment import AugmentConfig
 from train.command import run_stage
 from train.data import DataConfig
@@ -52,6 +53,7 @@ def check(params: Params) -> None:
     ensembles(params)
     params.block(ExportConfig, "export")
     params.block(Bootstrap, "evaluate")
+    params.block(WhereConfig, "where")
     params.block(CompareConfig, "compare")
     _check_crossval(params)
 

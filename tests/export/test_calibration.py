@@ -24,6 +24,7 @@ def config(**changes):
     numbers = {
         "anomalous_by": "score",
         "score_threshold": "f1",
+        "normals": "scans",
         "map_false_positive_rate": 0.1,
         "aggregation": Aggregation(top_share=1.0),
         "postprocessing": Postprocessing(closing_radius_px=0, smallest_lesion_px=0),
@@ -56,6 +57,7 @@ def scored(score, *, normal, size=(10, 10)):
             lesions=0,
         ),
         truth=None,
+        plane="axial",
     )
 
 
@@ -118,95 +120,14 @@ def test_f1_without_abnormal_scans_is_refused_with_a_way_out():
     assert "false-positive rate" in caught.value.hint
 
 
-def test_validation_without_normals_or_masks_is_refused():
+def test_validation_without_normals_is_refused():
     with pytest.raises(CalibrationError, match="no validation scan is normal"):
         calibrate([scored(1, normal=False)], config())
 
 
-def patient(offset, *, ill=(1, 2), slices=None, truth=True, plane="axial"):
-    """A volume of 6 slices of 4 × 5: in slice n the map is `offset` + n, in its lesion 100.
-
-    The lesion fills half of each slice in `ill`, and such a slice scores 100.
-    """
-    rising = np.arange(offset, offset + 6, dtype=np.float32)
-    anomaly_map = np.repeat(rising, 20).reshape(6, 4, 5)
-    lesion = np.zeros((6, 4, 5), bool)
-    lesion[list(ill), :2] = True
-    anomaly_map[lesion] = 100
-    looked = range(6) if slices is None else slices
-    scores = np.array([100.0 if at in ill else offset + at for at in looked], np.float32)
-    outside = np.setdiff1d(np.arange(6), looked)
-    anomaly_map[outside] = 0
-    one = scored(100, normal=not len(ill))
-    return replace(
-        one,
-        volume=replace(one.volume, voxels=anomaly_map[np.newaxis], spacing_mm=(3.0, 1.0, 1.0)),
-        finding=replace(
-            one.finding,
-            score=float(scores.mean()),
-            anomaly_map=anomaly_map,
-            mask=lesion,
-            slice_scores=scores,
-            images=np.broadcast_to(scores[:, None, None, None], (len(scores), 1, 4, 4)),
-        ),
-        truth=lesion if truth else None,
-        plane=plane,
-        slices=looked,
-    )
-
-
-def test_where_every_scan_has_lesions_the_map_threshold_is_of_the_voxels_outside_them():
-    patients = [patient(0), patient(10)]
-    found = calibrate(patients, config(score_threshold=0.0, map_false_positive_rate=0.25))
-    normal = np.concatenate([it.finding.anomaly_map[~it.truth] for it in patients])
-    assert (normal > found.map_threshold.value).mean() == pytest.approx(0.25, abs=0.1)
-    assert found.map_threshold.value == np.quantile(normal, 0.75)
-    assert found.map_threshold.value < 100
-    assert "voxels outside the lesions of 2 scans with lesions" in found.map_threshold.chosen_by
-    assert f"{len(normal)} pixels" in found.map_threshold.chosen_by
-
-
-def test_and_the_score_threshold_is_of_what_their_lesion_free_slices_score():
-    patients = [patient(0), patient(10)]  # slices 0, 3, 4 and 5 are free
-    found = calibrate(patients, config(score_threshold=0.0))
-    assert found.normals.scores == (3.0, 13.0)
-    assert found.normals.intensity_mean == (3.0, 13.0)
-    assert found.score_threshold.value == 13.0
-    assert "slices that no lesion reaches of 2 scans with" in found.score_threshold.chosen_by
-
-
-def test_f1_then_parts_the_lesion_free_slices_of_patients_from_the_patients():
-    patients = [patient(0), patient(10)]
-    found = calibrate(patients, config())
-    assert 13.0 < found.score_threshold.value < min(it.finding.score for it in patients)
-    assert "best F1 (1.000)" in found.score_threshold.chosen_by
-    assert "(2 normal, 2 abnormal)" in found.score_threshold.chosen_by
-
-
-def test_one_normal_scan_is_enough_for_patients_to_leave_thresholds_alone():
-    normal = patient(5, ill=())
-    alone = calibrate([normal], config(score_threshold=0.0))
-    assert calibrate([patient(0), normal], config(score_threshold=0.0)) == alone
-    assert "lesions" not in alone.map_threshold.chosen_by
-
-
-def test_slices_that_are_not_looked_at_make_no_map_look_cleaner_than_it_is():
-    some = calibrate([patient(50, ill=(3,), slices=range(2, 5))], config(score_threshold=0.0))
-    assert "50 pixels" in some.map_threshold.chosen_by  # 3 slices of 20, less a lesion of 10
-    assert some.map_threshold.value >= 52
-    assert some.normals.scores == (53.0,)
-
-
-@pytest.mark.parametrize("wrong", [{"truth": False}, {"ill": range(6)}], ids=["unknown", "all"])
-def test_a_patient_of_whom_no_slice_is_known_to_be_free_calibrates_nothing(wrong):
-    with pytest.raises(CalibrationError) as caught:
-        calibrate([patient(0, **wrong)], config(score_threshold=0.0))
-    assert "masks" in caught.value.hint
-
-
 def test_memory_is_bounded_and_the_threshold_hardly_moves(monkeypatch):
     whole = calibrate([scored(1, normal=True, size=(100, 100))], config(score_threshold=0.0))
-    monkeypatch.setattr("export.calibration.PIXELS_PER_SCAN", 1000)
+    monkeypatch.setattr("export.normal_voxels.PIXELS_PER_SCAN", 1000)
     thinned = calibrate([scored(1, normal=True, size=(100, 100))], config(score_threshold=0.0))
     assert thinned.map_threshold.value == pytest.approx(whole.map_threshold.value, abs=2e-3)
     assert "1000 pixels" in thinned.map_threshold.chosen_by
@@ -216,3 +137,68 @@ def test_memory_is_bounded_and_the_threshold_hardly_moves(monkeypatch):
 def test_a_rate_beyond_0_to_1_is_refused(rate):
     with pytest.raises(ValueError, match="score_threshold"):
         config(score_threshold=rate)
+
+
+def volume(*, lesion_in, normal=False, foreground=None, slice_scores=(1.0, 2.0, 3.0, 4.0)):
+    """A scan of four slices; the map of slice k is k + 1 everywhere."""
+    shape = (4, 5, 6)
+    anomaly_map = np.empty(shape, np.float32)
+    anomaly_map[:] = np.arange(1, 5)[:, np.newaxis, np.newaxis]
+    truth = np.zeros(shape, bool)
+    truth[lesion_in, 2, 2] = True
+    plain = scored(4, normal=normal)
+    return replace(
+        plain,
+        volume=replace(plain.volume, voxels=anomaly_map[np.newaxis], spacing_mm=(2.0, 1.0, 1.0)),
+        finding=replace(
+            plain.finding,
+            anomaly_map=anomaly_map,
+            mask=np.zeros(shape, bool),
+            slice_scores=np.array(slice_scores, np.float32),
+            images=np.arange(4, dtype=np.float32).reshape(4, 1, 1, 1) * np.ones((1, 1, 2, 2), "f4"),
+            foreground=foreground,
+        ),
+        truth=truth,
+    )
+
+
+SLICES = {"normals": "slices", "score_threshold": 0.0, "map_false_positive_rate": 0.5}
+
+
+def test_lesion_free_slices_of_abnormal_scans_are_normals_where_that_is_asked_for():
+    found = calibrate([volume(lesion_in=[2, 3])], config(**SLICES))
+    assert found.normals.scores == (1.5,)  # the mean of slices 0 and 1, as the aggregation says
+    assert found.normals.intensity_mean == (0.5,)
+    assert found.score_threshold.value == 1.5
+    assert found.map_threshold.value == 1.5  # half of the values are 1, half are 2
+    assert "60 pixels of 1 validation normals" in found.map_threshold.chosen_by
+
+
+def test_only_the_foreground_of_normal_slices_counts():
+    inside = np.zeros((4, 5, 6), bool)
+    inside[1:, 1:3, 1:3] = True  # nothing of slice 0
+    found = calibrate([volume(lesion_in=[2, 3], foreground=inside)], config(**SLICES))
+    assert found.normals.scores == (2.0,)
+    assert found.map_threshold.value == 2.0
+    assert "on 4 pixels" in found.map_threshold.chosen_by
+
+
+def test_of_a_normal_scan_the_foreground_alone_counts_as_well():
+    inside = np.zeros((4, 5, 6), bool)
+    inside[3] = True
+    scan = volume(lesion_in=[], normal=True, foreground=inside)
+    assert calibrate([scan], config(score_threshold=0.0)).map_threshold.value == 4.0
+
+
+def test_a_scan_with_lesions_in_every_slice_or_no_mask_has_no_normal_part():
+    everywhere = volume(lesion_in=[0, 1, 2, 3])
+    unknown = replace(volume(lesion_in=[]), truth=None)
+    normal = scored(1, normal=True)
+    alone = calibrate([normal], config(**SLICES))
+    assert calibrate([normal, everywhere, unknown], config(**SLICES)) == alone
+
+
+def test_normals_without_any_foreground_are_refused():
+    scan = volume(lesion_in=[], normal=True, foreground=np.zeros((4, 5, 6), bool))
+    with pytest.raises(CalibrationError, match="no validation normal has a pixel of foreground"):
+        calibrate([scan], config(score_threshold=0.0))

@@ -319,9 +319,9 @@ def test_nothing_is_anomalous_around_a_stripped_head_and_empty_slices_are_empty(
     voxels = np.zeros((1, 3, 20, 24), np.float32)
     voxels[0, 1, 5:15, 6:18] = np.random.default_rng(0).uniform(50, 80, (10, 12))
     voxels[0, 1, 9:11, 10:12] = 0  # dark tissue inside is not the background
-    manifest = manifest_with(foreground="nonzero")
+    manifest = manifest_with(foreground="stripped")
     recipe = Intensity(
-        recipe="percentile", low=0, high=100, output_low=0, output_high=1, inside="nonzero"
+        recipe="percentile", low=0, high=100, output_low=0, output_high=1, inside="stripped"
     )
 
     class Surprised(Brightness):
@@ -341,3 +341,53 @@ def test_nothing_is_anomalous_around_a_stripped_head_and_empty_slices_are_empty(
     assert (found.anomaly_map[~inside] == 0).all()
     assert (found.anomaly_map[inside & ~darkest] >= 1).all()
     assert found.warnings == ()
+
+
+def cleaned(**changed):
+    manifest = manifest_of("axial")
+    postprocessing = dataclasses.replace(manifest.postprocessing, **changed)
+    return dataclasses.replace(manifest, postprocessing=postprocessing)
+
+
+def test_postprocessing_of_the_map_is_seen_in_map_peak_and_mask_and_not_in_the_score():
+    voxels = np.zeros((1, 3, 8, 8))
+    voxels[0, :, 2:6, 2:6] = 40.0
+    voxels[0, 1, 4, 4] = 80.0  # a single voxel
+    [plain] = find_all([volume_of(voxels)], cleaned(), Brightness(), batch_size=BATCH)
+    quiet = cleaned(median="volume", foreground="stripped", erosion_radius_px=1)
+    [found] = find_all([volume_of(voxels)], quiet, Brightness(), batch_size=BATCH)
+    assert plain.peak == (1, 4, 4)
+    assert plain.lesions == 1
+    assert plain.foreground is None
+    assert found.score == plain.score
+    assert not found.mask.any()
+    np.testing.assert_array_equal(found.foreground, voxels[0] > 0)
+    np.testing.assert_array_equal(found.anomaly_map[:, 3:5, 3:5], 0.5)
+    assert found.anomaly_map.sum() == 3 * 4 * 0.5
+
+
+def test_a_map_that_is_not_finite_is_refused_though_a_filter_would_hide_it():
+    class NanOutside:
+        def run(self, images):
+            maps = np.where(images > 0.5, images, np.float32(np.nan))
+            return EngineOutputs(
+                anomaly_map=maps,
+                score=images.mean(axis=(1, 2, 3)),
+                reconstruction=None,
+                score_parts={},
+            )
+
+    voxels = np.zeros((1, 3, 8, 8))
+    voxels[0, :, 2:6, 2:6] = 80.0
+    with pytest.raises(UnreadableScanError, match="not finite"):
+        find_all([volume_of(voxels)], cleaned(foreground="stripped"), NanOutside(), batch_size=4)
+
+
+def test_slices_without_a_brain_are_counted_where_only_postprocessing_looks_for_one():
+    [found] = find_all(
+        [volume_of(np.ones((1, 4, 12, 12)))],
+        cleaned(foreground="brain"),
+        Brightness(),
+        batch_size=BATCH,
+    )
+    assert found.warnings == ("no brain was found in 4 of 4 slices: looked at as a whole",)

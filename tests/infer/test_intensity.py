@@ -134,7 +134,7 @@ def within(recipe, inside, low, high):
 OF_PATIENTS = [
     pytest.param(recipe, inside, scan, id=f"{recipe} {inside}")
     for recipe in (("percentile", 1, 99), ("zscore", -3, 3))
-    for inside, scan in (("nonzero", stripped), ("body", in_air))
+    for inside, scan in (("stripped", stripped), ("body", in_air))
 ]
 
 
@@ -148,7 +148,7 @@ def test_standard_deviations_are_those_computed_by_hand():
 def test_inside_a_stripped_head_the_range_is_computed_by_hand():
     voxels = np.zeros((1, 5, 6), np.float32)
     voxels[0, 1:4, 1:5] = np.arange(12).reshape(3, 4) * 10 + 10  # 10 to 120
-    recipe = within("percentile", "nonzero", 0, 100)
+    recipe = within("percentile", "stripped", 0, 100)
     scaled = rescale(voxels, "modality", recipe)
     np.testing.assert_allclose(scaled[voxels > 0], np.linspace(-1, 1, 12), atol=1e-6)
     assert (scaled[voxels == 0] == -1).all()
@@ -192,7 +192,7 @@ def test_a_small_bright_lesion_hardly_moves_healthy_tissue(recipe, inside, scan)
 def test_the_background_of_a_stripped_head_stays_at_the_low_end(recipe, background):
     """Even where it lies in the middle of the tissue's values, as in scans standardised before."""
     voxels, patient = stripped(background=background)
-    intensity = within(recipe[0], "nonzero", *recipe[1:])
+    intensity = within(recipe[0], "stripped", *recipe[1:])
     scaled = rescale(voxels, "modality", intensity)
     assert (scaled[:, ~patient] == -1).all()
     expected, _ = stripped(background=0.0)
@@ -202,7 +202,7 @@ def test_the_background_of_a_stripped_head_stays_at_the_low_end(recipe, backgrou
 
 
 def test_a_scan_of_one_single_value_becomes_the_low_end():
-    for inside in ("all", "nonzero", "body"):
+    for inside in ("all", "stripped", "body"):
         recipe = within("zscore", inside, -3, 3)
         assert (rescale(np.full((1, 3, 8, 8), 7, np.float32), "modality", recipe) == -1).all()
 
@@ -210,12 +210,12 @@ def test_a_scan_of_one_single_value_becomes_the_low_end():
 def test_each_channel_has_a_foreground_of_its_own():
     first, _ = stripped()
     second = in_air(first.shape[1:])[0]
-    recipe = within("zscore", "nonzero", -3, 3)
+    recipe = within("zscore", "stripped", -3, 3)
     both = rescale(np.concatenate([first, second]), "modality", recipe)
     for at, alone in enumerate((first, second)):
         np.testing.assert_array_equal(both[at], rescale(alone, "modality", recipe)[0])
 
 
 def test_a_window_of_some_voxels_only_is_refused():
-    with pytest.raises(ValueError, match="inside cannot be nonzero"):
-        within("window", "nonzero", 0, 80)
+    with pytest.raises(ValueError, match="inside cannot be stripped"):
+        within("window", "stripped", 0, 80)

@@ -164,10 +164,10 @@ def test_a_model_says_what_it_looks_at(tmp_path):
         MANIFEST,
         slice_range=(0.2, 0.5),
         intensity=Intensity(
-            recipe="zscore", low=-3, high=3, output_low=0, output_high=1, inside="nonzero"
+            recipe="zscore", low=-3, high=3, output_low=0, output_high=1, inside="stripped"
         ),
         preprocessing=dataclasses.replace(
-            UNPROCESSED, foreground="nonzero", blank=((0.0, 0.0, 0.1, 0.5),)
+            UNPROCESSED, foreground="stripped", blank=((0.0, 0.0, 0.1, 0.5),)
         ),
     )
     said = describe_model(write_tiny_model(tmp_path / "part.onnx", manifest))

@@ -55,6 +55,7 @@ fit: {{}}
 scores: {{}}
 export: {{}}
 evaluate: {{}}
+where: {{}}
 compare: {{}}
 crossval: {{}}
 """
