@@ -13,6 +13,7 @@ import numpy as np
 
 from infer.finding import EngineOutputs
 from infer.shapes import Images, Maps, Scores
+from train.stored_images import StoredImages
 
 BOX_PX = 7
 # Five grey levels of 255: where all training images agree (air), noise is no anomaly.
@@ -41,7 +42,7 @@ class Baseline:
         )
 
 
-def baselines(training: Images) -> list[Baseline]:
+def baselines(training: Images | StoredImages) -> list[Baseline]:
     """Every trivial baseline, in the order of the table; `training` images are normal."""
     mean, std = training.mean(axis=0), np.maximum(training.std(axis=0), SMALLEST_STD)
 

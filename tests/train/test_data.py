@@ -17,6 +17,8 @@ NUMBERS = {
     "plane": "axial",
     "intensity": DataIntensity(recipe="window", low=0.0, high=80.0),
     "preprocessing": UNPROCESSED,
+    "store": "float32",
+    "smallest_foreground": 0.0,
     "options": {},
 }
 
