@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infer.errors import BadOutputError
 from infer.phantom import head_volume
 from infer.preprocessing import UNPROCESSED, preprocess
 from infer.readers import read
@@ -202,6 +203,23 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(monkeypatch)
     assert {path.name for path in Path("data").iterdir()} == {"tiny", "own"}
 
 
+def test_what_was_read_before_the_disk_was_full_is_kept(monkeypatch, capsys):
+    _own_data()
+    own = {"study": "own", "dataset": "folder", "source": "mine", "options": "{}"}
+
+    def full(*given):
+        raise BadOutputError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storing.GrowingStore, "finish", full)
+        assert _prepare(**own) == 2
+    assert "the disk is full" in capsys.readouterr().err
+    assert not Path("data/own").exists()
+    monkeypatch.setattr(storing, "read_case", full)  # nothing is to be read any more
+    assert _prepare(**own) == 0
+    assert len(data.load_rows("own")) == 10
+
+
 def test_scans_that_an_earlier_run_had_drawn_do_not_stay(monkeypatch):
     def stop(*given):
         raise KeyboardInterrupt
@@ -234,6 +252,18 @@ def test_an_image_is_known_by_its_group_place_and_foreground():
         assert row.group == groups[row.scan]
         assert row.position == 0.5
         assert 0.2 < row.foreground < 0.9  # a head in air
+
+
+@pytest.mark.parametrize("kind", ["float16", "uint8"])
+def test_images_come_back_from_a_smaller_store_within_half_a_grey_level(kind, monkeypatch):
+    _prepare()
+    exact, _ = data.load_images("tiny", "train")
+    monkeypatch.setitem(globals(), "BLOCKS", BLOCKS.replace("float32", kind))
+    _prepare(study="small")
+    images, _ = data.load_images("small", "train")
+    assert images.dtype == np.float32
+    assert 0 < np.abs(images - exact).max() <= 0.5 / 255 + 2**-24
+    assert np.load("data/small/images.npy").dtype == kind
 
 
 @pytest.mark.parametrize(
