@@ -1,10 +1,9 @@
 """Cases → the images that networks see, read as the product reads them, and what is known of each.
 
-The foreground of an image is what is brighter than the darkest value of its whole scan, by more
-than half a grey level of 255: all that is not the black around a skull-stripped brain, beyond the
-lower end of a window, or outside of `data.preprocessing.foreground`. In scans whose air is noise it
-is everything, unless that recipe takes the air away: then a slice's own values would have to say
-what is air, and they cannot where there is nothing else.
+The foreground of an image is what is brighter than air, as `infer.foreground` tells them apart, but
+by the values of the whole scan: a slice beyond the head has nothing but air, and cannot know it.
+It serves alike where air is noise, where it is the black around a skull-stripped brain, and where
+it lies beyond the lower end of a window.
 """
 
 from typing import NamedTuple
@@ -13,14 +12,13 @@ import numpy as np
 
 from infer.errors import UnreadableScanError
 from infer.finding import images_of
+from infer.foreground import LEVELS, air_of, three_classes
 from infer.readers import read
 from infer.readers.choice import seen_along
 from infer.shapes import Images
 from infer.slicing import to_slices
 from train.data import DataConfig
 from train.datasets.case import Case
-
-DARKEST = 0.5 / 255  # above a scan's lowest value; images lie in [0, 1]
 
 
 class Stored(NamedTuple):
@@ -60,11 +58,23 @@ def read_case(case: Case, data: DataConfig) -> Stored:
 
 
 def foreground_shares(images: Images) -> np.ndarray:
-    """The share of each image of a scan that any channel shows above the scan's darkest value."""
-    darkest = images.min(axis=tuple(it for it in range(images.ndim) if it != 1), keepdims=True)
-    return np.array(
-        [(image > (darkest[0] + np.float32(DARKEST))).any(axis=0).mean() for image in images]
-    )
+    """The share of each image of a scan that is brighter than the scan's air."""
+    levels = np.stack([_levels(image) for image in images])
+    air = _air(np.bincount(levels.ravel(), minlength=LEVELS))
+    return np.array([(it > air).mean() for it in levels])
+
+
+def _levels(image: np.ndarray) -> np.ndarray:
+    """Brightness, the mean over channels, in as many levels as foreground is looked for in."""
+    return np.asarray(np.clip(image.mean(axis=0) * LEVELS, 0, LEVELS - 1).astype(np.uint8))
+
+
+def _air(counts: np.ndarray) -> int:
+    """The brightest level of air, in a scan with so many pixels of each."""
+    classes = three_classes(counts)
+    if classes is None:  # air and something, or nothing at all
+        return int(np.flatnonzero(counts)[0])
+    return air_of(classes)
 
 
 def _seen(case: Case, data: DataConfig) -> tuple[Images, np.ndarray]:

@@ -228,11 +228,17 @@ def test_a_scan_that_shows_nothing_is_left_out_and_said(cases, tmp_path):
     assert "none of its 8 slices has a foreground of 0.1, the most is 0.000" in said[0]
 
 
-def test_foreground_is_what_any_channel_shows_above_the_scans_darkest_value():
-    images = np.full((2, 2, 4, 4), 0.3, np.float32)  # black need not be 0: a z-score's is not
-    images[1, 0, :2] = 0.9
-    images[1, 1, :, :1] = 0.5
-    assert foreground_shares(images).tolist() == [0.0, 10 / 16]
+@pytest.mark.parametrize("air", [0.0, 0.05, 0.3], ids=["black", "noise", "raised"])
+def test_foreground_is_what_is_brighter_than_the_air_of_the_whole_scan(air):
+    chance = np.random.default_rng(0)
+    images = chance.uniform(0.9, 1.1, (3, 2, 16, 16)).astype(np.float32) * np.float32(air)
+    for at, rows in ((1, 4), (2, 8)):  # the first slice is beyond the head
+        images[at, :, :rows] = chance.uniform(0.6, 0.9, (2, rows, 16))
+    assert foreground_shares(images).tolist() == [0.0, 0.25, 0.5]
+
+
+def test_a_scan_of_one_value_has_no_foreground():
+    assert foreground_shares(np.full((2, 1, 8, 8), 0.4, np.float32)).tolist() == [0.0, 0.0]
 
 
 def test_a_mask_of_another_size_is_said(abnormal, tmp_path):
