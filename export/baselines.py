@@ -13,10 +13,12 @@ import numpy as np
 
 from infer.finding import EngineOutputs
 from infer.shapes import Images, Maps, Scores
+from train.stored_images import StoredImages
 
 BOX_PX = 7
 # Five grey levels of 255: where all training images agree (air), noise is no anomaly.
 SMALLEST_STD = 0.02
+AT_ONCE = 256  # training images: a matter of memory only
 SMALLEST_SPREAD = 1e-6  # of a mean over an image: below, it is rounding
 
 
@@ -42,7 +44,7 @@ class Baseline:
         )
 
 
-def baselines(training: Images) -> list[Baseline]:
+def baselines(training: Images | StoredImages) -> list[Baseline]:
     """Every trivial baseline, in the order of the table; `training` images are normal."""
     mean, std = training.mean(axis=0), np.maximum(training.std(axis=0), SMALLEST_STD)
 
@@ -86,16 +88,22 @@ def baselines(training: Images) -> list[Baseline]:
             in_words="map = |Laplacian| of brightness; score = distance of its mean from the "
             "training images', on either side, in their standard deviations",
             to_map=_edges,
-            to_score=_unusual(_mean(_edges(training))),
+            to_score=_unusual(_means(_edges, training)),
         ),
         Baseline(
             name="baseline_mean_intensity",
             in_words="map = brightness; score = distance of its mean from the training images', "
             "on either side, in their standard deviations",
             to_map=_brightness,
-            to_score=_unusual(_mean(_brightness(training))),
+            to_score=_unusual(_means(_brightness, training)),
         ),
     ]
+
+
+def _means(to_map: Callable[[Images], Maps], training: Images | StoredImages) -> Scores:
+    """The mean of each training image's map; a few images at a time, for there may be many."""
+    starts = range(0, len(training), AT_ONCE)
+    return np.concatenate([_mean(to_map(training[at : at + AT_ONCE])) for at in starts])
 
 
 def _unusual(usual: Scores) -> Callable[[Maps], Scores]:

@@ -24,7 +24,7 @@ from infer.patches import Patches, cover
 from infer.self_test import measure as measure_self_test
 from infer.shapes import Images
 from train.batches import AS_THEY_ARE, ChannelScale
-from train.data import load_images
+from train.data import open_images
 from train.datasets.case import Case
 from train.patches import evenly
 
@@ -85,7 +85,7 @@ def parity_images(
     patches: Patches | None = None,
 ) -> Images:
     """Prepared validation images as the graph takes them, evenly spaced over all there are."""
-    images, _ = load_images(study, "validation")
+    images, _ = open_images(study, "validation")
     chosen = np.unique(np.linspace(0, len(images) - 1, PARITY_IMAGES).round().astype(int))
     low, high = intensity_range
     ranged = np.ascontiguousarray(images[chosen] * (high - low) + low, np.float32)

@@ -111,6 +111,13 @@ def three_classes(counts: np.ndarray) -> Classes | None:
     return Classes(first - 1, second - 1, means)
 
 
+def air_of(classes: Classes) -> int:
+    """The brightest level of air."""
+    air, tissue, bright = classes.means
+    # Else the lower threshold only parts air's noise: air and what it calls tissue are one.
+    return classes.lower if tissue - air > DISTINCT * (bright - air) else classes.upper
+
+
 def _working_size(height: int, width: int) -> tuple[int, int]:
     share = min(1.0, WORKING_SIDE / max(height, width))
     return max(2, round(height * share)), max(2, round(width * share))
@@ -128,9 +135,7 @@ def _find(levels: np.ndarray, recipe: ForegroundRecipe) -> np.ndarray:
         something = _filled(_largest(levels > levels.min()))
         return something if recipe == "body" else np.zeros_like(something)
     air, tissue, bright = classes.means
-    # Else the lower threshold only parts air's noise: air and what it calls tissue are one.
-    lower = classes.lower if tissue - air > DISTINCT * (bright - air) else classes.upper
-    body = _filled(_largest(levels > lower))
+    body = _filled(_largest(levels > air_of(classes)))
     if recipe == "body":
         return body
     if bright - tissue < DISTINCT * (bright - air):

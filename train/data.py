@@ -2,13 +2,17 @@
 
 data/<study>/cases.csv    every case: scan, group, label (normal or abnormal), mask, split, and
                           kind and size_mm where the dataset knows of any
-data/<study>/images.csv   one line per image: row, scan, slice, split, label
-data/<study>/images.npy   float32 (row, channel, height, width) in [0, 1]: train and validation
+data/<study>/images.csv   one line per image: row, scan, slice, split, label; what else is known:
+                          group, position (of the slice's middle, as a share of the stack) and
+                          foreground (its share of the image, see `train.reading`)
+data/<study>/images.npy   (row, channel, height, width), train and validation: float32 or float16 in
+                          [0, 1], or uint8 from 0 to 255
 """
 
 import csv
 import hashlib
-from collections.abc import Iterable
+import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -24,6 +28,7 @@ from infer.slicing import Plane, SliceRange, check_slice_range
 from train.datasets.case import Case
 from train.datasets.case import Split as Split
 from train.paths import data_folder
+from train.stored_images import StoredImages, StoreType
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SMALLEST, LARGEST, STEP = 32, 256, 32  # pixels; what halves to a bottleneck asks for more
@@ -67,6 +72,8 @@ class DataConfig:
     slice_range: SliceRange  # which slices are looked at, as shares of the volume
     intensity: DataIntensity
     preprocessing: Preprocessing
+    store: StoreType
+    smallest_foreground: float  # share of an image; slices with less are not stored. 0: all are
     options: dict[str, Any]  # the dataset's own, see its module
 
     def __post_init__(self) -> None:
@@ -78,6 +85,10 @@ class DataConfig:
             raise ValueError(
                 f"image_size must be of multiples of {STEP} from {SMALLEST} to {LARGEST}, "
                 f"got {list(self.image_size)}"
+            )
+        if not 0 <= self.smallest_foreground < 1:
+            raise ValueError(
+                f"smallest_foreground must be from 0 to below 1, got {self.smallest_foreground}"
             )
 
 
@@ -97,23 +108,37 @@ class ImageRow:
     slice: int
     split: Split
     normal: bool
+    group: str = ""
+    position: float = 0.5  # of the slice's middle along the stack, from 0 to 1
+    foreground: float = 1.0  # share of the image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """All that `prepare` writes of a study."""
+class Tables:
+    """What is known of a study's cases and images."""
 
     cases: list[SplitCase]
     rows: list[ImageRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared(Tables):
+    """All that is stored of a study whose images fit into memory."""
+
     images: Images  # one per row, in [0, 1]
 
 
 def save(folder: Path, prepared: Prepared) -> None:
     """Write the three files into `folder`; equal content gives equal bytes."""
-    _write_cases(folder / "cases.csv", prepared.cases)
-    lines = ((row, *_image_line(image)) for row, image in enumerate(prepared.rows))
+    save_tables(folder, prepared)
+    np.save(folder / IMAGES, prepared.images)
+
+
+def save_tables(folder: Path, tables: Tables) -> None:
+    """Write what is known of images that `folder` holds already."""
+    _write_cases(folder / "cases.csv", tables.cases)
+    lines = ((row, *_image_line(image)) for row, image in enumerate(tables.rows))
     _write_csv(folder / "images.csv", IMAGE_COLUMNS, lines)
-    np.save(folder / "images.npy", prepared.images)
 
 
 def load_cases(study: str) -> list[SplitCase]:
@@ -142,24 +167,54 @@ def load_images(study: str, split: Split) -> tuple[Images, np.ndarray]:
     Raises:
         UadError: the study has not been prepared.
     """
+    images, abnormal = open_images(study, split)
+    return images[:], abnormal
+
+
+def open_images(study: str, split: Split) -> tuple[StoredImages, np.ndarray]:
+    """The same without reading them: a split may be larger than memory.
+
+    Raises:
+        UadError: the study has not been prepared.
+    """
     chosen = [(row, image) for row, image in enumerate(load_rows(study)) if image.split == split]
-    store = np.load(_table(study, "images.npy"), mmap_mode="r")
-    images = np.array(store[[row for row, _ in chosen]], np.float32)
-    return images, np.array([not image.normal for _, image in chosen], bool)
+    rows = np.array([row for row, _ in chosen], np.int64)
+    abnormal = np.array([not image.normal for _, image in chosen], bool)
+    return StoredImages(open_store(study), rows), abnormal
+
+
+def open_store(study: str) -> np.ndarray:
+    """Every image as it is stored, memory-mapped: one per row of images.csv.
+
+    Raises:
+        UadError: the study has not been prepared.
+    """
+    return np.asarray(np.load(_table(study, IMAGES), mmap_mode="r"))
 
 
 def data_hash(study: str) -> str:
-    """One name for exactly these cases, splits and images: SHA-256 of the three files."""
-    digest = hashlib.sha256()
-    for name in ("cases.csv", "images.csv", "images.npy"):
-        with _table(study, name).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+    """One name for exactly these cases, splits and images: SHA-256 of the three files.
+
+    Of the table of images, the columns that say which image is which. What else is known of them
+    follows from the scans, and data that had a name before it was written down keeps that name.
+    """
+    naming = io.StringIO(newline="")
+    rows = _read_csv(_table(study, "images.csv"))
+    _write_lines(naming, NAMING_COLUMNS, ([row[it] for it in NAMING_COLUMNS] for row in rows))
+    parts = (
+        _sha256(_table(study, "cases.csv")),
+        hashlib.sha256(naming.getvalue().encode()).digest(),
+        _sha256(_table(study, IMAGES)),
+    )
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
+IMAGES = "images.npy"
 CASE_COLUMNS = ("scan", "group", "label", "mask", "split")
 CASE_OPTIONAL = ("kind", "size_mm")  # of a case's fields
-IMAGE_COLUMNS = ("row", "scan", "slice", "split", "label")
+NAMING_COLUMNS = ("row", "scan", "slice", "split", "label")
+IMAGE_COLUMNS = (*NAMING_COLUMNS, "group", "position", "foreground")
+DIGITS = 6  # of positions and shares: a pixel of 1,000 × 1,000
 
 
 def _write_cases(path: Path, cases: list[SplitCase]) -> None:
@@ -174,8 +229,11 @@ def _case_line(it: SplitCase) -> tuple[str, ...]:
     return it.case.scan.as_posix(), it.case.group, _label(it.case.normal), mask, it.split
 
 
-def _image_line(image: ImageRow) -> tuple[str | int, ...]:
-    return image.scan.as_posix(), image.slice, image.split, _label(image.normal)
+def _image_line(image: ImageRow) -> tuple[str | int | float, ...]:
+    return (
+        *(image.scan.as_posix(), image.slice, image.split, _label(image.normal), image.group),
+        *(round(image.position, DIGITS), round(image.foreground, DIGITS)),
+    )
 
 
 def _label(normal: bool) -> str:
@@ -200,6 +258,9 @@ def _row_of(line: dict[str, str]) -> ImageRow:
         slice=int(line["slice"]),
         split=cast(Split, line["split"]),
         normal=line["label"] == "normal",
+        group=line.get("group", ""),
+        position=float(line.get("position", 0.5)),
+        foreground=float(line.get("foreground", 1.0)),
     )
 
 
@@ -218,8 +279,19 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _write_csv(path: Path, columns: tuple[str, ...], lines: Iterable[tuple[Any, ...]]) -> None:
+def _write_csv(path: Path, columns: tuple[str, ...], lines: Iterable[Sequence[Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(lines)
+        _write_lines(file, columns, lines)
+
+
+def _write_lines(
+    file: io.TextIOBase, columns: tuple[str, ...], lines: Iterable[Sequence[Any]]
+) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(lines)
+
+
+def _sha256(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from infer.shapes import Images as ImageArray
 from train import tracking
 from train.augment import Augmentation, AugmentConfig
 from train.batches import Batches, scale_of
-from train.data import DataConfig, load_images
+from train.data import DataConfig, open_images
 from train.keeper import Keeper
 from train.params import BadParamsError, Params
 from train.patchwise import patches_of
@@ -24,6 +23,7 @@ from train.scores import ScoreRecipe
 from train.seeding import seed_everything
 from train.session import Session
 from train.shared_networks import Weights, hash_of, load_shared, share
+from train.stored_images import StoredImages
 from train.task import Images, Task
 from train.validation import as_tensor
 
@@ -66,15 +66,15 @@ def task_of(params: Params, method: str, data_hash: str, shared: Weights) -> Tas
     )
 
 
-def training_images(study: str, method: str) -> tuple[ImageArray, np.ndarray]:
-    """The prepared images a method may train on, and which of them are abnormal.
+def training_images(study: str, method: str) -> tuple[StoredImages, np.ndarray]:
+    """The prepared images a method may train on, left on the disk, and which are abnormal.
 
     Raises:
         BadParamsError: it learns from labels, and no training image is abnormal.
     """
-    images, abnormal = load_images(study, "train")
+    images, abnormal = open_images(study, "train")
     if not find(method).supervised:
-        return images[~abnormal], abnormal[~abnormal]
+        return images.of(~abnormal), abnormal[~abnormal]
     if not abnormal.any():
         raise BadParamsError(
             f"{method} learns from labels, but no training image of study {study!r} is abnormal",
@@ -88,7 +88,7 @@ def fitted(
     task: Task,
     *,
     shared: Weights,
-    train: np.ndarray,
+    train: np.ndarray | StoredImages,
     train_abnormal: np.ndarray,
     validation: np.ndarray,
     abnormal: np.ndarray,
@@ -103,7 +103,7 @@ def fitted(
 
     Args:
         shared: networks that it takes over from another fit.
-        train: prepared images, as `validation`.
+        train: prepared images, as `validation`; they may be more than fit into memory.
         train_abnormal: which of the training images: none, but for methods that learn from labels.
         abnormal: which of the validation images.
     """

@@ -14,6 +14,7 @@ from train.augment import AugmentConfig
 from train.patches import Size, input_size
 from train.provenance import git_state, library_versions
 from train.scores import ScoreRecipe
+from train.stored_images import StoredImages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class Task:
 class Images:
     """The images a fit may see."""
 
-    train: np.ndarray
+    train: np.ndarray | StoredImages
     train_abnormal: np.ndarray  # which of them; none, but for methods that learn from labels
     validation: torch.Tensor  # as the model takes them, on its device
     abnormal: np.ndarray  # which of the validation images

@@ -30,7 +30,7 @@ from export.where_config import WhereConfig
 from export.where_text import steps_section, where_section
 from infer.manifest import Provenance
 from train.command import run_stage
-from train.data import DataConfig, data_hash, load_cases, load_images
+from train.data import DataConfig, data_hash, load_cases, open_images
 from train.metrics import Bootstrap
 from train.params import Params
 from train.paths import report_folder
@@ -46,7 +46,7 @@ def compare(params: Params) -> None:
     models = [load_model(study, method, fits=(method,)) for method in params.models]
     for name, ensemble in ensembles(params).items():
         models.append(load_model(study, name, fits=ensemble.members))
-    training, _ = load_images(study, "train")
+    training, _ = open_images(study, "train")
     rows = [*models, *(measure_baseline(params, it, bootstrap) for it in baselines(training))]
     csv_path = report_folder(study, "compare.csv")
     csv_path.write_text(to_csv(rows), encoding="utf-8")

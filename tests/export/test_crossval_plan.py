@@ -11,8 +11,10 @@ from tests.export import fold_results
 from train.params import BadParamsError, Params, load
 from train.pool import Pool
 from train.protocol import CrossvalConfig
+from train.stored_images import StoredImages
 
-POOL = Pool(cases=[], rows=[], images=np.zeros((1, 1, 32, 32), np.float32), hash="images")
+IMAGES = StoredImages(np.zeros((1, 1, 32, 32), np.float32), np.arange(1))
+POOL = Pool(cases=[], rows=[], images=IMAGES, hash="images")
 
 
 @pytest.fixture

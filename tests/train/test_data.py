@@ -19,6 +19,8 @@ NUMBERS = {
     "slice_range": (0.0, 1.0),
     "intensity": DataIntensity(recipe="window", low=0.0, high=80.0, inside="all"),
     "preprocessing": UNPROCESSED,
+    "store": "float32",
+    "smallest_foreground": 0.0,
     "options": {},
 }
 

@@ -1,5 +1,7 @@
 """The stage `prepare`, run in an empty folder on a few phantoms."""
 
+import hashlib
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -7,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infer.errors import BadOutputError
 from infer.phantom import head_volume
 from infer.preprocessing import UNPROCESSED, preprocess
 from infer.readers import read
 from infer.resizing import to_image_size
 from infer.writers.phantoms import _write_nifti
-from train import data
+from train import data, storing
 from train.command import run_stage
 from train.datasets.catalog import DATASETS
+from train.reading import read_case
 from train.stages.prepare import prepare
 
 BLOCKS = """
@@ -41,6 +45,8 @@ data:
     noise_strength: 0.05
     foreground: {foreground}
     blank: []
+  store: float32
+  smallest_foreground: 0.0
   options: {options}
 split:
   seed: 1
@@ -161,7 +167,10 @@ def test_tables_are_plain_csv_with_the_promised_columns():
     first_lines = [
         Path("data/tiny", name).read_text().splitlines()[0] for name in ("cases.csv", "images.csv")
     ]
-    assert first_lines == ["scan,group,label,mask,split", "row,scan,slice,split,label"]
+    assert first_lines == [
+        "scan,group,label,mask,split",
+        "row,scan,slice,split,label,group,position,foreground",
+    ]
 
 
 def test_the_hash_follows_the_data():
@@ -185,6 +194,106 @@ def test_a_broken_scan_is_reported_and_left_out(capsys):
     errors = capsys.readouterr().err
     assert f"skipped {broken}: " in errors
     assert "1 of 10 scans were skipped" in errors
+
+
+def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(monkeypatch):
+    _own_data()
+    own = {"study": "own", "dataset": "folder", "source": "mine", "options": "{}"}
+    assert _prepare(**own) == 0
+    whole = {path: path.read_bytes() for path in Path("data/own").iterdir()}
+    shutil.rmtree("data/own")
+    reads = []
+
+    def stopped(case, numbers, stop_at):
+        if len(reads) == stop_at:
+            raise KeyboardInterrupt
+        reads.append(case.scan)
+        return read_case(case, numbers)
+
+    monkeypatch.setattr(storing, "cores", lambda: 1)
+    monkeypatch.setattr(storing, "read_case", lambda *given: stopped(*given, stop_at=6))
+    with pytest.raises(KeyboardInterrupt):
+        _prepare(**own)
+    assert not Path("data/own").exists()
+    monkeypatch.setattr(storing, "read_case", lambda *given: stopped(*given, stop_at=-1))
+    assert _prepare(**own) == 0
+    assert len(reads) == len(set(reads)) == 10  # each once in both runs together
+    assert {path: path.read_bytes() for path in Path("data/own").iterdir()} == whole
+    assert {path.name for path in Path("data").iterdir()} == {"tiny", "own"}
+
+
+def test_what_was_read_before_the_disk_was_full_is_kept(monkeypatch, capsys):
+    _own_data()
+    own = {"study": "own", "dataset": "folder", "source": "mine", "options": "{}"}
+
+    def full(*given):
+        raise BadOutputError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storing.GrowingStore, "finish", full)
+        assert _prepare(**own) == 2
+    assert "the disk is full" in capsys.readouterr().err
+    assert not Path("data/own").exists()
+    monkeypatch.setattr(storing, "read_case", full)  # nothing is to be read any more
+    assert _prepare(**own) == 0
+    assert len(data.load_rows("own")) == 10
+
+
+def test_scans_that_an_earlier_run_had_drawn_do_not_stay(monkeypatch):
+    def stop(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storing.GrowingStore, "finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            _prepare(options=PHANTOM.replace("normals: 10", "normals: 15"))
+    assert _prepare() == 0
+    assert len(list(Path("data/tiny/scans").iterdir())) == 14
+
+
+def test_the_hash_is_that_of_data_prepared_before_more_was_known_of_images():
+    _prepare()
+    named = data.data_hash("tiny")
+    table = Path("data/tiny/images.csv")
+    lines = [line.split(",")[:5] for line in table.read_text().splitlines()]
+    table.write_text("".join(f"{','.join(line)}\n" for line in lines))
+    assert data.data_hash("tiny") == named
+    files = [Path("data/tiny", name) for name in ("cases.csv", "images.csv", "images.npy")]
+    parts = b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)
+    assert hashlib.sha256(parts).hexdigest() == named
+    assert data.load_rows("tiny")[0].group == ""
+
+
+def test_an_image_is_known_by_its_group_place_and_foreground():
+    _prepare()
+    groups = {it.case.scan: it.case.group for it in data.load_cases("tiny")}
+    for row in data.load_rows("tiny"):
+        assert row.group == groups[row.scan]
+        assert row.position == 0.5
+        assert 0.2 < row.foreground < 0.9  # a head in air
+
+
+@pytest.mark.parametrize("kind", ["float16", "uint8"])
+def test_images_come_back_from_a_smaller_store_within_half_a_grey_level(kind, monkeypatch):
+    _prepare()
+    exact, _ = data.load_images("tiny", "train")
+    monkeypatch.setitem(globals(), "BLOCKS", BLOCKS.replace("float32", kind))
+    _prepare(study="small")
+    images, _ = data.load_images("small", "train")
+    assert images.dtype == np.float32
+    assert 0 < np.abs(images - exact).max() <= 0.5 / 255 + 2**-24
+    assert np.load("data/small/images.npy").dtype == kind
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [("store: float8", "Invalid enum value 'float8'"), ("smallest_foreground: 1.0", "below 1")],
+)
+def test_a_store_that_there_is_not_is_refused(wrong, complaint, capsys, monkeypatch):
+    name = wrong.split(":")[0]
+    monkeypatch.setitem(globals(), "BLOCKS", re.sub(rf"{name}: \S+", wrong, BLOCKS))
+    assert _prepare() == 2
+    assert complaint in capsys.readouterr().err
 
 
 def test_with_no_scan_left_nothing_is_written(capsys):
