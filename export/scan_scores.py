@@ -14,9 +14,10 @@ from infer.readers.choice import seen_along
 from infer.shapes import Mask
 from infer.slicing import Plane
 from infer.volume import Volume
+from infer.volumetric import usual_batch_size
 from train.datasets.case import Case
 
-BATCH_SIZE = 32  # images; results are the same in the last digits only for equal batches
+BATCH_SIZE = 32  # images of slices; results are the same in the last digits only for equal batches
 VOXELS_AT_ONCE = 1 << 22  # scans are read together until they hold so many: bounds the memory
 THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 
@@ -56,7 +57,8 @@ def _score(
     waiting: list[tuple[Case, Volume]], manifest: Manifest, engine: Engine
 ) -> Iterator[ScoredScan]:
     volumes = [volume for _, volume in waiting]
-    findings = find_all(volumes, manifest, engine, batch_size=BATCH_SIZE)
+    batch_size = usual_batch_size(manifest.image_size, BATCH_SIZE)
+    findings = find_all(volumes, manifest, engine, batch_size=batch_size)
     for (case, volume), finding in zip(waiting, findings, strict=True):
         truth = truth_of(case, volume, manifest.plane)
         yield ScoredScan(case=case, volume=volume, finding=finding, truth=truth)

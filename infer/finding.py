@@ -37,6 +37,7 @@ from infer.shapes import (
 )
 from infer.slicing import Plane, from_slices, to_slices
 from infer.volume import Volume
+from infer.volumetric import is_volumetric, refuse_flat, size_across, slice_maps, whole
 
 # Luminance of red, green and blue (ITU-R BT.601): a grey picture stored in colour is unchanged.
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
@@ -69,9 +70,9 @@ class Finding:
     score: float
     anomaly_map: AnomalyMap
     mask: Mask
-    slice_scores: Scores
-    score_parts: dict[str, Scores]  # per slice
-    images: Images  # what the network saw, one per slice, before channels are standardised
+    slice_scores: Scores  # of a model that looks at whole volumes: one, the volume's
+    score_parts: dict[str, Scores]  # likewise
+    images: Images  # what the network saw, one per score, before channels are standardised
     reconstruction: Images | None  # in the range of `images`
     peak: tuple[int, ...]  # of the map, in the volume's axes
     peak_value: float
@@ -90,9 +91,22 @@ def images_of(
 ) -> Images:
     """What a network sees of a volume: its slices at the network's size and intensity range.
 
+    Or the whole volume as one image, where `image_size` is (depth, height, width).
+
     Raises:
         UnreadableScanError: the volume's channels or its shape do not fit the model.
     """
+    if is_volumetric(image_size):
+        refuse_flat(volume.voxels.shape[1:])
+        slices = images_of(
+            volume,
+            channels=channels,
+            intensity=intensity,
+            preprocessing=preprocessing,
+            plane=plane,
+            image_size=size_across(image_size, plane),
+        )
+        return whole(slices, plane, image_size)
     if preprocessing.acts:
         slices = _shares(volume, channels=channels, intensity=intensity, plane=plane)
         _refuse_thin(slices, plane)
@@ -213,12 +227,13 @@ def run_patches(
     if not images:
         return []
     together = _together(images)
-    some = max(1, PATCHES_AT_ONCE // len(patches.windows(together.shape[2:])))
+    size = together.shape[2:]
+    some = 1 if is_volumetric(size) else max(1, PATCHES_AT_ONCE // len(patches.windows(size)))
     said = []
     for start in range(0, len(together), some):
-        whole = together[start : start + some]
-        (of_patches,) = run_batches([cover(whole, patches)], engine, batch_size=batch_size)
-        said.append(_of_images(of_patches, patches, whole.shape[2:]))
+        uncut = together[start : start + some]
+        (of_patches,) = run_batches([cover(uncut, patches)], engine, batch_size=batch_size)
+        said.append(_of_images(of_patches, patches, size))
     return _by_group(_joined(said), images)
 
 
@@ -233,8 +248,11 @@ def finding_of(
     if not np.isfinite(outputs.score).all():
         raise UnreadableScanError("the model gave no finite score for it")
     spatial = volume.voxels.shape[1:]
-    slice_size = to_slices(volume.voxels[:1], manifest.plane).shape[-2:]
-    maps = to_slice_size(outputs.anomaly_map[:, 0], slice_size)
+    if is_volumetric(manifest.image_size):
+        maps = slice_maps(outputs.anomaly_map, manifest.plane, spatial)
+    else:
+        slice_size = to_slices(volume.voxels[:1], manifest.plane).shape[-2:]
+        maps = to_slice_size(outputs.anomaly_map[:, 0], slice_size)
     warnings = warnings_of(volume.modality, made_for=manifest.modality)
     if manifest.preprocessing.foreground != "none":
         inside = _foreground(volume, manifest)

@@ -67,6 +67,11 @@ def index_in_volume(
     return tuple(at[position] for position in np.argsort(_AXES[plane]))
 
 
+def plane_axes(plane: Plane) -> tuple[int, int, int]:
+    """Which axes `(depth, height, width)` are stepped through, the rows and the columns."""
+    return _AXES[plane]
+
+
 def step_axis(plane: Plane) -> int:
     """Which of a volume's axes `(depth, height, width)` its slices are counted along."""
     return _AXES[plane][0]

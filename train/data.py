@@ -3,7 +3,8 @@
 data/<study>/cases.csv    every case: scan, group, label (normal or abnormal), mask, split, and
                           kind where the dataset knows of any
 data/<study>/images.csv   one line per image: row, scan, slice, split, label
-data/<study>/images.npy   float32 (row, channel, height, width) in [0, 1]: train and validation
+data/<study>/images.npy   float32 (row, channel, height, width) in [0, 1]: train and validation;
+                          (row, channel, depth, height, width) where whole volumes are looked at
 """
 
 import csv
@@ -55,7 +56,7 @@ class DataConfig:
     source: str
     modality: str
     channels: int
-    image_size: tuple[int, int]  # (height, width)
+    image_size: tuple[int, ...]  # (height, width) of slices; (depth, height, width): whole volumes
     plane: Plane
     intensity: DataIntensity
     preprocessing: Preprocessing
@@ -64,6 +65,11 @@ class DataConfig:
     def __post_init__(self) -> None:
         if self.channels < 1:
             raise ValueError(f"channels must be at least 1, got {self.channels}")
+        if len(self.image_size) not in (2, 3):
+            raise ValueError(
+                "image_size must be [height, width] for slices or [depth, height, width] for "
+                f"volumes, got {list(self.image_size)}"
+            )
         if any(not SMALLEST <= side <= LARGEST or side % STEP for side in self.image_size):
             raise ValueError(
                 f"image_size must be of multiples of {STEP} from {SMALLEST} to {LARGEST}, "
@@ -125,7 +131,7 @@ def load_rows(study: str) -> list[ImageRow]:
 
 
 def load_images(study: str, split: Split) -> tuple[Images, np.ndarray]:
-    """The images of one split `(row, channel, height, width)`, and which of them are abnormal.
+    """The images of one split `(row, channel, *image_size)`, and which of them are abnormal.
 
     Test images are never here: what ships reads the test scans itself.
 

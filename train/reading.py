@@ -12,7 +12,7 @@ from infer.finding import images_of
 from infer.readers import read
 from infer.readers.choice import seen_along
 from infer.shapes import Images
-from infer.slicing import to_slices
+from infer.volumetric import images_reached
 from train.data import DataConfig
 from train.datasets.case import Case
 
@@ -63,6 +63,7 @@ def _stored(case: Case, data: DataConfig) -> Stored:
     mask = read(case.mask, choice).voxels
     if mask.shape[1:] != volume.voxels.shape[1:]:
         raise UnreadableScanError(f"its mask {case.mask} is not of the scan's size")
-    # A slice that a lesion does not reach is a normal slice of an abnormal scan.
-    reached = to_slices(mask != 0, data.plane).any(axis=(1, 2, 3))
+    # A slice that a lesion does not reach is a normal slice of an abnormal scan; a whole volume
+    # that no lesion reaches is normal.
+    reached = images_reached((mask != 0).any(axis=0), data.plane, data.image_size)
     return Stored(images, np.logical_not(reached))

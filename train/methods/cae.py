@@ -18,7 +18,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from train.methods.method import Findings, TrainingLoss
-from train.networks.autoencoder import Decoder, Encoder, Shape
+from train.networks.autoencoder import Decoder, Encoder, Shape, refuse_other_dims
 from train.shapes import Images
 
 LOSSES = {"mse": functional.mse_loss, "l1": functional.l1_loss}
@@ -33,6 +33,7 @@ class CaeConfig:
     devices: int  # data-parallel processes
     precision: Literal["32-true", "bf16-mixed"]
     intensity_range: tuple[float, float]  # of the images, black and white
+    spatial_dims: Literal[2, 3]  # 2: slices; 3: whole volumes, or patches of them
     width: int  # channels after the first halving
     latent: int
     dropout: float
@@ -53,6 +54,7 @@ class Cae(nn.Module):
 
     def __init__(self, config: CaeConfig, channels: int, image_size: tuple[int, ...]) -> None:
         super().__init__()
+        refuse_other_dims(config.spatial_dims, image_size)
         self.config = config
         shape = Shape(
             channels=channels,
