@@ -47,6 +47,7 @@ WATCHED = {
     "fanogan": GENERATED,
     "vae": LATENTS,
     "cevae": LATENTS,
+    "gmvae": {"components"},
     "densenet": {"grad_cam", "grad_cam_plus_plus", "smooth_grad"},
 }
 STEPS = 20  # on a fixed batch, until its loss must have fallen

@@ -26,6 +26,7 @@ TINY: dict[str, dict[str, Any]] = {
     "dagmm": {"latent": 2, "estimation_dropout": 0.0},
     "vae": {"features": [4, 8]},
     "cevae": {"features": [4, 8]},
+    "gmvae": {"features": [4, 8], "components": 3, "warm_up": 1},
 }
 
 
