@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.ndimage import uniform_filter
 
 from infer.finding import EngineOutputs
 from infer.shapes import Images, Maps, Scores
@@ -30,7 +31,7 @@ class Baseline:
     in_words: str
     to_map: Callable[[Images], Maps]
     to_score: Callable[[Maps], Scores]
-    reconstruction: np.ndarray | None = None  # (channel, height, width), the same for every image
+    reconstruction: np.ndarray | None = None  # (channel, *pixels), the same for every image
 
     def run(self, images: Images) -> EngineOutputs:
         """Map and score of each image on its own."""
@@ -56,7 +57,7 @@ def baselines(training: Images | StoredImages) -> list[Baseline]:
             name="intensity_threshold",
             in_words="map = brightness; score = its 99th percentile",
             to_map=_brightness,
-            to_score=lambda maps: np.quantile(maps, 0.99, axis=(1, 2, 3)),
+            to_score=lambda maps: np.quantile(maps.reshape(len(maps), -1), 0.99, axis=1),
         ),
         Baseline(
             name="mean_image",
@@ -69,7 +70,7 @@ def baselines(training: Images | StoredImages) -> list[Baseline]:
             name="random",
             in_words="map and score drawn at random from the image's content",
             to_map=_noise,
-            to_score=lambda maps: maps[:, 0, 0, 0],
+            to_score=lambda maps: maps.reshape(len(maps), -1)[:, 0],
         ),
         Baseline(
             name="baseline_maximum",
@@ -123,15 +124,18 @@ def _edges(images: Images) -> Maps:
 
 
 def _mean(maps: Maps) -> Scores:
-    return np.asarray(maps.mean(axis=(1, 2, 3)))
+    return np.asarray(maps.mean(axis=tuple(range(1, maps.ndim))))
 
 
 def _maximum(maps: Maps) -> Scores:
-    return np.asarray(maps.max(axis=(1, 2, 3)))
+    return np.asarray(maps.max(axis=tuple(range(1, maps.ndim))))
 
 
 def _box(maps: Maps) -> Maps:
-    """Means over squares; at the border, of what is reflected there."""
+    """Means over squares, or cubes; at the border, of what is reflected there."""
+    if maps.ndim == 5:
+        cubes = (1, 1, BOX_PX, BOX_PX, BOX_PX)
+        return np.asarray(uniform_filter(maps, cubes, mode="mirror"))
     smoothed = [cv2.blur(np.asarray(it[0], np.float32), (BOX_PX, BOX_PX)) for it in maps]
     return np.stack(smoothed)[:, np.newaxis]
 

@@ -24,6 +24,7 @@ from infer.readers.choice import seen_along
 from infer.shapes import Images, Mask
 from infer.slicing import Plane, to_slices
 from infer.volume import Volume
+from infer.volumetric import usual_batch_size
 from train.datasets.case import Case
 
 # Images. That of `uad-infer`: results are the same in the last digits only for equal batches.
@@ -112,7 +113,8 @@ def _score(
 ) -> Iterator[tuple[ScoredScan, ...]]:
     first = manifests[0]
     groups = [images_for(volume, first) for _, volume in waiting]
-    outputs = ask(groups, first, engine, batch_size=BATCH_SIZE)
+    batch_size = usual_batch_size(first.image_size, BATCH_SIZE)
+    outputs = ask(groups, first, engine, batch_size=batch_size)
     for (case, volume), images, said in zip(waiting, groups, outputs, strict=True):
         truth = truth_of(case, volume, first.plane)
         yield tuple(

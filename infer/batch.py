@@ -41,8 +41,10 @@ from infer.run_json import write_run
 from infer.self_test import change_of
 from infer.slicing import Plane
 from infer.summary import FAILURES_TOLD, Outcome, Summary
+from infer.volumetric import usual_batch_size
 from infer.worker import Overlays, Task, Worker, ready, task_for
 
+# Slices; of whole volumes, and of patches of them, one at a time.
 BATCH_SIZES = {"cpu": 16, "cuda": 64, "tensorrt": 64, "openvino": 16}
 # For each worker. With more to do they are processes, which take a quarter of a second to start.
 FEW_CHUNKS = 4
@@ -177,7 +179,7 @@ def _open_worker(file: ModelFile, out: Path, options: Options, workers: int) -> 
         maps=options.maps,
         keep_identifiers=options.keep_identifiers,
         choice=choice_of(options, engine.manifest.plane),
-        batch_size=options.batch_size or BATCH_SIZES[engine.device.got],
+        batch_size=options.batch_size or batch_size_of(engine),
     )
 
 
@@ -257,6 +259,11 @@ def _write_page(out: Path, record: Record, run: Mapping[str, Any], manifest: Man
         normals=manifest.normals.scores,
     )
     write_page(out / output_folder.PAGE, results)
+
+
+def batch_size_of(engine: OnnxEngine) -> int:
+    """How many images go through a model together unless told otherwise."""
+    return usual_batch_size(engine.manifest.image_size, BATCH_SIZES[engine.device.got])
 
 
 def choice_of(options: Options, plane: Plane) -> Choice:

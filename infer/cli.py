@@ -87,7 +87,8 @@ def uad_infer(
         typer.Option(help="Less than fp32, where --device openvino has it, changes scores."),
     ] = Precision.FP32,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Slices that go through the model together.")
+        int | None,
+        typer.Option(min=1, help="Slices or volumes that go through the model together."),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="How many scans are worked on at a time; one a core.")

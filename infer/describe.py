@@ -7,6 +7,7 @@ from infer.manifest import Manifest, Parity
 from infer.masking import Postprocessing
 from infer.preprocessing import Preprocessing
 from infer.slicing import WHOLE, SliceRange
+from infer.volumetric import is_volumetric
 
 
 def describe_model(path: Path) -> str:
@@ -22,11 +23,14 @@ def describe_model(path: Path) -> str:
 def _facts(manifest: Manifest) -> dict[str, str]:
     intensity, normals, origin = manifest.intensity, manifest.normals, manifest.provenance
     post = manifest.postprocessing
+    whole = is_volumetric(manifest.image_size)
+    image = "volume" if whole else "slice"
     decided = "score is above" if manifest.anomalous_by == "score" else "mask is not empty; score:"
     return {
         "method": f"{manifest.method}, fitted in study {manifest.study}",
         "takes": (
-            f"{manifest.modality}, {manifest.channels} channel(s), {manifest.plane} slices "
+            f"{manifest.modality}, {manifest.channels} channel(s), "
+            f"{'whole volumes' if whole else f'{manifest.plane} slices'} "
             f"at {' × '.join(map(str, manifest.image_size))}" + _range(manifest.slice_range)
         ),
         **_patches(manifest),
@@ -35,8 +39,8 @@ def _facts(manifest: Manifest) -> dict[str, str]:
             f"→ {intensity.output_low:g} to {intensity.output_high:g}" + _standardised(manifest)
         ),
         "preprocessing": _preprocessing(manifest.preprocessing),
-        "slice score" if manifest.patches is None else "patch score": manifest.score_recipe,
-        "scan score": _aggregation(manifest.aggregation.top_share),
+        f"{image} score" if manifest.patches is None else "patch score": manifest.score_recipe,
+        "scan score": "the volume's" if whole else _aggregation(manifest.aggregation.top_share),
         "anomalous if": f"{decided} {manifest.score_threshold.value:.6g}",
         "chosen by": manifest.score_threshold.chosen_by,
         "mask if": f"map is above {manifest.map_threshold.value:.6g}",
@@ -115,9 +119,10 @@ def _patches(manifest: Manifest) -> dict[str, str]:
         " × ".join(map(str, sides)) for sides in (manifest.patches.size, manifest.patches.stride)
     )
     count = len(manifest.patches.windows(manifest.image_size))
+    image = "volume" if is_volumetric(manifest.image_size) else "slice"
     return {
         "in patches": (
-            f"of {size} every {stride}, {count} per slice; slice score: mean of the highest "
+            f"of {size} every {stride}, {count} per {image}; {image} score: mean of the highest "
             f"{manifest.patches.top_share:.1%} of its patches', of at least one"
         )
     }

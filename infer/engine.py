@@ -19,6 +19,7 @@ from infer.openvino_session import OpenVinoSession
 from infer.precision import Precision
 from infer.providers import INSTALL_HINT, Device, choose_device
 from infer.shapes import Images
+from infer.volumetric import is_volumetric
 
 SCORE_PREFIX = "score_"
 EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
@@ -172,9 +173,10 @@ def check_contract(
         )
     expected = (manifest.channels, *manifest.input_size)
     shape = tuple(inputs[0].shape)
+    axes = "depth, " if is_volumetric(manifest.input_size) else ""
     if inputs[0].type != "tensor(float)" or len(shape) != len(expected) + 1:
         raise BadModelError(
-            f"{where}: the graph's input must be float32 (batch, channel, height, width), "
+            f"{where}: the graph's input must be float32 (batch, channel, {axes}height, width), "
             f"found {inputs[0].type} of shape {shape}",
             hint=EXPORT_HINT,
         )

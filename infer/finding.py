@@ -41,6 +41,7 @@ from infer.shapes import (
 )
 from infer.slicing import WHOLE, Plane, SliceRange, from_slices, looked_at, to_slices
 from infer.volume import Volume
+from infer.volumetric import is_volumetric, refuse_flat, size_across, slice_maps, whole
 
 PATCHES_AT_ONCE = 512  # a matter of memory only: what they take is a multiple of their images'
 
@@ -71,9 +72,9 @@ class Finding:
     score: float
     anomaly_map: AnomalyMap
     mask: Mask
-    slice_scores: Scores  # of the slices looked at, see `slices_of`
-    score_parts: dict[str, Scores]  # per slice
-    images: Images  # what the network saw of them, before channels are standardised
+    slice_scores: Scores  # of the slices looked at, see `slices_of`; of a whole volume, one
+    score_parts: dict[str, Scores]  # likewise
+    images: Images  # what the network saw, one per score, before channels are standardised
     reconstruction: Images | None  # in the range of `images`
     peak: tuple[int, ...]  # of the map, in the volume's axes
     peak_value: float
@@ -95,7 +96,8 @@ def images_of(
 ) -> Images:
     """What a network sees of a volume: its slices at the network's size and intensity range.
 
-    The intensity range is that of the whole volume, whichever slices are looked at.
+    Or the whole volume as one image, where `image_size` is (depth, height, width). The intensity
+    range is that of the whole volume, whichever slices are looked at.
 
     Args:
         colours: which of red (0), green (1) and blue (2) it sees; empty: see `with_channels`.
@@ -104,6 +106,18 @@ def images_of(
         UnreadableScanError: the volume's channels or its shape do not fit the model.
     """
     looked = _as_slice(looked_at(volume.voxels.shape[1:], plane, slice_range))
+    if is_volumetric(image_size):
+        refuse_flat(volume.voxels.shape[1:])
+        slices = images_of(
+            volume,
+            channels=channels,
+            intensity=intensity,
+            preprocessing=preprocessing,
+            plane=plane,
+            image_size=size_across(image_size, plane),
+            colours=colours,
+        )
+        return whole(slices, plane, image_size)
     if preprocessing.acts:
         slices = _shares(
             volume,
@@ -228,12 +242,13 @@ def run_patches(
     if not images:
         return []
     together = _together(images)
-    some = max(1, PATCHES_AT_ONCE // len(patches.windows(together.shape[2:])))
+    size = together.shape[2:]
+    some = 1 if is_volumetric(size) else max(1, PATCHES_AT_ONCE // len(patches.windows(size)))
     said = []
     for start in range(0, len(together), some):
-        whole = together[start : start + some]
-        (of_patches,) = run_batches([cover(whole, patches)], engine, batch_size=batch_size)
-        said.append(_of_images(of_patches, patches, whole.shape[2:]))
+        uncut = together[start : start + some]
+        (of_patches,) = run_batches([cover(uncut, patches)], engine, batch_size=batch_size)
+        said.append(_of_images(of_patches, patches, size))
     return _by_group(_joined(said), images)
 
 
@@ -248,8 +263,11 @@ def finding_of(
     if not np.isfinite(outputs.score).all():
         raise UnreadableScanError("the model gave no finite score for it")
     spatial = volume.voxels.shape[1:]
-    slice_size = to_slices(volume.voxels[:1], manifest.plane).shape[-2:]
-    maps = to_slice_size(outputs.anomaly_map[:, 0], slice_size)
+    if is_volumetric(manifest.image_size):
+        maps = slice_maps(outputs.anomaly_map, manifest.plane, spatial)
+    else:
+        slice_size = to_slices(volume.voxels[:1], manifest.plane).shape[-2:]
+        maps = to_slice_size(outputs.anomaly_map[:, 0], slice_size)
     warnings = warnings_of(volume.modality, made_for=manifest.modality)
     if manifest.preprocessing.foreground != "none":
         looked = _as_slice(slices_of(volume, manifest))

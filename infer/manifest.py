@@ -19,8 +19,8 @@ METADATA_KEY = "uad.manifest"
 # 1: the first. 2: channel_mean and channel_std, without which a network would see other images.
 # 3: preprocessing, likewise; patches, without which it would see whole images.
 # 4: slice_range, without which more slices would have a part in the score; intensity.inside;
-#    preprocessing.blank; colours.
-# 4: postprocessing of the map before its threshold, without which other voxels would be above it.
+#    preprocessing.blank; colours; postprocessing of the map before its threshold; an image_size of
+#    three: whole volumes instead of slices.
 SCHEMA = 4
 
 
@@ -96,7 +96,8 @@ class Manifest:
     method: str
     modality: str
     channels: int
-    image_size: tuple[int, ...]  # (height, width) that slices are brought to
+    # (height, width) that slices are brought to; (depth, height, width): whole volumes are.
+    image_size: tuple[int, ...]
     plane: Plane
     intensity: Intensity
     score_recipe: str  # in words: it is in the graph already
@@ -123,17 +124,19 @@ class Manifest:
 
     @property
     def input_size(self) -> tuple[int, ...]:
-        """(height, width) of the graph's input."""
+        """(height, width) or (depth, height, width) of the graph's input."""
         return self.image_size if self.patches is None else self.patches.size
 
     def __post_init__(self) -> None:
         sizes = (self.channels, *self.image_size)
-        if min(sizes) < 1 or len(sizes) < 3 or math.prod(sizes) > LARGEST_IMAGE:
+        if len(self.image_size) not in (2, 3):
+            raise ValueError(f"image_size must have 2 or 3 sides, got {list(self.image_size)}")
+        if min(sizes) < 1 or math.prod(sizes) > LARGEST_IMAGE:
             raise ValueError(
                 f"channels and image_size must be at least 1 and give at most {LARGEST_IMAGE:,} "
                 f"values, got {self.channels} and {list(self.image_size)}"
             )
-        check_slice_range(self.slice_range)
+        check_slice_range(self.slice_range, self.image_size)
         check_colours(self.colours, self.channels)
         if self.patches is not None:
             self.patches.windows(self.image_size)  # refuses what does not fit

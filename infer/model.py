@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from infer.batch import BATCH_SIZES, with_thresholds
+from infer.batch import batch_size_of, with_thresholds
 from infer.cores import cores
 from infer.engine import OnnxEngine, open_engine
 from infer.errors import UnreadableScanError
@@ -48,9 +48,9 @@ class ScanFinding:
     lesions: int  # connected components of the mask
     anomaly_volume_ml: float | None  # of the mask; None: a picture, or no voxel size is known
     # float32, one per slice along the model's plane, in the file's order; NaN for slices that the
-    # model does not look at.
+    # model does not look at. Of a model that looks at whole volumes, one.
     slice_scores: Scores
-    worst_slice: int  # index of the highest
+    worst_slice: int  # index of the slice that scored highest; of a whole volume, of its peak
     warnings: tuple[str, ...]
 
 
@@ -116,7 +116,7 @@ def open_model(
     with located(os.fspath(model)) as file:
         engine = open_engine(file.path, device=device, threads=cores(), precision=precision)
     manifest = with_thresholds(engine.manifest, threshold, map_threshold)
-    return Model(engine, manifest, batch_size=batch_size or BATCH_SIZES[engine.device.got])
+    return Model(engine, manifest, batch_size=batch_size or batch_size_of(engine))
 
 
 def volume_of(array: np.ndarray, spacing_mm: Sequence[float] | None = None) -> Volume:

@@ -23,15 +23,20 @@ _AXES: dict[Plane, tuple[int, int, int]] = {
 }
 
 
-def check_slice_range(slice_range: SliceRange) -> None:
-    """Refuse what is no part of a volume.
+def check_slice_range(slice_range: SliceRange, image_size: tuple[int, ...]) -> None:
+    """Refuse what is no part of a volume, and a part of one that is looked at as a whole.
 
     Raises:
-        ValueError: it does not rise within 0 to 1.
+        ValueError: it does not rise within 0 to 1, or images are volumes and it leaves any out.
     """
     low, high = slice_range
     if not 0 <= low < high <= 1:
         raise ValueError(f"slice_range must rise within 0 to 1, got {list(slice_range)}")
+    if len(image_size) == 3 and (low, high) != WHOLE:
+        raise ValueError(
+            f"slice_range {list(slice_range)} is for models of slices; of whole volumes, as "
+            f"image_size {list(image_size)} says, it must be {list(WHOLE)}"
+        )
 
 
 def to_slices(voxels: np.ndarray, plane: Plane) -> np.ndarray:
@@ -101,6 +106,11 @@ def looked_at(spatial: tuple[int, ...], plane: Plane, slice_range: SliceRange) -
         return range(start, stop)
     nearest = min(count - 1, int(sum(slice_range) / 2 * count))
     return range(nearest, nearest + 1)
+
+
+def plane_axes(plane: Plane) -> tuple[int, int, int]:
+    """Which axes `(depth, height, width)` are stepped through, the rows and the columns."""
+    return _AXES[plane]
 
 
 def step_axis(plane: Plane) -> int:

@@ -30,6 +30,7 @@ from infer.shapes import ImageGroups, Images
 from infer.slices_csv import slice_lines
 from infer.slicing import step_axis
 from infer.volume import Volume
+from infer.volumetric import is_volumetric, worst_of
 from infer.writers.atomic import write_bytes
 
 Overlays = Literal["anomalous", "all", "none"]
@@ -141,7 +142,7 @@ class Worker:
         outputs = {name: self._write(name, content) for name, content in contents.items()}
         seconds = round(attempt.seconds + time.perf_counter() - start, 3)
         lines = slice_lines(
-            slices_in_file(volume, self.manifest),
+            scored_slices(finding, volume, self.manifest),
             finding.slice_scores,
             finding.score_parts,
         )
@@ -227,7 +228,7 @@ def row_of(task: Task, volume: Volume, finding: Finding, manifest: Manifest) -> 
         lesions=finding.lesions,
         anomaly_volume_ml=_volume_ml(voxels, volume),
         anomaly_area_px=voxels if volume.spacing_mm is None else None,
-        slices=len(finding.slice_scores),
+        slices=len(slices_of(volume, manifest)),
         worst_slice=worst_slice(finding, volume, manifest),
         mask=task.mask,
         warning="; ".join((*volume.warnings, *finding.warnings)),
@@ -235,9 +236,16 @@ def row_of(task: Task, volume: Volume, finding: Finding, manifest: Manifest) -> 
 
 
 def worst_slice(finding: Finding, volume: Volume, manifest: Manifest) -> int:
-    """Index, on the file's own axis, of the slice with the highest score; 0 for a picture."""
+    """Index of the worst slice on the file's own axis; 0 for a picture."""
     indices = slices_in_file(volume, manifest)
-    return indices[int(finding.slice_scores.argmax())]
+    return indices[worst_of(finding.slice_scores, finding.peak, manifest)]
+
+
+def scored_slices(finding: Finding, volume: Volume, manifest: Manifest) -> Sequence[int]:
+    """The slice each score stands for, on the file's own axis; of a whole volume, the worst."""
+    if is_volumetric(manifest.image_size):
+        return [worst_slice(finding, volume, manifest)]
+    return slices_in_file(volume, manifest)
 
 
 def slices_in_file(volume: Volume, manifest: Manifest) -> range:

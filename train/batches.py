@@ -57,6 +57,21 @@ def _by_channel(values: Sequence[float], images: Images) -> Tensor:
     return images.new_tensor(values).reshape(-1, *[1] * (images.ndim - 2))
 
 
+# How models lie in memory, by their spatial dimensions; see `channels_last`. Of volumes a processor
+# gains nothing by it.
+LAYOUTS = {2: torch.channels_last, 3: torch.contiguous_format}
+PIXELS_AT_ONCE = 128 * 256 * 256
+
+
+def at_once(size: Sequence[int]) -> int:
+    """How many images of a size go through a model together where only memory counts.
+
+    >>> at_once((256, 256)), at_once((32, 32)), at_once((64, 64, 64)), at_once((256, 256, 256))
+    (128, 128, 32, 1)
+    """
+    return min(128, max(1, PIXELS_AT_ONCE // math.prod(size)))
+
+
 def channels_last(images: Images) -> Images:
     """The same images, laid out as convolutions like them: a third faster on processors."""
     if images.ndim != 4:

@@ -6,7 +6,8 @@ data/<study>/images.csv   one line per image: row, scan, slice, split, label; wh
                           group, position (of the slice's middle, as a share of the stack) and
                           foreground (its share of the image, see `train.reading`)
 data/<study>/images.npy   (row, channel, height, width), train and validation: float32 or float16 in
-                          [0, 1], or uint8 from 0 to 255
+                          [0, 1], or uint8 from 0 to 255; (row, channel, depth, height, width) where
+                          whole volumes are looked at
 """
 
 import csv
@@ -67,7 +68,7 @@ class DataConfig:
     modality: str
     channels: int
     colours: Colours  # which it sees; empty: all, or their luminance
-    image_size: tuple[int, int]  # (height, width)
+    image_size: tuple[int, ...]  # (height, width) of slices; (depth, height, width): whole volumes
     plane: Plane
     slice_range: SliceRange  # which slices are looked at, as shares of the volume
     intensity: DataIntensity
@@ -77,10 +78,15 @@ class DataConfig:
     options: dict[str, Any]  # the dataset's own, see its module
 
     def __post_init__(self) -> None:
-        check_slice_range(self.slice_range)
+        check_slice_range(self.slice_range, self.image_size)
         check_colours(self.colours, self.channels)
         if self.channels < 1:
             raise ValueError(f"channels must be at least 1, got {self.channels}")
+        if len(self.image_size) not in (2, 3):
+            raise ValueError(
+                "image_size must be [height, width] for slices or [depth, height, width] for "
+                f"volumes, got {list(self.image_size)}"
+            )
         if any(not SMALLEST <= side <= LARGEST or side % STEP for side in self.image_size):
             raise ValueError(
                 f"image_size must be of multiples of {STEP} from {SMALLEST} to {LARGEST}, "
@@ -160,7 +166,7 @@ def load_rows(study: str) -> list[ImageRow]:
 
 
 def load_images(study: str, split: Split) -> tuple[Images, np.ndarray]:
-    """The images of one split `(row, channel, height, width)`, and which of them are abnormal.
+    """The images of one split `(row, channel, *image_size)`, and which of them are abnormal.
 
     Test images are never here: what ships reads the test scans itself.
 

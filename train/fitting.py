@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 
 from train import tracking
 from train.augment import Augmentation, AugmentConfig
-from train.batches import Batches, scale_of
+from train.batches import LAYOUTS, Batches, scale_of
 from train.data import DataConfig, open_images
 from train.keeper import Keeper
 from train.params import BadParamsError, Params
@@ -23,6 +23,7 @@ from train.scores import ScoreRecipe
 from train.seeding import seed_everything
 from train.session import Session
 from train.shared_networks import Weights, hash_of, load_shared, share
+from train.spatial_dims import refuse_other_dims
 from train.stored_images import StoredImages
 from train.task import Images, Task
 from train.validation import as_tensor
@@ -50,7 +51,12 @@ def shared_of(params: Params, method: str, data_hash: str, *, folder: Path) -> W
 
 
 def task_of(params: Params, method: str, data_hash: str, shared: Weights) -> Task:
-    """What a params file asks for, on this data."""
+    """What a params file asks for, on this data.
+
+    Raises:
+        BadParamsError: the method does not look at what the study's images are.
+    """
+    refuse_other_dims(params, method)
     data = params.block(DataConfig, "data")
     return Task(
         study=params.study,
@@ -112,12 +118,13 @@ def fitted(
     seed_everything(config.seed)
     model = recipe.model(config, task.channels, task.input_size)
     share(model, shared, recipe.shared)
-    model = model.to(fabric.device, memory_format=torch.channels_last)
+    dims = len(task.input_size)
+    model = model.to(fabric.device, memory_format=LAYOUTS[dims])
     seed_everything(config.seed + fabric.global_rank)  # equal weights, different batches
     batches = Batches(
         train,
         config.batch_size // fabric.world_size,
-        change=Augmentation(task.augment, task.channels),
+        change=Augmentation(task.augment, task.channels, dims),
         intensity_range=config.intensity_range,
         device=fabric.device,
         abnormal=train_abnormal,

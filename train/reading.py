@@ -17,6 +17,7 @@ from infer.readers import read
 from infer.readers.choice import seen_along
 from infer.shapes import Images
 from infer.slicing import looked_at, to_slices
+from infer.volumetric import images_reached, is_volumetric
 from train.data import DataConfig
 from train.datasets.case import Case
 
@@ -100,14 +101,18 @@ def _seen(case: Case, data: DataConfig) -> _Seen:
         slice_range=data.slice_range,
         colours=data.colours,
     )
-    looked = looked_at(volume.voxels.shape[1:], data.plane, data.slice_range)
-    stack = len(to_slices(volume.voxels[:1], data.plane))
+    if is_volumetric(data.image_size):
+        looked, stack = range(1), 1
+    else:
+        looked = looked_at(volume.voxels.shape[1:], data.plane, data.slice_range)
+        stack = len(to_slices(volume.voxels[:1], data.plane))
     normal = np.full(len(images), case.normal)
     if not case.normal and case.mask is not None:
         mask = read(case.mask, choice).voxels
         if mask.shape[1:] != volume.voxels.shape[1:]:
             raise UnreadableScanError(f"its mask {case.mask} is not of the scan's size")
-        # A slice that a lesion does not reach is a normal slice of an abnormal scan.
-        masks = to_slices(mask != 0, data.plane)[looked.start : looked.stop]
-        normal = np.logical_not(masks.any(axis=(1, 2, 3)))
+        # A slice that a lesion does not reach is a normal slice of an abnormal scan; a whole volume
+        # that no lesion reaches is normal.
+        reached = images_reached((mask != 0).any(axis=0), data.plane, data.image_size)
+        normal = ~reached[looked.start : looked.stop]
     return _Seen(images, normal, np.array(looked), stack)

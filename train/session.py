@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from matplotlib.figure import Figure
 
 from train import checkpoint, plots, tracking
-from train.batches import Batches, scale_of
+from train.batches import Batches, at_once, scale_of
 from train.collapse import COLLAPSE_RATIO
 from train.keeper import Keeper, Kept
 from train.patches import cut, evenly, put_together
@@ -190,7 +190,8 @@ class Session:
     def _watch(self, run: tracking.Run, step: int, *, last: bool) -> dict[str, float]:
         """What the method wants watched: figures, and grids for the run's pictures."""
         config = self.task.config
-        trained = as_tensor(self.images.train[:WATCHED], config.intensity_range, self.fabric.device)
+        some = self.images.train[: min(WATCHED, 2 * at_once(self.task.image_size))]
+        trained = as_tensor(some, config.intensity_range, self.fabric.device)
         watched = (
             self.images.validation[_shown(self.images.abnormal)]
             if self.recipe.supervised

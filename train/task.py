@@ -27,7 +27,7 @@ class Task:
     augment: AugmentConfig
     scores: dict[str, ScoreRecipe]
     channels: int
-    image_size: tuple[int, int]
+    image_size: Size
     data_hash: str
     shared: str  # hash of the networks taken over from another fit; "" for none
     patches: Patches | None  # how images are cut for the network; None: it takes them whole
@@ -43,6 +43,8 @@ class Task:
         said = asdict(self)
         if self.patches is None:
             del said["patches"]  # a fit of whole images keeps the name it had before
+        if said["config"].get("spatial_dims") == 2:
+            del said["config"]["spatial_dims"]  # likewise one of slices
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 

@@ -20,6 +20,7 @@ from train.patchwise import patches_of
 from train.protocol import CrossvalConfig, SplitConfig
 from train.recipes import find
 from train.scores import ScoreRecipe
+from train.spatial_dims import refuse_other_dims
 
 
 def check(params: Params) -> None:
@@ -47,6 +48,8 @@ def check(params: Params) -> None:
                 hint="give it a study of its own, with `abnormals: folds` in its block split",
             )
     _check_variants(params)
+    for method in params.models:
+        refuse_other_dims(params, method)
     if not params.blocks(ScoreRecipe, "scores"):
         raise BadParamsError(f"{params.path}: scores is empty", hint="name at least one recipe")
     _check_patches(params)

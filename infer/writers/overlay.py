@@ -14,6 +14,7 @@ from infer.resizing import to_image_size
 from infer.shapes import AnomalyMap, Mask
 from infer.slicing import Plane, step_axis, to_slices
 from infer.volume import Volume
+from infer.volumetric import slice_seen, worst_of
 
 PANEL = 320  # pixels along a panel's longer side
 GAP = 8
@@ -31,7 +32,7 @@ def draw_overlay(
     volume: Volume, finding: Finding, manifest: Manifest, *, scan: str, row: Row
 ) -> bytes:
     """The PNG file's content."""
-    worst = int(finding.slice_scores.argmax())
+    worst = worst_of(finding.slice_scores, finding.peak, manifest)
     panels = _panels(volume, finding, manifest, worst)
     titles = {name: _title(name, finding, manifest) for name in panels}
     pictures = [_titled(titles[name], panel) for name, panel in panels.items()]
@@ -71,7 +72,8 @@ def _panels(
     seen = _resized(seen, size)
     panels = {"scan": seen}
     if finding.reconstruction is not None:
-        panels["reconstruction"] = _resized(_shown(finding.reconstruction[worst], intensity), size)
+        redrawn = slice_seen(finding.reconstruction, worst, plane, volume.voxels.shape[1:])
+        panels["reconstruction"] = _resized(_shown(redrawn, intensity), size)
     coloured = colour_map(np.ascontiguousarray(anomaly_map), manifest.map_threshold.value)
     panels["map"] = _resized(coloured, size)
     panels["mask"] = with_contour(seen, mask)

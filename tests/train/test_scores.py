@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.covariance import LedoitWolf
+from torch.nn.functional import avg_pool3d
 
 from train.methods.method import Findings
 from train.scores import Scorer, ScoreRecipe, candidates, scorers, smooth
@@ -123,6 +124,13 @@ def test_denoising_cancels_alternating_signs_where_smoothing_does_not():
     checkers = Findings(((rows + columns) % 2 * 2.0 - 1)[None, None], None, {})
     assert Scorer(changed(denoising_px=5))(checkers).score < 0.03
     assert Scorer(changed(smoothing_px=5))(checkers).score == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("side", [3, 7])
+def test_volumes_are_smoothed_over_cubes_of_the_voxels_that_exist(side):
+    volumes = torch.rand(2, 2, 8, 9, 12)
+    cubes = avg_pool3d(volumes, side, stride=1, padding=side // 2, count_include_pad=False)
+    torch.testing.assert_close(smooth(volumes, side), cubes)
 
 
 def test_volumes_are_scored_by_the_same_code():

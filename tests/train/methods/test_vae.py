@@ -17,6 +17,7 @@ TINY = {
     "devices": 1,
     "precision": "32-true",
     "intensity_range": (0.0, 1.0),
+    "spatial_dims": 2,
     "features": (4, 8),
     "latent": 6,
     "variance": 0.01,
