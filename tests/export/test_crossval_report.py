@@ -110,6 +110,8 @@ def report(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("report"))
         patch.setattr(crossval_report, "DPI", 30)
+        for case in cases:
+            cv2.imwrite(str(case.scan), np.zeros((SIDE, SIDE), np.uint8))
         for protocol in PROTOCOLS:
             for method in ("cae", "ssae"):  # the second has panels of another run and no results
                 kept = folder / "panels" / protocol / method

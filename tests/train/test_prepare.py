@@ -14,7 +14,7 @@ from infer.phantom import head_volume
 from infer.preprocessing import UNPROCESSED, preprocess
 from infer.readers import read
 from infer.resizing import to_image_size
-from infer.writers.phantoms import _write_nifti
+from infer.writers.phantoms import write_nifti
 from train import data, storing
 from train.command import run_stage
 from train.datasets.catalog import DATASETS
@@ -34,6 +34,7 @@ data:
   source: {source}
   modality: CT
   channels: 1
+  colours: []
   image_size: [32, 64]
   plane: axial
   slice_range: {slice_range}
@@ -318,7 +319,7 @@ def _volumes(kinds, *, shape=(8, 40, 32)):
             if lesions or place == "normal":
                 Path("mine", place).mkdir(parents=True, exist_ok=True)
                 path = Path("mine", place, f"{at}.nii.gz")
-                _write_nifti(path, voxels.astype(np.int16), phantom.spacing_mm)
+                write_nifti(path, voxels.astype(np.int16), phantom.spacing_mm)
 
 
 def _truth(scan, shape=(8, 40, 32)):
@@ -385,7 +386,7 @@ def test_normal_scans_alone_can_be_prepared_where_the_scheme_asks_for_no_others(
 def test_a_side_whose_every_slice_has_a_lesion_is_refused(capsys):
     _volumes([("mass",)] * 4)
     for mask in Path("mine/masks").iterdir():
-        _write_nifti(mask, np.ones((8, 40, 32), np.int16), (1.0, 1.0, 1.0))
+        write_nifti(mask, np.ones((8, 40, 32), np.int16), (1.0, 1.0, 1.0))
     one_out = {
         "scheme": "leave_one_out",
         "groups": "{train: 0, validation: 1, test: 0}",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from infer.preprocessing import UNPROCESSED
-from infer.writers.phantoms import _write_nifti
+from infer.writers.phantoms import write_nifti
 from train import storing
 from train.data import DataConfig, DataIntensity
 from train.datasets.case import Case
@@ -46,7 +46,7 @@ def volume(seed):
 
 def write(path, voxels):
     path.parent.mkdir(exist_ok=True)
-    _write_nifti(path, voxels, (1.0, 1.0, 1.0))
+    write_nifti(path, voxels, (1.0, 1.0, 1.0))
     return path
 
 

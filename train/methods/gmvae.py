@@ -112,7 +112,7 @@ class Gmvae(nn.Module):
             "kl": kl.latents + kl.membership,
             "energy": self.prior.energy(posterior.mean),
         }
-        return Findings(images - redrawn, redrawn, parts)
+        return Findings(images - redrawn, redrawn, parts, posterior.mean)
 
     def optimizers(self) -> dict[str, Optimizer]:
         """Adam on everything."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from infer.readers import read
-from infer.writers.phantoms import _write_nifti
+from infer.writers.phantoms import write_nifti
 from tests.train.datasets.planting_ground import CONFIG, head
 from train.data import SplitCase
 from train.datasets.artificial import ArtificialOptions
@@ -34,7 +34,7 @@ def _heads(*names):
     for seed, name in enumerate(names):
         path = Path("mine/normal", name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_nifti(path, head(seed).astype(np.int16), (3.0, 1.0, 1.2))
+        write_nifti(path, head(seed).astype(np.int16), (3.0, 1.0, 1.2))
 
 
 def _planted(sides, options=None, out=OUT):

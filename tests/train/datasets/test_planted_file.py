@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from infer.readers import read
-from infer.writers.phantoms import _write_nifti
+from infer.writers.phantoms import write_nifti
 from tests.train.datasets.planting_ground import head
 from train.datasets.case import BadDatasetError
 from train.datasets.planted_file import as_stored, encode_mask, encode_scan, ending_of
@@ -13,7 +13,7 @@ def _write(path, kind):
     """A scan of one kind, of values that its file holds exactly."""
     rng = np.random.default_rng(0)
     if kind == "nifti":
-        _write_nifti(path / "scan.nii.gz", head().astype(np.int16), (3.0, 1.0, 1.2))
+        write_nifti(path / "scan.nii.gz", head().astype(np.int16), (3.0, 1.0, 1.2))
         return path / "scan.nii.gz"
     if kind == "array":
         np.save(path / "scan.npy", head())
