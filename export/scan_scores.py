@@ -33,10 +33,17 @@ class ScoredScan:
 
 def score_scans(cases: Iterable[Case], manifest: Manifest, engine: Engine) -> Iterator[ScoredScan]:
     """Every case with its finding, in the order given; a scan that cannot be read is an error."""
+    choice = seen_along(manifest.plane)
+    yield from score_volumes(((case, read(case.scan, choice)) for case in cases), manifest, engine)
+
+
+def score_volumes(
+    scans: Iterable[tuple[Case, Volume]], manifest: Manifest, engine: Engine
+) -> Iterator[ScoredScan]:
+    """The same for scans that somebody else reads, one at a time."""
     waiting: list[tuple[Case, Volume]] = []
     held = 0
-    for case in cases:
-        volume = read(case.scan, seen_along(manifest.plane))
+    for case, volume in scans:
         waiting.append((case, volume))
         held += volume.voxels.size
         if held >= VOXELS_AT_ONCE:

@@ -17,7 +17,8 @@ from infer.slicing import Plane
 METADATA_KEY = "uad.manifest"
 # 1: the first. 2: channel_mean and channel_std, without which a network would see other images.
 # 3: preprocessing, likewise; patches, without which it would see whole images.
-SCHEMA = 3
+# 4: recalibrated, without which thresholds would be taken for those of the model's own validation.
+SCHEMA = 4
 
 
 # Values of one image: a manifest that asks for more would have us fill the memory.
@@ -84,6 +85,19 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recalibration:
+    """A site's own normals took the place of those that thresholds and table came from."""
+
+    original_sha256: str  # of the file it was made from
+    scans: int
+    scans_sha256: str  # of their contents, in any order; no name and no path is kept
+    made: str  # date and time, UTC
+    score_threshold: Threshold  # what it replaced
+    map_threshold: Threshold
+    normals: int  # in the table that was replaced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """The contract's other half: what to do before and after the graph."""
 
@@ -112,6 +126,8 @@ class Manifest:
     # Where the graph takes patches of images: how they are cut. None, and before schema 3: it
     # takes images whole.
     patches: Patches | None = None
+    # Oldest first; empty: thresholds and normals are those of the export, as before schema 4.
+    recalibrated: tuple[Recalibration, ...] = ()
 
     @property
     def input_size(self) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ ALLOWED = {
     "simplejpeg": ["infer.readers.jpeg_stream"],
     "highdicom": ["infer.writers.dicom_seg"],
     "ray": ["infer.executors.ray"],
-    "typer": ["infer.cli"],
+    "typer": ["infer.cli", "export.__main__"],
     "lightning_fabric": ["train.*"],
     "lightning": [],
     "torchvision": [],
