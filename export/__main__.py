@@ -54,5 +54,17 @@ def recalibrate(
         say(recalibrate(model, normals, rates=rates, out=target).in_words())
 
 
+@app.command()
+def sign(
+    model: Model,
+    key: Annotated[Path, typer.Option(help="An Ed25519 private key in PEM, without password.")],
+) -> None:
+    """Sign a model file in place; `uad-infer --require-signature` asks for it."""
+    with user_errors():
+        from export.signing import sign
+
+        say(f"{model}: signed, the public key's fingerprint is {sign(model, key)}")
+
+
 if __name__ == "__main__":
     sys.exit(app())

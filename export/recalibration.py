@@ -25,6 +25,7 @@ from infer.readers import read_series, read_with_digest
 from infer.readers.choice import seen_along
 from infer.readers.discovery import scans_in
 from infer.readers.source import Source
+from infer.signature import unsigned
 from infer.volume import Volume
 from train.datasets.case import Case
 
@@ -103,7 +104,7 @@ def recalibrate(model: Path, normals: Path, *, rates: Rates, out: Path) -> Recal
     found = _calibration(score_volumes(scans, before, engine), before, rates, seen, normals)
     content = _same(model, engine.sha256)
     entry = Recalibration(
-        original_sha256=engine.sha256,
+        original_sha256=digest(unsigned(content)),
         scans=len(seen.digests),
         scans_sha256=digest_of_all(seen.digests),
         made=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -7,9 +7,9 @@ from infer.manifest import Manifest, Parity, Recalibration
 from infer.preprocessing import Preprocessing
 
 
-def describe_model(path: Path) -> str:
+def describe_model(path: Path, *, public_key: Path | None = None) -> str:
     """Everything the manifest says that a user of the model should know."""
-    manifest = read_manifest(path)
+    manifest = read_manifest(path, public_key=public_key)
     lines = {"file": f"{path} ({path.stat().st_size / 2**20:.1f} MiB)", **_facts(manifest)}
     width = max(map(len, lines))
     below = "\n" + " " * (width + 2)

@@ -88,7 +88,7 @@ class Provenance:
 class Recalibration:
     """A site's own normals took the place of those that thresholds and table came from."""
 
-    original_sha256: str  # of the file it was made from
+    original_sha256: str  # of the file it was made from, without a signature
     scans: int
     scans_sha256: str  # of their contents, in any order; no name and no path is kept
     made: str  # date and time, UTC

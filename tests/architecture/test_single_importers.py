@@ -20,6 +20,7 @@ ALLOWED = {
     "highdicom": ["infer.writers.dicom_seg"],
     "ray": ["infer.executors.ray"],
     "typer": ["infer.cli", "export.__main__"],
+    "cryptography": ["infer.signature", "export.signing"],
     "lightning_fabric": ["train.*"],
     "lightning": [],
     "torchvision": [],
