@@ -72,8 +72,13 @@ class _Seen:
     spacing_mm: tuple[float, ...] | None
 
 
-def calibrate(validation: Iterable[ScoredScan], config: ExportConfig) -> Calibration:
+def calibrate(
+    validation: Iterable[ScoredScan], config: ExportConfig, *, of: str = "validation normals"
+) -> Calibration:
     """Choose both thresholds and describe the normals.
+
+    Args:
+        of: what the normals are called where a threshold is said to come from them.
 
     Raises:
         CalibrationError: there are no normals, or no abnormals to choose by F1.
@@ -91,11 +96,11 @@ def calibrate(validation: Iterable[ScoredScan], config: ExportConfig) -> Calibra
     if config.score_threshold == "f1":
         score_threshold = best_f1_threshold(scores, abnormal)
     else:
-        score_threshold = score_threshold_at(scores[~abnormal], config.score_threshold)
+        score_threshold = score_threshold_at(scores[~abnormal], config.score_threshold, of=of)
     pixels = [it.pixels for it in normals if it.pixels.size]
     return Calibration(
         score_threshold=score_threshold,
-        map_threshold=map_threshold_at(pixels, config.map_false_positive_rate),
+        map_threshold=map_threshold_at(pixels, config.map_false_positive_rate, of=of),
         normals=_normals(normals),
     )
 
@@ -124,7 +129,9 @@ def best_f1_threshold(scores: np.ndarray, abnormal: np.ndarray) -> Threshold:
     )
 
 
-def score_threshold_at(normal_scores: np.ndarray, rate: float) -> Threshold:
+def score_threshold_at(
+    normal_scores: np.ndarray, rate: float, *, of: str = "validation normals"
+) -> Threshold:
     """The lowest of the normals' scores that at most a share `rate` of them lie above."""
     count = len(normal_scores)
     above = math.floor(rate * count + 1e-9)  # 0.05 · 20 is 1, not 0.9999…
@@ -132,12 +139,13 @@ def score_threshold_at(normal_scores: np.ndarray, rate: float) -> Threshold:
     found = int((normal_scores > value).sum())
     return Threshold(
         value=value,
-        chosen_by=f"false-positive rate {rate:g} on {count} validation normals "
-        f"({found} of them above)",
+        chosen_by=f"false-positive rate {rate:g} on {count} {of} ({found} of them above)",
     )
 
 
-def map_threshold_at(pixels: Sequence[np.ndarray], rate: float) -> Threshold:
+def map_threshold_at(
+    pixels: Sequence[np.ndarray], rate: float, *, of: str = "validation normals"
+) -> Threshold:
     """The value that a share `rate` of the validation normals' pixels lies above.
 
     Raises:
@@ -153,7 +161,7 @@ def map_threshold_at(pixels: Sequence[np.ndarray], rate: float) -> Threshold:
     return Threshold(
         value=value,
         chosen_by=f"false-positive rate {rate:g} on {len(together)} pixels of "
-        f"{len(pixels)} validation normals, before the mask is cleaned",
+        f"{len(pixels)} {of}, before the mask is cleaned",
     )
 
 

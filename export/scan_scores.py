@@ -89,10 +89,25 @@ def score_under(
 
     Manifests may differ in what follows the engine: thresholds and postprocessing.
     """
+    choice = seen_along(manifests[0].plane)
+    yield from _score_read(((case, read(case.scan, choice)) for case in cases), manifests, engine)
+
+
+def score_volumes(
+    scans: Iterable[tuple[Case, Volume]], manifest: Manifest, engine: Engine
+) -> Iterator[ScoredScan]:
+    """Every scan with its finding, of scans that somebody else reads, one at a time."""
+    for (scored,) in _score_read(scans, (manifest,), engine):
+        yield scored
+
+
+def _score_read(
+    scans: Iterable[tuple[Case, Volume]], manifests: Sequence[Manifest], engine: Engine
+) -> Iterator[tuple[ScoredScan, ...]]:
+    """As many scans at a time as memory may hold."""
     waiting: list[tuple[Case, Volume]] = []
     held = 0
-    for case in cases:
-        volume = read(case.scan, seen_along(manifests[0].plane))
+    for case, volume in scans:
         waiting.append((case, volume))
         held += volume.voxels.size
         if held >= VOXELS_AT_ONCE:

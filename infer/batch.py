@@ -69,6 +69,7 @@ class Options:
     overwrite: bool
     max_failures: int | None  # with one more, the run stops; None: however many
     part: Part | None  # of the folder; None: all of it
+    require_signature: Path | None  # the public key; None: the model need not be signed
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "workers"):
@@ -169,6 +170,7 @@ def _open_worker(file: ModelFile, out: Path, options: Options, workers: int) -> 
         threads=max(1, cores() // workers),
         workers=workers,
         precision=options.precision,
+        public_key=options.require_signature,
     )
     return Worker(
         engine=engine,
@@ -236,6 +238,8 @@ def _write_run(
             "part": str(options.part) if options.part else None,
             "batch_size": worker.batch_size,
             "workers": workers,
+            # The key itself, wherever its file lies: parts that asked for others are not merged.
+            "require_signature": worker.engine.signed_by,
         },
         counts=summary.counts._asdict(),
         left_out=summary.left_out,

@@ -141,6 +141,10 @@ def uad_infer(
     describe: Annotated[
         str | None, typer.Option(metavar="FILE", help="Print what a model file is, and exit.")
     ] = None,
+    require_signature: Annotated[
+        Path | None,
+        typer.Option(metavar="PUBKEY", help="Refuse a model that this key's owner did not sign."),
+    ] = None,
     self_test: Annotated[
         bool,
         typer.Option("--self-test", help="Score a built-in phantom: does --model work here?"),
@@ -161,13 +165,21 @@ def uad_infer(
             from infer.describe import describe_model
 
             with located(describe) as file:
-                typer.echo("\n".join(map(printable, describe_model(file.path).split("\n"))))
+                said = describe_model(file.path, public_key=require_signature)
+                typer.echo("\n".join(map(printable, said.split("\n"))))
             return
         if self_test:
             from infer.self_test import check_model
 
             with located(given(model, "--model")) as file:
-                typer.echo(check_model(file.path, device=device, precision=precision.value))
+                typer.echo(
+                    check_model(
+                        file.path,
+                        device=device,
+                        precision=precision.value,
+                        public_key=require_signature,
+                    )
+                )
             return
         from infer.part import part_of
 
@@ -204,6 +216,7 @@ def uad_infer(
             overwrite=overwrite,
             max_failures=max_failures,
             part=share,
+            require_signature=require_signature,
         )
         folder = only(folders or [])
         code = run(folder, given(model, "--model"), out, options, quiet=quiet)

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from infer.engine import read_manifest
-from infer.manifest import Manifest, Parity
+from infer.manifest import Manifest, Parity, Recalibration
 from infer.masking import Postprocessing
 from infer.preprocessing import Preprocessing
 from infer.slicing import WHOLE, SliceRange
 from infer.volumetric import is_volumetric
 
 
-def describe_model(path: Path) -> str:
+def describe_model(path: Path, *, public_key: Path | None = None) -> str:
     """Everything the manifest says that a user of the model should know."""
-    manifest = read_manifest(path)
+    manifest = read_manifest(path, public_key=public_key)
     lines = {"file": f"{path} ({path.stat().st_size / 2**20:.1f} MiB)", **_facts(manifest)}
     width = max(map(len, lines))
     below = "\n" + " " * (width + 2)
@@ -51,6 +51,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
             f"lesions of at least {post.smallest_lesion_px} px"
         ),
         "normal scans": _scores(normals.scores),
+        **_recalibrated(manifest.recalibrated),
         "parity": _parity(manifest.parity),
         "made by": f"MLflow run {origin.mlflow_run_id}, seed {origin.seed}",
         **_members(origin.members),
@@ -132,6 +133,17 @@ def _members(runs: dict[str, str]) -> dict[str, str]:
     """Of an ensemble only."""
     said = "\n".join(f"{name}, MLflow run {run_id}" for name, run_id in runs.items())
     return {"members": said} if runs else {}
+
+
+def _recalibrated(history: tuple[Recalibration, ...]) -> dict[str, str]:
+    """Of a model whose thresholds are a site's own."""
+    said = "\n".join(
+        f"{it.made}, on {it.scans} normal scans of the site (contents {it.scans_sha256[:12]}), "
+        f"from file {it.original_sha256[:12]}: score threshold was {it.score_threshold.value:.6g}, "
+        f"{it.score_threshold.chosen_by}; map threshold was {it.map_threshold.value:.6g}"
+        for it in history
+    )
+    return {"recalibrated": said} if history else {}
 
 
 def _aggregation(top_share: float) -> str:

@@ -19,6 +19,7 @@ from infer.openvino_session import OpenVinoSession
 from infer.precision import Precision
 from infer.providers import INSTALL_HINT, Device, choose_device
 from infer.shapes import Images
+from infer.signature import require_signature
 from infer.volumetric import is_volumetric
 
 SCORE_PREFIX = "score_"
@@ -34,6 +35,7 @@ class OpenedFile(NamedTuple):
     path: Path
     sha256: str
     threads: int
+    signed_by: str | None = None  # fingerprint of the key, where a signature was required
 
 
 class OnnxEngine:
@@ -58,6 +60,11 @@ class OnnxEngine:
     def sha256(self) -> str:
         """The digest of the model file."""
         return self._opened.sha256
+
+    @property
+    def signed_by(self) -> str | None:
+        """The fingerprint of the key that the file was required to be signed with."""
+        return self._opened.signed_by
 
     @property
     def provider(self) -> str:
@@ -100,9 +107,15 @@ class OnnxEngine:
 
 
 def open_engine(
-    path: Path, *, device: str, threads: int, workers: int = 1, precision: Precision = "fp32"
+    path: Path,
+    *,
+    device: str,
+    threads: int,
+    workers: int = 1,
+    precision: Precision = "fp32",
+    public_key: Path | None = None,
 ) -> OnnxEngine:
-    """Open a model file on a device.
+    """Open a model file on a device; with a public key, only if its other half signed the file.
 
     `threads` is what one batch may use of a CPU, `workers` how many of our own threads will run
     batches at a time.
@@ -113,6 +126,8 @@ def open_engine(
         MissingExtraError: the device needs a package that is not installed.
     """
     graph = _read(path)
+    # Before anything looks into it: these very bytes are what runs.
+    signed_by = require_signature(graph, public_key, where=path.name) if public_key else None
     chosen = choose_device(device, precision)
     session, chosen = _open_on(graph, chosen, threads=threads, where=path.name)
     manifest = _manifest_in(_metadata(session, where=path.name), where=path.name)
@@ -126,7 +141,7 @@ def open_engine(
             workers=workers,
             where=path.name,
         )
-    opened = OpenedFile(path, hashlib.sha256(graph).hexdigest(), threads)
+    opened = OpenedFile(path, hashlib.sha256(graph).hexdigest(), threads, signed_by)
     return OnnxEngine(session, manifest, chosen, opened)
 
 
@@ -149,13 +164,13 @@ def _open_again(opened: OpenedFile, device: Device) -> OnnxEngine:
     return engine
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path, *, public_key: Path | None = None) -> Manifest:
     """What a model file says of itself.
 
     Raises:
         BadModelError: the file is no model of ours.
     """
-    return open_engine(path, device="cpu", threads=1).manifest
+    return open_engine(path, device="cpu", threads=1, public_key=public_key).manifest
 
 
 def check_contract(

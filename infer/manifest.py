@@ -20,7 +20,8 @@ METADATA_KEY = "uad.manifest"
 # 3: preprocessing, likewise; patches, without which it would see whole images.
 # 4: slice_range, without which more slices would have a part in the score; intensity.inside;
 #    preprocessing.blank; colours; postprocessing of the map before its threshold; an image_size of
-#    three: whole volumes instead of slices.
+#    three: whole volumes instead of slices; recalibrated, without which thresholds would be taken
+#    for those of the model's own validation.
 SCHEMA = 4
 
 
@@ -88,6 +89,19 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recalibration:
+    """A site's own normals took the place of those that thresholds and table came from."""
+
+    original_sha256: str  # of the file it was made from, without a signature
+    scans: int
+    scans_sha256: str  # of their contents, in any order; no name and no path is kept
+    made: str  # date and time, UTC
+    score_threshold: Threshold  # what it replaced
+    map_threshold: Threshold
+    normals: int  # in the table that was replaced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """The contract's other half: what to do before and after the graph."""
 
@@ -121,6 +135,8 @@ class Manifest:
     # Which of red (0), green (1) and blue (2) it sees of a colour picture; empty, and before schema
     # 4: all, or their luminance where it has one channel.
     colours: Colours = ()
+    # Oldest first; empty: thresholds and normals are those of the export, as before schema 4.
+    recalibrated: tuple[Recalibration, ...] = ()
 
     @property
     def input_size(self) -> tuple[int, ...]:

@@ -78,6 +78,7 @@ def manifest_summary(manifest: Manifest) -> dict[str, Any]:
         "score_threshold": _threshold(manifest.score_threshold),
         "map_threshold": _threshold(manifest.map_threshold),
         "normals": len(manifest.normals.scores),
+        "recalibrated": [asdict(it) for it in manifest.recalibrated],
         "mlflow_run_id": manifest.provenance.mlflow_run_id,
         "members": manifest.provenance.members,
         "git_commit": manifest.provenance.git_commit,

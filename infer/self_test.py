@@ -90,13 +90,17 @@ def agrees(measured: Measured, expected: SelfTest) -> bool:
     )
 
 
-def check_model(model: Path, *, device: str, precision: Precision = "fp32") -> str:
+def check_model(
+    model: Path, *, device: str, precision: Precision = "fp32", public_key: Path | None = None
+) -> str:
     """Compare what a model file says here with what it said when it was exported, in words.
 
     Raises:
         BadModelError: they do not agree.
     """
-    engine = open_engine(model, device=device, threads=1, precision=precision)
+    engine = open_engine(
+        model, device=device, threads=1, precision=precision, public_key=public_key
+    )
     measured, expected = measure(engine, engine.manifest), engine.manifest.self_test
     compared = (
         f"score {measured.score:.6g} (expected {expected.score:.6g}), "

@@ -18,6 +18,7 @@ PLAIN = {
     "max_voxels": 2**29,
     "max_failures": None,
     "part": None,
+    "require_signature": None,
 }
 
 

@@ -215,7 +215,7 @@ def test_different_models_are_refused(done, scans, tmp_path):
 # infer/merge.py if they need not.
 SHAPES_RESULTS = {
     *("precision", "threshold", "map_threshold"),
-    *("keep_identifiers", "volume", "max_voxels"),
+    *("keep_identifiers", "volume", "max_voxels", "require_signature"),
 }
 MAY_DIFFER = {
     *("device", "batch_size", "workers", "overlays", "maps", "dicom_seg"),
