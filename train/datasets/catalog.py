@@ -10,8 +10,8 @@ from train.data import SplitCase
 from train.datasets.artificial import ArtificialOptions, healthy_cases, with_planted
 from train.datasets.brats import BratsOptions, brats_cases
 from train.datasets.case import Case
-from train.datasets.drimdb import DrimdbOptions, drimdb_cases
 from train.datasets.folder import FolderOptions, folder_cases
+from train.datasets.fundus import FundusOptions, fundus_cases
 from train.datasets.head_ct import HeadCtOptions, head_ct_cases
 from train.datasets.healthy_t1 import HealthyT1Options, healthy_t1_cases
 from train.datasets.mood import MoodOptions, mood_cases
@@ -43,7 +43,7 @@ DATASETS = {
     "mood": Dataset(MoodOptions, mood_cases),
     "brats": Dataset(BratsOptions, brats_cases),
     "healthy_t1": Dataset(HealthyT1Options, healthy_t1_cases),
-    "drimdb": Dataset(DrimdbOptions, drimdb_cases),
+    "fundus": Dataset(FundusOptions, fundus_cases),
 }
 
 
