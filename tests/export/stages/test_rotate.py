@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from export import registry
+from export import registry, rotation
 from export.stages import rotate as stage
+from infer.errors import UadError
 from train.data import ImageRow, SplitCase
 from train.datasets.case import Case
 from train.params import BadParamsError, Params, load
 from train.stored_images import StoredImages
-from train.whole_groups import BadSplitError
 
 GROUPS = ("anna", "ben")
 IMAGES = np.random.default_rng(0).random((4, 1, 8, 8), np.float32)
@@ -31,34 +31,30 @@ def ran(params, monkeypatch):
     """Which stages ran, in order."""
     calls = []
 
-    def prepare(own):
-        if int(own.study[-1]) >= len(GROUPS):
-            raise BadSplitError("the data has 2 groups")
-        calls.append(("prepare", own.study))
-
-    def evaluate(own, method):
-        calls.append(("evaluate", own.study))
+    def run_module(module, file, *arguments):
+        name, study = module.rsplit(".", 1)[1], load(file).study
+        calls.append((name, study))
+        if name != "evaluate":
+            return
         for part, content in (
-            (f"evaluate/{method}_where.json", {"dice": 0.5, "dice_mean": 0.5}),
-            (f"fit/{method}.json", {"fit_seconds": 3.0}),
+            ("evaluate/vae_where.json", {"dice": 0.5, "dice_mean": 0.5}),
+            ("fit/vae.json", {"fit_seconds": 3.0}),
         ):
-            path = Path("reports") / own.study / part
+            path = Path("reports") / study / part
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(content))
 
     def cases(study):
-        group = GROUPS[int(study[-1])]
-        case = Case(scan=Path(f"{group}.nii.gz"), group=group, normal=False, mask=None)
-        return [SplitCase(case=case, split="test")]
-
-    def told(name):
-        return lambda own, method: calls.append((name, own.study))
+        return [
+            SplitCase(
+                case=Case(scan=Path(f"{group}.nii.gz"), group=group, normal=False, mask=None),
+                split="test" if at == int(study[-1]) else "train",
+            )
+            for at, group in enumerate(GROUPS)
+        ]
 
     fakes = {
-        "prepare": prepare,
-        "fit": told("fit"),
-        "export": told("export"),
-        "evaluate": evaluate,
+        "run_module": run_module,
         "measure_baseline": lambda *given: SimpleNamespace(where={"dice": 0.25}),
         "open_images": lambda *given: (StoredImages(IMAGES, np.arange(4)), np.zeros(4, bool)),
         "load_cases": cases,
@@ -130,3 +126,13 @@ def test_what_is_kept_says_what_made_it(params, ran):
     kept = Path("docs/results/tiny")
     assert {it.name for it in kept.iterdir()} == {"README.md", "rotate.csv", "rotate.md"}
     assert "- command: `c`" in (kept / "README.md").read_text()
+
+
+def test_a_stage_that_fails_ends_the_run_in_words(params, monkeypatch):
+    with pytest.raises(UadError, match="train.stages.prepare failed on none.yaml"):
+        stage.run_module("train.stages.prepare", Path("none.yaml"))
+
+
+def test_the_numbers_of_a_fold_can_be_read_by_a_stage(params, ran):
+    run(params)
+    assert load("reports/tiny/rotate/fold1.yaml").values == rotation.of_fold(params, 1).values
