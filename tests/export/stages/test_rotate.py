@@ -129,7 +129,7 @@ def test_what_is_kept_says_what_made_it(params, ran):
 
 
 def test_a_stage_that_fails_ends_the_run_in_words(params, monkeypatch):
-    with pytest.raises(UadError, match="train.stages.prepare failed on none.yaml"):
+    with pytest.raises(UadError, match=r"train\.stages\.prepare failed on none\.yaml"):
         stage.run_module("train.stages.prepare", Path("none.yaml"))
 
 
