@@ -15,7 +15,7 @@ from train.command import run_stage
 from train.data import DataConfig
 from train.datasets.catalog import dataset
 from train.metrics import Bootstrap
-from train.params import BadParamsError, Params, suggest
+from train.params import BadParamsError, Params, build, suggest
 from train.patchwise import patches_of
 from train.protocol import CrossvalConfig, SplitConfig
 from train.recipes import find
@@ -31,7 +31,8 @@ def check(params: Params) -> None:
         UnknownChoiceError: there is no such dataset or method.
     """
     data = params.block(DataConfig, "data")
-    params.block(dataset(data.dataset).options, "data", "options")
+    # Not as a block of ours: `of` there is a number of the dataset's own.
+    build(dataset(data.dataset).options, data.options, where=f"{params.path}: data.options")
     split = params.block(SplitConfig, "split")
     params.block(AugmentConfig, "augment")
     for method in params.names("fit"):

@@ -18,6 +18,14 @@ def test_the_default_study_is_in_order(tmp_path):
     assert check_text(tmp_path, TEXT) == 0
 
 
+STUDIES = sorted((Path(__file__).parents[3] / "studies").glob("*/params.yaml"))
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=[it.parent.name for it in STUDIES])
+def test_every_study_of_the_repository_is_in_order(study, capsys):
+    assert run_stage(check, [str(study)]) == 0, capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
