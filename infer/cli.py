@@ -124,7 +124,11 @@ def uad_infer(
         int | None, typer.Option(min=0, help="Stop the run when more scans than this have failed.")
     ] = None,
     part: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Score the I-th of N parts of FOLDER only.")
+        str | None,
+        typer.Option(
+            metavar="I/N|auto[/N]",
+            help="Score the I-th of N parts of FOLDER only; auto: as the job array's task says.",
+        ),
     ] = None,
     merge: Annotated[
         bool,
@@ -162,9 +166,7 @@ def uad_infer(
             with located(given(model, "--model")) as file:
                 typer.echo(check_model(file.path, device=device, precision=precision.value))
             return
-        from infer.part import part_of
-
-        share = part_of(part) if part else None
+        share = part_asked_for(part) if part else None
         if merge:
             if share:
                 raise UnknownChoiceError(
@@ -250,6 +252,18 @@ def run_merge(folders: Sequence[Path], out: Path, *, quiet: bool) -> int:
     if merged.gaps:
         return INCOMPLETE
     return FAILED_SCANS if merged.counts["failed"] else 0
+
+
+def part_asked_for(text: str) -> "Part":
+    """What `--part` means here.
+
+    Raises:
+        UnknownChoiceError: it is no part, or nothing says which.
+    """
+    from infer.job_array import AUTO, part_from
+    from infer.part import part_of
+
+    return part_from(text, os.environ) if text.startswith(AUTO) else part_of(text)
 
 
 def only(folders: Sequence[Path]) -> Path:
