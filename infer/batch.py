@@ -4,12 +4,12 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import infer
 from infer import journal, output_folder
@@ -18,8 +18,10 @@ from infer.cores import cores
 from infer.engine import OnnxEngine, open_engine
 from infer.errors import BadOutputError, UnknownChoiceError
 from infer.executors.executor import Executor
+from infer.executors.flight import Tally
 from infer.executors.local import LocalExecutor
 from infer.interruption import Interruption
+from infer.journal import Entry
 from infer.log import logging_to
 from infer.manifest import Manifest, Threshold
 from infer.model_source import ModelFile, located
@@ -32,16 +34,20 @@ from infer.output_names import (
 from infer.part import Part
 from infer.precision import Precision
 from infer.progress import Progress
-from infer.providers import check_request
+from infer.providers import CUDA_NUMBER, check_request, choose_device
 from infer.readers.choice import Choice
 from infer.readers.discovery import scans_in
 from infer.readers.source import Source
 from infer.record import Record
+from infer.report_csv import Row
 from infer.run_json import write_run
 from infer.self_test import change_of
 from infer.slicing import Plane
 from infer.summary import Outcome, Summary
 from infer.worker import Overlays, Task, Worker, ready, task_for
+
+if TYPE_CHECKING:
+    from infer.cluster import Cluster
 
 BATCH_SIZES = {"cpu": 16, "cuda": 64, "tensorrt": 64, "openvino": 16}
 # For each worker. With more to do they are processes, which take a quarter of a second to start.
@@ -67,6 +73,9 @@ class Options:
     overwrite: bool
     max_failures: int | None  # with one more, the run stops; None: however many
     part: Part | None  # of the folder; None: all of it
+    executor: Literal["local", "ray"]  # on this machine, or on those of a cluster
+    ray_address: str | None  # of the cluster; None: as RAY_ADDRESS says, else this machine alone
+    retries: int | None  # of a scan whose worker was lost, on a cluster
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "workers"):
@@ -80,8 +89,26 @@ class Options:
             )
         if self.max_failures is not None and self.max_failures < 0:
             raise UnknownChoiceError("max-failures must be at least 0")
+        self._check_executor()
         check_request(self.device, self.precision)
         choice_of(self, "axial")  # refuses what is senseless
+
+    def _check_executor(self) -> None:
+        if self.executor == "ray":
+            if self.retries is not None and self.retries < 0:
+                raise UnknownChoiceError("retries must be at least 0")
+            if CUDA_NUMBER.fullmatch(self.device):
+                raise UnknownChoiceError(
+                    f"device {self.device} is for Ray to choose: it gives each worker a GPU",
+                    hint="say --device cuda",
+                )
+            return
+        for name in ("ray_address", "retries"):
+            if getattr(self, name) is not None:
+                raise UnknownChoiceError(
+                    f"{name.replace('_', '-')} concerns a cluster, which was not asked for",
+                    hint="add --executor ray",
+                )
 
 
 def score_folder(
@@ -110,11 +137,15 @@ def score_folder(
     everything = scans_in(folder, out)
     output_folder.refuse_own_results(out, [source.path for source in everything.values()])
     scans = {scan: at for scan, at in everything.items() if _takes(options.part, scan)}
-    # Counted on all scans, not on those still to do: a resumed run computes as a whole one does.
-    workers = max(1, min(options.workers or cores(), len(scans)))
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(located(model))
-        worker = _open_worker(file, out, options, workers)
+        # Counted on all scans, not on those still to do: a resumed run computes as a whole one.
+        here = max(1, min(options.workers or cores(), len(scans)))
+        cluster = _cluster(stack, options, scans=len(scans))
+        workers = cluster.workers if cluster else here
+        # A few scans leave cores idle: then a batch may use several.
+        threads = cluster.threads if cluster else max(1, cores() // workers)
+        worker = _open_worker(file, out, options, workers, threads)
         change = change_of(worker.engine, file.path)
         stack.enter_context(output_folder.claimed(out))
         stack.enter_context(logging_to(out / output_folder.LOG))
@@ -129,7 +160,7 @@ def score_folder(
             overlays=options.overlays,
             maps=options.maps,
             parts=worker.engine.score_parts,
-            workers=workers,
+            workers=here,
             elsewhere=everything.keys() - scans.keys(),
         )
         # The record alone knows them now, and lets each go as its turn comes.
@@ -138,25 +169,45 @@ def score_folder(
         def is_over() -> bool:
             return interruption.requested or _too_many(record, options)
 
-        _score(record, worker, workers, progress, is_over)
+        def spread(chunks: Iterator[list[Task]]) -> Generator[list[Row | Entry]]:
+            if cluster:
+                return cluster.spread(worker, folder, _until(is_over, chunks))
+            return _spread_locally(worker, workers, is_over, chunks)
+
+        places = cluster.tallies if cluster else list
+        _score(record, spread, worker.batch_size, progress, places)
         summary = Summary(
             outcome=_outcome(record, options),
             counts=record.counts(),
             seconds=time.perf_counter() - start,
             device=worker.engine.device,
             change=change,
+            machines=cluster.tallies() if cluster else (),
         )
         run = _write_run(out, folder, file, worker, workers, options, summary)
         _write_page(out, record, run, worker.manifest)
     return summary
 
 
-def _open_worker(file: ModelFile, out: Path, options: Options, workers: int) -> Worker:
+def _cluster(stack: contextlib.ExitStack, options: Options, *, scans: int) -> "Cluster | None":
+    """What the run is spread over, if not over this machine's cores."""
+    if options.executor == "local":
+        return None
+    from infer.cluster import opened_cluster
+
+    most = max(1, scans if options.workers is None else min(options.workers, scans))
+    on_gpu = not choose_device(options.device, options.precision).is_cpu
+    cluster = opened_cluster(options.ray_address, most=most, retries=options.retries, on_gpu=on_gpu)
+    return stack.enter_context(cluster)
+
+
+def _open_worker(
+    file: ModelFile, out: Path, options: Options, workers: int, threads: int
+) -> Worker:
     engine = open_engine(
         file.path,
         device=options.device,
-        # A few scans leave cores idle: then a batch may use several.
-        threads=max(1, cores() // workers),
+        threads=threads,
         workers=workers,
         precision=options.precision,
     )
@@ -175,23 +226,18 @@ def _open_worker(file: ModelFile, out: Path, options: Options, workers: int) -> 
 
 def _score(
     record: Record,
-    worker: Worker,
-    workers: int,
+    spread: Callable[[Iterator[list[Task]]], Generator[list[Row | Entry]]],
+    batch_size: int,
     progress: Progress,
-    is_over: Callable[[], bool],
+    places: Callable[[], Sequence[Tally]],
 ) -> None:
     """Score what is pending; write every result down as it comes."""
     progress.begin(total=record.scans, done=record.scans - len(record.pending))
-    chunks = in_chunks(record.taken(), size=worker.batch_size)
-    first = list(itertools.islice(chunks, FEW_CHUNKS * workers))
-    many = len(first) == FEW_CHUNKS * workers
-    executor = open_executor(workers, apart=many and worker.engine.device.is_cpu)
-    chunks = itertools.chain(first, chunks)
     try:
-        spread = executor.map(partial(ready, worker), _until(is_over, chunks))
-        with contextlib.closing(spread) as results:
+        spreading = spread(in_chunks(record.taken(), size=batch_size))
+        with contextlib.closing(spreading) as results:
             for finished in results:
-                progress.advance(record.add(finished))
+                progress.advance(record.add(finished), places())
     except BaseException:
         # What stopped us is what the user must hear of, not what it did to the report.
         with contextlib.suppress(BadOutputError):
@@ -201,6 +247,16 @@ def _score(
         record.close()
     finally:
         progress.end()
+
+
+def _spread_locally(
+    worker: Worker, workers: int, is_over: Callable[[], bool], chunks: Iterator[list[Task]]
+) -> Generator[list[Row | Entry]]:
+    """Over the cores of this machine."""
+    first = list(itertools.islice(chunks, FEW_CHUNKS * workers))
+    many = len(first) == FEW_CHUNKS * workers
+    executor = open_executor(workers, apart=many and worker.engine.device.is_cpu)
+    return executor.map(partial(ready, worker), _until(is_over, itertools.chain(first, chunks)))
 
 
 def _write_run(
@@ -234,6 +290,7 @@ def _write_run(
             "scans_per_second": round(scored / summary.seconds, 3),
         },
         outcome=summary.outcome,
+        machines=[tally.as_record() for tally in summary.machines],
     )
 
 
@@ -256,10 +313,7 @@ def choice_of(options: Options, plane: Plane) -> Choice:
 
 
 def open_executor(workers: int, *, apart: bool) -> Executor:
-    """What spreads the work, each worker in a process of its own if they are to be `apart`.
-
-    A cluster would be a further branch here.
-    """
+    """What spreads work here, each worker in a process of its own if they are to be `apart`."""
     if not apart:
         return LocalExecutor(workers)
     from infer.executors.processes import ProcessExecutor

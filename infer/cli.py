@@ -39,6 +39,13 @@ class Precision(StrEnum):
     INT8 = "int8"
 
 
+class ExecutorName(StrEnum):
+    """What spreads scans over processors."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 class Overlays(StrEnum):
     """Which scans get a picture."""
 
@@ -130,6 +137,18 @@ def uad_infer(
             help="Score the I-th of N parts of FOLDER only; auto: as the job array's task says.",
         ),
     ] = None,
+    executor: Annotated[
+        ExecutorName,
+        typer.Option(help="Score on this machine, or on those of a Ray cluster."),
+    ] = ExecutorName.LOCAL,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="Where the cluster's head is, host:port; else this machine alone."),
+    ] = None,
+    retries: Annotated[
+        int | None,
+        typer.Option(min=0, help="How often a scan whose worker died is tried again; ray only."),
+    ] = None,
     merge: Annotated[
         bool,
         typer.Option("--merge", help="Join the reports of parts: --merge DIR DIR … --out OUT."),
@@ -199,6 +218,9 @@ def uad_infer(
             overwrite=overwrite,
             max_failures=max_failures,
             part=share,
+            executor=executor.value,
+            ray_address=ray_address,
+            retries=retries,
         )
         folder = only(folders or [])
         code = run(folder, given(model, "--model"), out, options, quiet=quiet)

@@ -54,6 +54,11 @@ class OnnxEngine:
         return _open_again, (self._opened, self.device)
 
     @property
+    def opened(self) -> OpenedFile:
+        """What it was opened from."""
+        return self._opened
+
+    @property
     def sha256(self) -> str:
         """The digest of the model file."""
         return self._opened.sha256
@@ -111,7 +116,26 @@ def open_engine(
         UnknownChoiceError: the device or precision is unknown or cannot be had.
         MissingExtraError: the device needs a package that is not installed.
     """
-    graph = _read(path)
+    return open_graph(
+        read_graph(path),
+        path,
+        device=device,
+        threads=threads,
+        workers=workers,
+        precision=precision,
+    )
+
+
+def open_graph(
+    graph: bytes,
+    path: Path,
+    *,
+    device: str,
+    threads: int,
+    workers: int = 1,
+    precision: Precision = "fp32",
+) -> OnnxEngine:
+    """The same for what a model file holds; `path` is where it came from."""
     chosen = choose_device(device, precision)
     session, chosen = _open_on(graph, chosen, threads=threads, where=path.name)
     manifest = _manifest_in(_metadata(session, where=path.name), where=path.name)
@@ -135,7 +159,17 @@ def _open_again(opened: OpenedFile, device: Device) -> OnnxEngine:
     Raises:
         BadModelError: the file has changed since.
     """
-    engine = open_engine(
+    return open_same(read_graph(opened.path), opened, device)
+
+
+def open_same(graph: bytes, opened: OpenedFile, device: Device) -> OnnxEngine:
+    """An engine like the one that was opened from this, for one worker.
+
+    Raises:
+        BadModelError: this is not what it was opened from.
+    """
+    engine = open_graph(
+        graph,
         opened.path,
         device=device.got if device.asked == "auto" else device.asked,
         threads=opened.threads,
@@ -211,7 +245,12 @@ def _check_outputs(outputs: Mapping[str, Any], images: Images) -> None:
             )
 
 
-def _read(path: Path) -> bytes:
+def read_graph(path: Path) -> bytes:
+    """What a model file holds.
+
+    Raises:
+        BadModelError: it cannot be read.
+    """
     hint = "--model wants an .onnx file"
     try:
         found = path.stat()

@@ -1,10 +1,12 @@
 """How a run went, and the closing lines that say so."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from infer import output_folder
+from infer.executors.flight import Tally
 from infer.providers import Device
 from infer.record import Counts
 from infer.self_test import Change
@@ -22,6 +24,7 @@ class Summary:
     seconds: float
     device: Device
     change: Change | None  # where the precision was reduced
+    machines: Sequence[Tally] = ()  # of a cluster
 
     def in_words(self, out: Path) -> str:
         """The closing lines."""
@@ -33,6 +36,7 @@ class Summary:
             f"({scored / self.seconds:.3g} scans/s) on {self.device.got} "
             f"({self.device.asked}: {self.device.reason})"
         ]
+        lines += [f"  on {tally.in_words()}" for tally in self.machines]
         if self.change:
             lines.append(self.change.in_words())
         if counts.resumed:
