@@ -232,7 +232,7 @@ def _score(
     places: Callable[[], Sequence[Tally]],
 ) -> None:
     """Score what is pending; write every result down as it comes."""
-    progress.begin(total=record.scans, done=record.scans - len(record.pending))
+    progress.begin(total=record.scans, done=record.scans - record.pending)
     try:
         spreading = spread(in_chunks(record.taken(), size=batch_size))
         with contextlib.closing(spreading) as results:
@@ -298,9 +298,7 @@ def _write_page(out: Path, record: Record, run: Mapping[str, Any], manifest: Man
     from infer.report_html import Results, write_page  # when all is done: not before the first scan
 
     results = Results(
-        rows=record.rows,
-        overlays=record.overlays,
-        profiles=record.profiles,
+        shown=record.shown(),
         run=run,
         normals=manifest.normals.scores,
     )
