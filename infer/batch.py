@@ -25,19 +25,14 @@ from infer.journal import Entry
 from infer.log import logging_to
 from infer.manifest import Manifest, Threshold
 from infer.model_source import ModelFile, located
-from infer.output_names import (
-    map_names,
-    mask_names,
-    overlay_names,
-    segmentation_names,
-)
+from infer.output_names import PICTURE, Names, map_ending, mask_ending, segmentation_names
 from infer.part import Part
 from infer.precision import Precision
 from infer.progress import Progress
 from infer.providers import CUDA_NUMBER, check_request, choose_device
 from infer.readers.choice import Choice
 from infer.readers.discovery import scans_in
-from infer.readers.source import Source
+from infer.readers.found import Found
 from infer.record import Record
 from infer.report_csv import Row
 from infer.run_json import write_run
@@ -135,8 +130,9 @@ def score_folder(
         check_extra()
     output_folder.refuse_harmful(out, folder)
     everything = scans_in(folder, out)
-    output_folder.refuse_own_results(out, [source.path for source in everything.values()])
-    scans = {scan: at for scan, at in everything.items() if _takes(options.part, scan)}
+    output_folder.refuse_own_results(out, (source.path for _, source in everything.items()))
+    part = options.part
+    scans = everything.only(part.takes) if part else everything
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(located(model))
         # Counted on all scans, not on those still to do: a resumed run computes as a whole one.
@@ -161,10 +157,8 @@ def score_folder(
             maps=options.maps,
             parts=worker.engine.score_parts,
             workers=here,
-            elsewhere=everything.keys() - scans.keys(),
+            is_elsewhere=(lambda scan: scan in everything and scan not in scans) if part else None,
         )
-        # The record alone knows them now, and lets each go as its turn comes.
-        del everything, scans
 
         def is_over() -> bool:
             return interruption.requested or _too_many(record, options)
@@ -339,24 +333,28 @@ def with_thresholds(
     return replace(manifest, score_threshold=score, map_threshold=of_map)
 
 
-def _tasks(scans: Mapping[str, Source], out: Path, *, dicom_seg: bool) -> list[Task]:
+def _tasks(scans: Found, out: Path, *, dicom_seg: bool) -> Iterator[Task]:
     case_matters = output_folder.case_matters(out)
-    series = [scan for scan, source in scans.items() if source.series]
-    masks = mask_names(list(scans), case_matters=case_matters, series=series)
-    overlays = overlay_names(list(scans), case_matters=case_matters)
-    maps = map_names(list(scans), case_matters=case_matters, series=series)
-    segmentations = segmentation_names(series if dicom_seg else [], case_matters=case_matters)
-    return [
-        task_for(
+
+    def named() -> Iterator[tuple[str, bool]]:
+        return ((scan, bool(source.series)) for scan, source in scans.items())
+
+    def names(ending: Callable[[str, bool], str]) -> Names:
+        return Names(named, ending, case_matters=case_matters)
+
+    masks, maps, overlays = names(mask_ending), names(map_ending), names(lambda *scan: PICTURE)
+    series = [scan for scan, is_series in named() if is_series] if dicom_seg else []
+    segmentations = segmentation_names(series, case_matters=case_matters)
+    for scan, source in scans.items():
+        is_series = bool(source.series)
+        yield task_for(
             scan,
             source,
-            mask=masks[scan],
-            overlay=overlays[scan],
-            map=maps[scan],
+            mask=masks.of(scan, is_series),
+            overlay=overlays.of(scan, is_series),
+            map=maps.of(scan, is_series),
             segmentation=segmentations.get(scan, ""),
         )
-        for scan, source in scans.items()
-    ]
 
 
 def _key(engine: OnnxEngine, options: Options) -> str:
@@ -370,10 +368,6 @@ def _key(engine: OnnxEngine, options: Options) -> str:
         **({"volume": options.volume} if options.volume else {}),
         **({"identifiers": options.keep_identifiers} if options.dicom_seg else {}),
     )
-
-
-def _takes(part: Part | None, scan: str) -> bool:
-    return part is None or part.takes(scan)
 
 
 def _too_many(record: Record, options: Options) -> bool:

@@ -34,7 +34,7 @@ def list_scans(given: Path, out: Path, choice: Choice, *, part: Part | None = No
     Raises:
         UnreadableScanError: there are none.
     """
-    sources = scans_in(given, out)
+    sources = dict(scans_in(given, out).items())
     taken = (scan for scan in sorted(sources) if part is None or part.takes(scan))
     return [_listed(scan, sources[scan], choice) for scan in taken]
 

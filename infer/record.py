@@ -1,6 +1,6 @@
 """What a run has done so far: the journal it can go on from, the reports people read."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,19 +65,19 @@ class Record:
         maps: bool,
         parts: Sequence[str],
         workers: int,
-        elsewhere: Collection[str],
+        is_elsewhere: Callable[[str], bool] | None,
     ) -> "Record":
         """Find what earlier runs did of these tasks, and start the reports with it.
 
-        `parts` names the further scores of the model, `elsewhere` the scans that are the share of
-        others: with their results in this folder, the report would lose them.
+        `parts` names the further scores of the model. `is_elsewhere`: whether a scan is the share
+        of others; with its results in this folder, the report would lose them.
 
         Raises:
             BadOutputError: results of those are here.
         """
         entries = Entries.read(out / output_folder.JOURNAL)
-        if elsewhere:
-            _refuse_strangers(entries, elsewhere, out)
+        if is_elsewhere:
+            _refuse_strangers(entries, is_elsewhere, out)
         done, kept = Entries(), Shelf()
         pending, again = Tasks(), Tasks()
         judged = _judged(tasks, entries, key, out, overlays, maps=maps, workers=workers)
@@ -150,9 +150,9 @@ def _shown(result: Row | Entry) -> Shown:
     return Shown(result.row, overlay_of(result), profile(result.slices))
 
 
-def _refuse_strangers(entries: Entries, elsewhere: Collection[str], out: Path) -> None:
+def _refuse_strangers(entries: Entries, is_elsewhere: Callable[[str], bool], out: Path) -> None:
     for entry in entries:
-        if entry.row.scan in elsewhere:
+        if is_elsewhere(entry.row.scan):
             raise BadOutputError(
                 f"{out} holds results of scans that are not in this part, e.g. {entry.row.scan}",
                 hint="give each part an --out of its own, and join them with --merge",

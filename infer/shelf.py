@@ -14,7 +14,7 @@ from typing import TypeVar
 from infer.errors import BadOutputError
 
 Item = TypeVar("Item")
-CACHE_KIB = 4096  # of each shelf that are kept in memory
+CACHE_KIB = 2048  # of each shelf that are kept in memory
 AT_ONCE = 1000  # rows
 
 

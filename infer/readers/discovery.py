@@ -6,6 +6,7 @@ from pathlib import Path
 
 from infer.errors import UnreadableScanError
 from infer.output_folder import JOURNAL, OF_SCANS
+from infer.readers.found import Found
 from infer.readers.reading import ENDINGS, WITHOUT_HEADER
 from infer.readers.source import Source
 
@@ -13,7 +14,7 @@ LIST = ".txt"
 _LONGEST_LIST = 2**28  # bytes: millions of paths
 
 
-def scans_in(given: Path, out: Path) -> dict[str, Source]:
+def scans_in(given: Path, out: Path) -> Found:
     """What a run is to score; results of an earlier run into `out` are no scans. See below.
 
     Raises:
@@ -21,7 +22,7 @@ def scans_in(given: Path, out: Path) -> dict[str, Source]:
     """
     if not given.exists():
         raise UnreadableScanError(f"{given} does not exist", hint="FOLDER is where the scans are")
-    found = find_sources(given, without=out.absolute())
+    found = _found(given, out.absolute())
     if not found:
         what = "lists" if given.is_file() else "holds"
         raise UnreadableScanError(
@@ -40,14 +41,15 @@ def find_sources(given: Path, *, without: Path | None = None) -> dict[str, Sourc
     Raises:
         UnreadableScanError: a folder may not be listed, so scans would be missed; or a bad list.
     """
+    return dict(_found(given, without).items())
+
+
+def _found(given: Path, without: Path | None) -> Found:
     if given.is_dir():
-        files = _without(without, _walk(given), given)
-        sources = _grouped(files, given)
-    elif given.name.lower().endswith(LIST):
-        sources = _listed(given, without)
-    else:
-        sources = _grouped([given], given.parent, named={given})
-    return dict(sorted(sources.items(), key=lambda item: item[1].path))
+        return _grouped(_without(without, _walk(given), given), given)
+    if given.name.lower().endswith(LIST):
+        return _listed(given, without)
+    return _grouped([given], given.parent, named={given})
 
 
 def find_scans(folder: Path) -> list[Path]:
@@ -61,7 +63,7 @@ def find_scans(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         return [folder]
-    return sorted(_without_voxels(path for path in _walk(folder) if is_scan(path.name)))
+    return sorted(set(_without_voxels(path for path in _walk(folder) if is_scan(path.name))))
 
 
 def is_scan(name: str) -> bool:
@@ -69,7 +71,7 @@ def is_scan(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(ENDINGS + WITHOUT_HEADER)
 
 
-def _listed(given: Path, without: Path | None) -> dict[str, Source]:
+def _listed(given: Path, without: Path | None) -> Found:
     """The scans of a list: each line a file or a folder, relative to the list itself."""
     home = Path(os.path.normpath(given.parent.absolute()))
     found: list[Path] = []
@@ -87,7 +89,7 @@ def _listed(given: Path, without: Path | None) -> dict[str, Source]:
                 f"{given.name} names two scans whose results would both be called {name}",
                 hint="score one of them in a run of its own",
             )
-        scans[name] = source
+        scans.add([(name, source)])
     return scans
 
 
@@ -107,28 +109,30 @@ def _paths_in(given: Path) -> Iterator[Path]:
             yield Path(os.path.normpath(given.parent.absolute() / path))
 
 
-def _grouped(
-    files: Iterable[Path], root: Path, *, named: Collection[Path] = ()
-) -> dict[str, Source]:
+def _grouped(files: Iterable[Path], root: Path, *, named: Collection[Path] = ()) -> Found:
     """Files by name; those without an ending of ours by series, if they are DICOM.
 
     `named`: those that were asked for one by one, so they are scans even if nobody can read them.
     """
-    known: list[Path] = []
     others: list[Path] = []
-    for path in files:
-        is_known = is_scan(path.name) or (path in named and not _is_file(path))
-        (known if is_known else others).append(path)
-    scans = {_name(path, root): Source(path) for path in _without_voxels(known)}
+
+    def known() -> Iterator[Path]:
+        for path in files:
+            if is_scan(path.name) or (path in named and not _is_file(path)):
+                yield path
+            else:
+                others.append(path)
+
+    scans = Found((_name(path, root), Source(path)) for path in _without_voxels(known()))
     if others:
         from infer.readers.dicom_series import find_series, series_names
 
         found = find_series(others)
         for name, series in series_names(found, root, taken=scans).items():
-            scans[name] = Source(series.files[0], series.files)
+            scans.add([(name, Source(series.files[0], series.files))])
         grouped = {file for series in found for file in series.files}
-        lost = [path for path in others if path in named and path not in grouped]
-        scans |= {_name(path, root): Source(path) for path in lost}
+        lost = (path for path in others if path in named and path not in grouped)
+        scans.add((_name(path, root), Source(path)) for path in lost)
     return scans
 
 
@@ -144,17 +148,14 @@ def _name(path: Path, root: Path) -> str:
 
 
 def _without_voxels(paths: Iterable[Path]) -> Iterator[Path]:
-    """A NIfTI pair by its header, which lies beside its voxels; a part without the other as is."""
-    given: set[Path] = set()
+    """A NIfTI pair by its header, once for each part; a part without the other as it is."""
     for path in paths:
         if path.name.lower().endswith(WITHOUT_HEADER):
             from infer.readers.nifti_file import header_of_pair
 
             header = header_of_pair(path)
             path = header if header.exists() else path
-        if path not in given:
-            given.add(path)
-            yield path
+        yield path
 
 
 def _without(results: Path | None, files: Iterator[Path], folder: Path) -> Iterator[Path]:
@@ -165,26 +166,29 @@ def _without(results: Path | None, files: Iterator[Path], folder: Path) -> Itera
 
 
 def _walk(folder: Path, root: Path | None = None, seen: set[Path] | None = None) -> Iterator[Path]:
-    """All files that may be scans, or parts of one."""
+    """All files that may be scans, or parts of one, as the system lists them."""
     root, seen = root or folder.resolve(), set() if seen is None else seen
     seen.add(folder.resolve())
-    entries = _entries(folder)
-    skipped = OF_SCANS if any(entry.name == JOURNAL for entry in entries) else ()
-    for entry in entries:
+    skipped = OF_SCANS if (folder / JOURNAL).exists() else ()
+    folders: list[os.DirEntry[str]] = []
+    for entry in _entries(folder):
         if entry.name.startswith("."):
             continue
         if _is_folder(entry):
-            if entry.name not in skipped and _is_to_be_entered(entry, root, seen):
-                yield from _walk(Path(entry), root, seen)
+            if entry.name not in skipped:
+                folders.append(entry)
         # A broken link is a scan that cannot be read; a pipe or device would block the reader.
         elif entry.is_symlink() or entry.is_file():
             yield Path(entry)
+    for entry in sorted(folders, key=lambda entry: entry.name):
+        if _is_to_be_entered(entry, root, seen):
+            yield from _walk(Path(entry), root, seen)
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
+            yield from found
     except OSError as error:
         raise UnreadableScanError(
             f"the folder {folder} cannot be listed: {error.strerror}", hint="may you read it?"

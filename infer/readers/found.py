@@ -1,0 +1,50 @@
+"""The scans that an input names: a million of them, and no memory for them."""
+
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from infer.readers.source import Source
+from infer.shelf import Shelf, as_name, batched
+
+
+class Found:
+    """Sources by the name that they have in reports, in the order of their places."""
+
+    def __init__(self, sources: Iterable[tuple[str, Source]] = ()) -> None:
+        self._names = Shelf()
+        self._places = Shelf()
+        self.add(sources)
+
+    def add(self, sources: Iterable[tuple[str, Source]]) -> None:
+        """Further ones; what has a name that is known is taken for the same."""
+        for some in batched(sources):
+            self._names.put((as_name(name), b"") for name, _ in some)
+            self._places.put(map(_pickled, some))
+
+    def only(self, takes: Callable[[str], bool]) -> "Found":
+        """Those of some names."""
+        return Found((name, source) for name, source in self.items() if takes(name))
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and as_name(name) in self._names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self.items())
+
+    def items(self) -> Iterator[tuple[str, Source]]:
+        """Names and sources."""
+        for _, pickled in self._places.items():
+            name, path, series = pickle.loads(pickled)
+            yield name, Source(Path(path), tuple(map(Path, series)))
+
+
+def _pickled(item: tuple[str, Source]) -> tuple[bytes, bytes]:
+    name, source = item
+    # As paths are ordered: part by part. No part holds the separator.
+    place = "\0".join((*source.path.parts, "", name))
+    values = (name, str(source.path), tuple(map(str, source.series)))
+    return as_name(place), pickle.dumps(values)
