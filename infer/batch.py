@@ -130,7 +130,7 @@ def score_folder(
         check_extra()
     output_folder.refuse_harmful(out, folder)
     everything = scans_in(folder, out)
-    output_folder.refuse_own_results(out, (source.path for _, source in everything.items()))
+    output_folder.refuse_own_results(out, everything.one_of_each_folder())
     part = options.part
     scans = everything.only(part.takes) if part else everything
     with contextlib.ExitStack() as stack:
@@ -336,14 +336,11 @@ def with_thresholds(
 def _tasks(scans: Found, out: Path, *, dicom_seg: bool) -> Iterator[Task]:
     case_matters = output_folder.case_matters(out)
 
-    def named() -> Iterator[tuple[str, bool]]:
-        return ((scan, bool(source.series)) for scan, source in scans.items())
-
     def names(ending: Callable[[str, bool], str]) -> Names:
-        return Names(named, ending, case_matters=case_matters)
+        return Names(scans.kinds, ending, case_matters=case_matters)
 
     masks, maps, overlays = names(mask_ending), names(map_ending), names(lambda *scan: PICTURE)
-    series = [scan for scan, is_series in named() if is_series] if dicom_seg else []
+    series = [scan for scan, is_series in scans.kinds() if is_series] if dicom_seg else []
     segmentations = segmentation_names(series, case_matters=case_matters)
     for scan, source in scans.items():
         is_series = bool(source.series)

@@ -1,5 +1,6 @@
 """The scans that an input names: a million of them, and no memory for them."""
 
+import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -33,13 +34,28 @@ class Found:
         return len(self._names)
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, _ in self.items())
+        return (name for name, _, _ in self._values())
 
     def items(self) -> Iterator[tuple[str, Source]]:
         """Names and sources."""
-        for _, pickled in self._places.items():
-            name, path, series = pickle.loads(pickled)
+        for name, path, series in self._values():
             yield name, Source(Path(path), tuple(map(Path, series)))
+
+    def kinds(self) -> Iterator[tuple[str, bool]]:
+        """Names, each with whether it is a DICOM series."""
+        return ((name, bool(series)) for name, _, series in self._values())
+
+    def one_of_each_folder(self) -> Iterator[Path]:
+        """A file for each folder that holds any first file of a scan."""
+        seen: set[str] = set()
+        for _, path, _ in self._values():
+            folder = os.path.dirname(path)  # noqa: PTH120 - a fifth of the time of a Path
+            if folder not in seen:
+                seen.add(folder)
+                yield Path(path)
+
+    def _values(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        return (pickle.loads(pickled) for _, pickled in self._places.items())
 
 
 def _pickled(item: tuple[str, Source]) -> tuple[bytes, bytes]:
