@@ -5,16 +5,16 @@ writing down, sorting, the page. In place of what lies on the disk stand names; 
 a function that makes up a finding.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from infer import batch, chunks
+from infer.cli import app
 from infer.executors.local import LocalExecutor
-from infer.interruption import Interruption
 from infer.journal import Entry
-from infer.progress import Silence
 from infer.readers.found import Found
 from infer.readers.source import Source
 from infer.report_csv import Row
@@ -26,26 +26,6 @@ CONTENT = "0" * 64  # in place of a digest
 
 def run(count: int, model: str, workers: int, out: str) -> None:
     """Score so many scans that do not exist."""
-    options = batch.Options(
-        device="cpu",
-        precision="fp32",
-        batch_size=None,
-        workers=workers,
-        threshold=None,
-        map_threshold=None,
-        overlays="none",
-        maps=False,
-        dicom_seg=False,
-        keep_identifiers=False,
-        volume=0,
-        max_voxels=2**29,
-        overwrite=False,
-        max_failures=None,
-        part=None,
-        executor="local",
-        ray_address=None,
-        retries=None,
-    )
     with (
         mock.patch.object(batch, "scans_in", return_value=Found(names(count))),
         mock.patch.object(batch, "ready", instant),
@@ -53,14 +33,10 @@ def run(count: int, model: str, workers: int, out: str) -> None:
         mock.patch.object(chunks, "is_one_slice", small),
         mock.patch.object(Source, "size", small),
     ):
-        batch.score_folder(
-            Path("simulated"),
-            model,
-            Path(out),
-            options,
-            progress=Silence(),
-            interruption=Interruption(),
-        )
+        command = ["simulated", "--model", model, "--out", out, "--workers", str(workers)]
+        quiet = ("--device", "cpu", "--overlays", "none", "--quiet")
+        if code := app([*command, *quiet], standalone_mode=False):
+            sys.exit(code)
 
 
 def names(count: int) -> Iterator[tuple[str, Source]]:

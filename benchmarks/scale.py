@@ -4,8 +4,9 @@ python -m benchmarks.scale [--scans 1000 10000 100000] [--simulated 1000000] [--
 
 Tiny pictures, a model that does next to nothing: what is measured is what a run costs beside its
 model. For each number of scans, on one worker and on two: seconds for each scan, and what the
-driver holds at most, the process that finds scans, gives them out and writes the reports. A small
-run's start and end, which no number of scans changes, are told apart by a run of one scan.
+driver holds at most, the process that finds scans, gives them out and writes the reports. What a
+scan costs is what a larger run takes longer than the next smaller one, for each scan that it has
+more: what every run takes to start and to end is in neither.
 `--simulated`: so many scans again, whose workers answer at once without reading anything, so that
 the driver is alone to be measured. Everything runs on this machine; one thread for each worker.
 """
@@ -29,7 +30,7 @@ from benchmarks.machine import cores, keep, processor, table
 from benchmarks.memory import IN_A_FOLDER, mib
 
 SCANS = (1_000, 10_000, 100_000)
-SIMULATED = (100_000, 1_000_000)
+SIMULATED = (10_000, 100_000, 1_000_000)
 WORKERS = (1, 2)
 SIZE = 32  # of a picture, in pixels
 DRAWN = 200  # different pictures: others are links to them
@@ -73,7 +74,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
 def measured(chosen: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
     """Every run that was asked for; sizes take turns, so that a slower hour meets all of them."""
     for executor, workers in itertools.product(chosen.executor, chosen.workers):
-        for count in (1, *sorted(chosen.scans)):
+        for count in sorted(chosen.scans):
             scans = draw(folder / f"scans{count}", count)
             out = folder / f"out{count}-{workers}-{executor}"
             options = ("--workers", workers, "--executor", executor, "--device", "cpu")
@@ -120,12 +121,13 @@ def watched(*command: object) -> dict[str, float]:
     return {"seconds": time.perf_counter() - start, "driver_bytes": float(peak)}
 
 
-def cost_ms(run: dict[str, Any], runs: Sequence[dict[str, Any]]) -> float:
-    """Of each scan but the first, without start and end."""
-    same = ("workers", "executor")
-    alone = [it for it in runs if it["scans"] == 1 and all(it[name] == run[name] for name in same)]
-    start = alone[0]["seconds"] if alone else 0.0
-    return float(1000 * (run["seconds"] - start) / max(1, run["scans"] - len(alone)))
+def costs_ms(runs: Sequence[dict[str, Any]]) -> dict[int, float]:
+    """Of each scan that a run has more than the next smaller one."""
+    ordered = sorted(runs, key=lambda run: int(run["scans"]))
+    return {
+        more["scans"]: 1000 * (more["seconds"] - less["seconds"]) / (more["scans"] - less["scans"])
+        for less, more in itertools.pairwise(ordered)
+    }
 
 
 def line(run: dict[str, Any]) -> tuple[str, str]:
@@ -136,22 +138,22 @@ def line(run: dict[str, Any]) -> tuple[str, str]:
 
 def shown(runs: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     """What follows from the runs."""
-    of = {(it["executor"], it["workers"], it["scans"]): it for it in runs}
-    for executor, workers in dict.fromkeys((it["executor"], it["workers"]) for it in runs):
-        counts = [it for e, w, it in of if (e, w) == (executor, workers) and it > 1]
-        costs = {count: cost_ms(of[executor, workers, count], runs) for count in counts}
-        for count, cost in costs.items():
-            yield f"a scan of {count:,}, {workers} workers, {executor}", f"{cost:8.3f} ms"
-        if len(costs) > 1:
-            growth = costs[max(costs)] / costs[min(costs)] - 1
-            said = f"from {min(costs):,} to {max(costs):,}, {workers} workers, {executor}"
-            yield said, f"{growth:+8.1%}  at most {MOST_GROWTH:.0%}"
-    for executor in dict.fromkeys(it["executor"] for it in runs):
-        both = [n for e, w, n in of if (e, w) == (executor, 1) and n > 1 and (e, 2, n) in of]
-        if both:
-            one, two = (cost_ms(of[executor, workers, max(both)], runs) for workers in (1, 2))
-            said = f"two workers over one, {max(both):,} scans, {executor}"
-            yield said, f"{one / two:8.2f} ×  at least {LEAST_GAIN}"
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for run in runs:
+        groups.setdefault((run["executor"], run["workers"]), []).append(run)
+    costs = {group: costs_ms(members) for group, members in groups.items()}
+    for (executor, workers), by_count in costs.items():
+        said = f"{workers} workers, {executor}"
+        for count, cost in by_count.items():
+            yield f"a scan up to {count:,}, {said}", f"{cost:8.3f} ms"
+        if len(by_count) > 1:
+            growth = by_count[max(by_count)] / by_count[min(by_count)] - 1
+            yield f"growth of its cost, {said}", f"{growth:+8.1%}  at most {MOST_GROWTH:.0%}"
+    for executor in dict.fromkeys(executor for executor, _ in groups):
+        one, two = costs.get((executor, 1)), costs.get((executor, 2))
+        if one and two:
+            gain = one[max(one)] / two[max(one)]
+            yield f"two workers over one, {executor}", f"{gain:8.2f} ×  at least {LEAST_GAIN}"
 
 
 if __name__ == "__main__":

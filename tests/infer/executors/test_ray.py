@@ -103,6 +103,12 @@ def test_it_keeps_the_protocol():
     assert isinstance(executor(), Executor)
 
 
+def test_nobody_is_told_that_ray_is_used(connected):
+    from ray._common.usage import usage_lib
+
+    assert not usage_lib.usage_stats_enabled()
+
+
 def test_every_piece_of_work_is_done_once_on_both_nodes(connected):
     spread, taken, ahead = executor(), [], []
 
