@@ -77,7 +77,9 @@ def our_loop(params: Params, phase: str, steps: int) -> Callable[[], Any]:
     batches = Batches(
         noise.random((IMAGES, data.channels, *data.image_size), dtype=np.float32),
         config.batch_size,
-        change=Augmentation(params.block(AugmentConfig, "augment"), data.channels),
+        change=Augmentation(
+            params.block(AugmentConfig, "augment"), data.channels, len(data.image_size)
+        ),
         intensity_range=config.intensity_range,
         device=fabric.device,
     )

@@ -15,8 +15,9 @@ from infer import batch, chunks
 from infer.cli import app
 from infer.executors.local import LocalExecutor
 from infer.journal import Entry
-from infer.readers.found import Found
+from infer.readers.discovery import Found
 from infer.readers.source import Source
+from infer.readers.sources import Sources
 from infer.report_csv import Row
 from infer.worker import Task, Worker
 
@@ -27,7 +28,7 @@ CONTENT = "0" * 64  # in place of a digest
 def run(count: int, model: str, workers: int, out: str) -> None:
     """Score so many scans that do not exist."""
     with (
-        mock.patch.object(batch, "scans_in", return_value=Found(names(count))),
+        mock.patch.object(batch, "scans_in", return_value=Found(Sources(names(count)), {})),
         mock.patch.object(batch, "ready", instant),
         mock.patch.object(batch, "open_executor", threads),
         mock.patch.object(chunks, "is_one_slice", small),

@@ -1,4 +1,4 @@
-"""What any method must beat: engines that look at brightness, at the mean image, or at nothing.
+"""What any method must beat: engines that look at brightness, sharpness or the mean image.
 
 They run through the same readers, calibration and metrics as exported files, on images in [0, 1].
 A trivial score that does as well as a network says that the data, not the network, is easy.
@@ -10,13 +10,17 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.ndimage import uniform_filter
 
 from infer.finding import EngineOutputs
 from infer.shapes import Images, Maps, Scores
+from train.stored_images import StoredImages
 
 BOX_PX = 7
 # Five grey levels of 255: where all training images agree (air), noise is no anomaly.
 SMALLEST_STD = 0.02
+AT_ONCE = 256  # training images: a matter of memory only
+SMALLEST_SPREAD = 1e-6  # of a mean over an image: below, it is rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +31,7 @@ class Baseline:
     in_words: str
     to_map: Callable[[Images], Maps]
     to_score: Callable[[Maps], Scores]
-    reconstruction: np.ndarray | None = None  # (channel, height, width), the same for every image
+    reconstruction: np.ndarray | None = None  # (channel, *pixels), the same for every image
 
     def run(self, images: Images) -> EngineOutputs:
         """Map and score of each image on its own."""
@@ -41,7 +45,7 @@ class Baseline:
         )
 
 
-def baselines(training: Images) -> list[Baseline]:
+def baselines(training: Images | StoredImages) -> list[Baseline]:
     """Every trivial baseline, in the order of the table; `training` images are normal."""
     mean, std = training.mean(axis=0), np.maximum(training.std(axis=0), SMALLEST_STD)
 
@@ -53,7 +57,7 @@ def baselines(training: Images) -> list[Baseline]:
             name="intensity_threshold",
             in_words="map = brightness; score = its 99th percentile",
             to_map=_brightness,
-            to_score=lambda maps: np.quantile(maps, 0.99, axis=(1, 2, 3)),
+            to_score=lambda maps: np.quantile(maps.reshape(len(maps), -1), 0.99, axis=1),
         ),
         Baseline(
             name="mean_image",
@@ -66,7 +70,7 @@ def baselines(training: Images) -> list[Baseline]:
             name="random",
             in_words="map and score drawn at random from the image's content",
             to_map=_noise,
-            to_score=lambda maps: maps[:, 0, 0, 0],
+            to_score=lambda maps: maps.reshape(len(maps), -1)[:, 0],
         ),
         Baseline(
             name="baseline_maximum",
@@ -80,23 +84,58 @@ def baselines(training: Images) -> list[Baseline]:
             to_map=lambda images: _box(_brightness(images)),
             to_score=_maximum,
         ),
+        Baseline(
+            name="baseline_sharpness",
+            in_words="map = |Laplacian| of brightness; score = distance of its mean from the "
+            "training images', on either side, in their standard deviations",
+            to_map=_edges,
+            to_score=_unusual(_means(_edges, training)),
+        ),
+        Baseline(
+            name="baseline_mean_intensity",
+            in_words="map = brightness; score = distance of its mean from the training images', "
+            "on either side, in their standard deviations",
+            to_map=_brightness,
+            to_score=_unusual(_means(_brightness, training)),
+        ),
     ]
+
+
+def _means(to_map: Callable[[Images], Maps], training: Images | StoredImages) -> Scores:
+    """The mean of each training image's map; a few images at a time, for there may be many."""
+    starts = range(0, len(training), AT_ONCE)
+    return np.concatenate([_mean(to_map(training[at : at + AT_ONCE])) for at in starts])
+
+
+def _unusual(usual: Scores) -> Callable[[Maps], Scores]:
+    """How far a map's mean lies from the `usual` ones, on either side, in their spread."""
+    middle, spread = float(usual.mean()), max(float(usual.std()), SMALLEST_SPREAD)
+    return lambda maps: np.abs(_mean(maps) - middle) / spread
 
 
 def _brightness(images: Images) -> Maps:
     return np.asarray(np.mean(images, axis=1, keepdims=True))
 
 
+def _edges(images: Images) -> Maps:
+    """How much brightness changes around each pixel: |Laplacian|; at the border, reflected."""
+    grey = np.asarray(_brightness(images), np.float32)
+    return np.stack([np.abs(cv2.Laplacian(it[0], cv2.CV_32F)) for it in grey])[:, np.newaxis]
+
+
 def _mean(maps: Maps) -> Scores:
-    return np.asarray(maps.mean(axis=(1, 2, 3)))
+    return np.asarray(maps.mean(axis=tuple(range(1, maps.ndim))))
 
 
 def _maximum(maps: Maps) -> Scores:
-    return np.asarray(maps.max(axis=(1, 2, 3)))
+    return np.asarray(maps.max(axis=tuple(range(1, maps.ndim))))
 
 
 def _box(maps: Maps) -> Maps:
-    """Means over squares; at the border, of what is reflected there."""
+    """Means over squares, or cubes; at the border, of what is reflected there."""
+    if maps.ndim == 5:
+        cubes = (1, 1, BOX_PX, BOX_PX, BOX_PX)
+        return np.asarray(uniform_filter(maps, cubes, mode="mirror"))
     smoothed = [cv2.blur(np.asarray(it[0], np.float32), (BOX_PX, BOX_PX)) for it in maps]
     return np.stack(smoothed)[:, np.newaxis]
 

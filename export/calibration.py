@@ -5,21 +5,19 @@ Test scans have no part in it: `calibrate` takes what it is given, and stages gi
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
+from export.normal_voxels import NormalOf, normal_slices, normal_values
 from export.scan_scores import ScoredScan
 from infer.errors import UadError
 from infer.manifest import Normals, Threshold
 from infer.masking import Postprocessing
-from infer.scoring import Aggregation
-from infer.shapes import AnomalyMap
+from infer.scoring import Aggregation, scan_score
 
-# Evenly spaced over each map: 1 % of so many is known to some thousandths, and memory is bounded.
-PIXELS_PER_SCAN = 100_000
 # Until there is one: nothing is above it, and unlike infinity it can be written as JSON.
 UNCALIBRATED = Threshold(value=float(np.finfo(np.float32).max), chosen_by="not calibrated yet")
 
@@ -34,6 +32,7 @@ class ExportConfig:
 
     anomalous_by: Literal["score", "mask"]
     score_threshold: Literal["f1"] | float  # a number: false-positive rate on validation normals
+    normals: NormalOf  # whose scores and pixels are normal; see `export.normal_voxels`
     map_false_positive_rate: float  # share of the pixels of validation normals
     aggregation: Aggregation
     postprocessing: Postprocessing
@@ -62,7 +61,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
-    """What is kept of one validation scan."""
+    """What is kept of one validation scan, or of its normal slices."""
 
     normal: bool
     score: float
@@ -73,29 +72,35 @@ class _Seen:
     spacing_mm: tuple[float, ...] | None
 
 
-def calibrate(validation: Iterable[ScoredScan], config: ExportConfig) -> Calibration:
+def calibrate(
+    validation: Iterable[ScoredScan], config: ExportConfig, *, of: str = "validation normals"
+) -> Calibration:
     """Choose both thresholds and describe the normals.
+
+    Args:
+        of: what the normals are called where a threshold is said to come from them.
 
     Raises:
         CalibrationError: there are no normals, or no abnormals to choose by F1.
     """
-    seen = [_seen(scored) for scored in validation]
+    seen = [part for scored in validation for part in _seen(scored, config)]
     normals = [it for it in seen if it.normal]
     if not normals:
         raise CalibrationError(
             "no validation scan is normal: thresholds cannot be chosen",
-            hint="the study's split leaves none; lower split.normal_folds or add normal scans",
+            hint="the study's split leaves none; lower split.normal_folds or add normal scans, or "
+            "take the lesion-free slices of abnormal ones: export.normals: slices",
         )
     scores = np.array([it.score for it in seen])
     abnormal = np.array([not it.normal for it in seen])
     if config.score_threshold == "f1":
         score_threshold = best_f1_threshold(scores, abnormal)
     else:
-        score_threshold = score_threshold_at(scores[~abnormal], config.score_threshold)
-    pixels = [it.pixels for it in normals]
+        score_threshold = score_threshold_at(scores[~abnormal], config.score_threshold, of=of)
+    pixels = [it.pixels for it in normals if it.pixels.size]
     return Calibration(
         score_threshold=score_threshold,
-        map_threshold=map_threshold_at(pixels, config.map_false_positive_rate),
+        map_threshold=map_threshold_at(pixels, config.map_false_positive_rate, of=of),
         normals=_normals(normals),
     )
 
@@ -124,7 +129,9 @@ def best_f1_threshold(scores: np.ndarray, abnormal: np.ndarray) -> Threshold:
     )
 
 
-def score_threshold_at(normal_scores: np.ndarray, rate: float) -> Threshold:
+def score_threshold_at(
+    normal_scores: np.ndarray, rate: float, *, of: str = "validation normals"
+) -> Threshold:
     """The lowest of the normals' scores that at most a share `rate` of them lie above."""
     count = len(normal_scores)
     above = math.floor(rate * count + 1e-9)  # 0.05 · 20 is 1, not 0.9999…
@@ -132,40 +139,68 @@ def score_threshold_at(normal_scores: np.ndarray, rate: float) -> Threshold:
     found = int((normal_scores > value).sum())
     return Threshold(
         value=value,
-        chosen_by=f"false-positive rate {rate:g} on {count} validation normals "
-        f"({found} of them above)",
+        chosen_by=f"false-positive rate {rate:g} on {count} {of} ({found} of them above)",
     )
 
 
-def map_threshold_at(pixels: Sequence[np.ndarray], rate: float) -> Threshold:
-    """The value that a share `rate` of the validation normals' pixels lies above."""
+def map_threshold_at(
+    pixels: Sequence[np.ndarray], rate: float, *, of: str = "validation normals"
+) -> Threshold:
+    """The value that a share `rate` of the validation normals' pixels lies above.
+
+    Raises:
+        CalibrationError: there are no pixels.
+    """
+    if not pixels:
+        raise CalibrationError(
+            "no validation normal has a pixel of foreground: a map threshold cannot be chosen",
+            hint="is export.postprocessing.foreground the right one for these scans?",
+        )
     together = np.concatenate(pixels)
     value = float(np.quantile(together, 1 - rate))
     return Threshold(
         value=value,
         chosen_by=f"false-positive rate {rate:g} on {len(together)} pixels of "
-        f"{len(pixels)} validation normals, before post-processing",
+        f"{len(pixels)} {of}, before the mask is cleaned",
     )
 
 
-def _seen(scored: ScoredScan) -> _Seen:
+def _seen(scored: ScoredScan, config: ExportConfig) -> list[_Seen]:
+    """Of a normal scan one, of an abnormal one as many as there is of normal and of abnormal."""
+    if scored.case.normal:
+        return [_part(scored, config, normal=True)]
+    abnormal = _part(scored, config, normal=False)
+    return [abnormal, *_normal_part(scored, config)]
+
+
+def _normal_part(scored: ScoredScan, config: ExportConfig) -> list[_Seen]:
+    """An abnormal scan as if it had its normal slices only."""
+    normal, scores = normal_slices(scored, config.normals), scored.finding.slice_scores
+    if not normal.any() or len(scores) != len(normal):  # a model of volumes scores no slices
+        return []
+    whole = _part(scored, config, normal=True)
+    images = scored.finding.images[normal]
+    return [
+        replace(
+            whole,
+            score=scan_score(scores[normal], config.aggregation),
+            mean=float(images.mean(dtype=np.float64)),
+            std=float(images.std(dtype=np.float64)),
+        )
+    ]
+
+
+def _part(scored: ScoredScan, config: ExportConfig, *, normal: bool) -> _Seen:
     images, spacing_mm = scored.finding.images, scored.volume.spacing_mm
-    normal = scored.case.normal
     return _Seen(
         normal=normal,
         score=scored.finding.score,
-        pixels=_spread(scored.finding.anomaly_map) if normal else np.empty(0, np.float32),
+        pixels=normal_values(scored, config.normals) if normal else np.empty(0, np.float32),
         mean=float(images.mean(dtype=np.float64)),
         std=float(images.std(dtype=np.float64)),
         size=tuple(scored.volume.voxels.shape[1:]),
         spacing_mm=None if spacing_mm is None else tuple(round(it, 4) for it in spacing_mm),
     )
-
-
-def _spread(anomaly_map: AnomalyMap) -> np.ndarray:
-    """Up to `PIXELS_PER_SCAN` values, evenly spaced."""
-    step = math.ceil(anomaly_map.size / PIXELS_PER_SCAN)
-    return anomaly_map.reshape(-1)[::step].copy()  # a view would keep the whole map
 
 
 def _normals(seen: Sequence[_Seen]) -> Normals:

@@ -84,6 +84,12 @@ def plan(
         methods: of the block's, those to fit; empty: all.
     """
     split = params.block(SplitConfig, "split")
+    if split.scheme != "folds":
+        raise BadParamsError(
+            f"{params.path}: cross validation follows the 2×5 protocol, but split.scheme is "
+            f"{split.scheme}",
+            hint="it needs `scheme: folds`; with leave_one_out, run the study once for each fold",
+        )
     chosen = methods or config.methods
     plain = _Numbers(params, pool, stored, "")
     numbers = [plain, *(_ablated(plain, name, config.ablations[name]) for name in ablations)]

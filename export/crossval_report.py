@@ -13,6 +13,7 @@ from export import (
     crossval_text,
     evaluation,
     figures,
+    resolution,
 )
 from export.crossval_table import Summary
 from export.fold_job import FoldJob
@@ -76,6 +77,7 @@ def write(
         missing=missing,
         beside=beside,
         published=config.published,
+        leaks=resolution.in_words(resolution.size_areas(pool.cases)),
         variants={
             name: of
             for name in dict.fromkeys(it.method for it in results)

@@ -27,6 +27,7 @@ def to_markdown(
     beside: Sequence[Beside],
     published: Published,
     variants: Mapping[str, str],
+    leaks: Sequence[str],
 ) -> str:
     """One table for each protocol and grouping, what it shows, and how to read it.
 
@@ -36,6 +37,7 @@ def to_markdown(
         beside: supervised methods, whose summaries are among these.
         published: figures of others, under the protocol `study` and without groups.
         variants: the method whose networks a variant took over, by the variant's name.
+        leaks: what else might tell the labels, in words.
     """
     trivial = {it.method for it in results if it.trivial}
     lines = [
@@ -45,6 +47,7 @@ def to_markdown(
         f"the {config.confidence:.0%} interval of {config.resamples} bootstrap resamples of the "
         f"groups of near-duplicates.",
         *_unfinished(missing, folds),
+        *(line for leak in leaks for line in ("", leak)),
     ]
     sections = dict.fromkeys((it.protocol, it.grouped) for it in summaries)
     for protocol, grouped in (it for it in sections if it[0] != SUPERVISED):

@@ -51,6 +51,8 @@ def draft_manifest(
         channel_mean=channel_mean,
         channel_std=channel_std,
         patches=patches,
+        slice_range=data.slice_range,
+        colours=data.colours,
     )
 
 

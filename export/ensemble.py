@@ -38,7 +38,7 @@ from export.graph import Graph
 from infer.shapes import Images as ImageArray
 from infer.shapes import Maps as MapArray
 from infer.shapes import Scores as ScoreArray
-from train.batches import to_range
+from train.batches import at_once, to_range
 from train.shapes import Images, Maps, Scores
 
 INTENSITY_RANGE = (0.0, 1.0)  # what an ensemble takes: images as they are prepared
@@ -46,7 +46,6 @@ ONE_SIGMA = (0.1587, 0.8413)  # shares of a normal distribution below −1 σ an
 PIXELS_BELOW = 0.99
 LARGEST_SCORE = 2.0  # what no member's score exceeds, however far from its normals
 SMALLEST_UNIT = 1e-12  # below, a score or map is constant, and any unit does
-BATCH = 128  # images at a time: a matter of memory only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +158,7 @@ def score_in_words(members: Mapping[str, Fitted]) -> str:
 def _say(fitted: Fitted, images: ImageArray) -> tuple[MapArray, ScoreArray]:
     """A model's maps and scores of prepared images."""
     ranged = to_range(torch.from_numpy(images), fitted.intensity_range)
-    batches = fitted.scale.standardised(ranged).split(BATCH)
+    batches = fitted.scale.standardised(ranged).split(at_once(images.shape[2:]))
     found = [fitted.graph.outputs(batch) for batch in batches]
     anomaly_maps = torch.cat([it["anomaly_map"] for it in found])
     return anomaly_maps.numpy(), torch.cat([it["score"] for it in found]).numpy()

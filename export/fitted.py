@@ -1,7 +1,7 @@
 """A fitted model as export takes it: its graph, its intensity range, what its fit said of it."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,20 @@ class Fitted:
     metadata: dict[str, str]
 
 
+def _numbers(metadata: dict[str, str], config: type[Any]) -> dict[str, Any]:
+    """A method's numbers; older checkpoints do not say that they look at slices."""
+    numbers: dict[str, Any] = json.loads(metadata["config"])
+    if "spatial_dims" in (field.name for field in fields(config)):
+        numbers = {"spatial_dims": 2, **numbers}
+    return numbers
+
+
 def load_fitted(path: Path, method: str, data: DataConfig) -> Fitted:
     """The model of a checkpoint under the score recipe chosen for it, in eval mode."""
     tensors, metadata = checkpoint.load(path)
     weights, usual = taken_from(tensors)
     recipe = find(method)
-    config: Any = build(recipe.config, json.loads(metadata["config"]), where=str(path))
+    config: Any = build(recipe.config, _numbers(metadata, recipe.config), where=str(path))
     score = build(ScoreRecipe, json.loads(metadata["score_recipe"]), where=str(path))
     said = metadata.get("patches", "")  # not in older checkpoints
     patches = build(Patches, json.loads(said), where=str(path)) if said else None

@@ -64,7 +64,7 @@ class _FoldRun:
             shared=shared,
             train=train.images,
             train_abnormal=train.abnormal,
-            validation=validation.images,
+            validation=validation.images[:],
             abnormal=validation.abnormal,
             keepers=keepers,
             resume_path=self.models / f"{job.name}.resume",

@@ -87,7 +87,7 @@ class Shipping:
     def combined(self, keeper: str) -> Shipped:
         """The ensemble of what a keeper of each member's fit has kept."""
         members = {it: self._fitted(it, keeper) for it in self.job.members}
-        graph = ensemble_of(members, self.pool.of(self.fold.blind).images)
+        graph = ensemble_of(members, self.pool.of(self.fold.blind).images[:])
         manifest, engine = self._release(
             graph, keeper, INTENSITY_RANGE, score_in_words(members), run_id="", seed=0
         )

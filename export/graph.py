@@ -66,4 +66,10 @@ def in_words(name: str, recipe: ScoreRecipe) -> str:
         power = "map" if recipe.power == 1 else f"map^{recipe.power}"
         pixels = f"the highest {recipe.top_share:.3g} of the pixels (at least one)"
         terms = [f"mean of {power} over {'all' if recipe.top_share == 1 else pixels}", *terms]
-    return f"{name}: {' '.join(steps)}; score = {' + '.join(terms)}"
+    score = " + ".join(terms)
+    match recipe.typicality:
+        case "score":
+            score = f"distance of ({score}) from that of healthy training images, on either side"
+        case "code":
+            score = "Mahalanobis distance of the image's code from those of healthy training images"
+    return f"{name}: {' '.join(steps)}; score = {score}"

@@ -29,10 +29,21 @@ def keep(folder: Path, report: Report, results: Sequence[FoldResult], *, command
     return readme
 
 
-def _words(command: str, results: Sequence[FoldResult]) -> str:
+def made_by(command: str) -> list[str]:
+    """Which command, commit, machine and libraries make what is kept, and when: lines of a list."""
     git = git_state()
     versions = ", ".join(f"{name} {number}" for name, number in library_versions().items())
     changed = ", with changes that are not committed" if git.dirty else ""
+    return [
+        f"- command: `{command}`",
+        f"- commit: {git.commit or 'unknown'}{changed}",
+        f"- machine: {platform.system()} {platform.machine()}, {cores()} cores",
+        f"- time: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        f"- libraries: {versions}",
+    ]
+
+
+def _words(command: str, results: Sequence[FoldResult]) -> str:
     return "\n".join(
         [
             "# Results of the cross validation",
@@ -41,11 +52,7 @@ def _words(command: str, results: Sequence[FoldResult]) -> str:
             "",
             "The tables and figures:",
             "",
-            f"- command: `{command}`",
-            f"- commit: {git.commit or 'unknown'}{changed}",
-            f"- machine: {platform.system()} {platform.machine()}, {cores()} cores",
-            f"- time: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-            f"- libraries: {versions}",
+            *made_by(command),
             "",
             "The folds they are made of, as each says of itself; they may be older than the tables",
             "(the command without `--only-table` fits those that are missing):",

@@ -8,10 +8,12 @@ import matplotlib as mpl
 import numpy as np
 
 from export.scan_scores import ScoredScan
+from infer.finding import slices_of
 from infer.manifest import Manifest
 from infer.resizing import to_image_size
 from infer.shapes import Images
 from infer.slicing import to_slices
+from infer.volumetric import size_across, slice_seen, worst_of
 
 TILE = 128  # pixels along a tile's longer side
 FOUND, TRUE = (255, 70, 70), (80, 220, 120)  # red, green, blue
@@ -45,15 +47,21 @@ class Panels:
 
 
 def panel_of(scored: ScoredScan, manifest: Manifest) -> Panel:
-    """The slice with the highest score; half precision, for these are pictures."""
+    """The slice with the highest score, or of a whole volume with its peak.
+
+    Half precision, for these are pictures.
+    """
     finding = scored.finding
-    worst = int(finding.slice_scores.argmax())
-    image = finding.images[worst]
-    redrawn = image if finding.reconstruction is None else finding.reconstruction[worst]
+    plane, spatial = manifest.plane, finding.mask.shape
+    worst = worst_of(finding.slice_scores, finding.peak, manifest)
+    image = redrawn = slice_seen(finding.images, worst, plane, spatial)
+    if finding.reconstruction is not None:
+        redrawn = slice_seen(finding.reconstruction, worst, plane, spatial)
     truth = np.zeros_like(finding.mask) if scored.truth is None else scored.truth
     planes = np.stack([finding.anomaly_map, finding.mask, truth]).astype(np.float32)
-    slices = to_slices(planes, manifest.plane)[worst : worst + 1]
-    seen, mask, true = to_image_size(slices, manifest.image_size)[0]
+    at = slices_of(scored.volume, manifest)[worst]
+    slices = to_slices(planes, plane)[at : at + 1]
+    seen, mask, true = to_image_size(slices, size_across(manifest.image_size, plane))[0]
     return Panel(
         image=unit_range(image, manifest).astype(np.float16),
         reconstruction=unit_range(redrawn, manifest).astype(np.float16),

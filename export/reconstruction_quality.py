@@ -16,7 +16,7 @@ class Quality(NamedTuple):
     """Both are higher for better reconstructions."""
 
     psnr: float  # dB, of all a scan's images together
-    ssim: float  # mean over its images, Gaussian windows of 11 pixels
+    ssim: float  # mean over its images, Gaussian windows of 11 pixels along every axis
 
 
 def quality_of(finding: Finding, manifest: Manifest) -> Quality | None:

@@ -23,8 +23,8 @@ from infer.manifest import Manifest, SelfTest
 from infer.patches import Patches, cover
 from infer.self_test import measure as measure_self_test
 from infer.shapes import Images
-from train.batches import AS_THEY_ARE, ChannelScale
-from train.data import load_images
+from train.batches import AS_THEY_ARE, ChannelScale, at_once
+from train.data import open_images
 from train.datasets.case import Case
 from train.patches import evenly
 
@@ -85,8 +85,9 @@ def parity_images(
     patches: Patches | None = None,
 ) -> Images:
     """Prepared validation images as the graph takes them, evenly spaced over all there are."""
-    images, _ = load_images(study, "validation")
-    chosen = np.unique(np.linspace(0, len(images) - 1, PARITY_IMAGES).round().astype(int))
+    images, _ = open_images(study, "validation")
+    count = max(2, min(PARITY_IMAGES, at_once(images.shape[2:])))
+    chosen = np.unique(np.linspace(0, len(images) - 1, count).round().astype(int))
     low, high = intensity_range
     ranged = np.ascontiguousarray(images[chosen] * (high - low) + low, np.float32)
     return as_taken(standardise(ranged, scale.mean, scale.std), patches)

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from export.evaluation import DIGITS, Evaluation
 
@@ -31,6 +31,7 @@ class Compared:
     evaluation: Evaluation
     fit_seconds: float | None  # None: a baseline
     in_words: str  # of a baseline
+    where: Mapping[str, float] = field(default_factory=dict)  # `export.localisation`, flat
 
     @property
     def name(self) -> str:
@@ -61,11 +62,13 @@ def to_markdown(
     confidence: float,
     resamples: int,
     variants: Mapping[str, str],
+    leaks: Sequence[str],
 ) -> str:
     """The table with intervals, what it shows, and how to read it.
 
     Args:
         variants: the method whose networks a variant took over, by the variant's name.
+        leaks: what else might tell the labels, in words.
     """
     shown = [it for it in METRICS if any(it in row.evaluation.metrics for row in rows)]
     first = rows[0].evaluation
@@ -84,7 +87,7 @@ def to_markdown(
         "",
         "## What it shows",
         "",
-        *(f"- {sentence}" for sentence in verdicts(rows)),
+        *(f"- {sentence}" for sentence in (*verdicts(rows), *leaks)),
         "",
         "## How to read it",
         "",
@@ -131,6 +134,7 @@ def numbers(rows: Sequence[Compared]) -> dict[str, dict[str, float]]:
     for row in rows:
         metrics = row.evaluation.metrics
         found[row.name] = {it: metrics[it].value for it in METRICS if it in metrics}
+        found[row.name] |= {f"where_{name}": it for name, it in row.where.items()}
         if row.fit_seconds is not None:
             found[row.name]["fit_seconds"] = row.fit_seconds
     return found

@@ -31,9 +31,9 @@ def load(
         precision: fp32; with openvino also bf16 or fp16, where the processor can.
         threshold: Score above which a scan is anomalous; None: the model's own.
         map_threshold: Map value above which a voxel is; None: the model's own.
-        batch_size: Slices that go through the network together; None: as `uad-infer` does, so
-            that results are the same. With 1, single pictures take less time and may differ in
-            their last digits.
+        batch_size: Slices, or volumes, that go through the network together; None: as `uad-infer`
+            does, so that results are the same. With 1, single pictures take less time and may
+            differ in their last digits.
 
     Raises:
         infer.errors.UadError: the model cannot be opened, or not on this device.

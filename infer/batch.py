@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import infer
 from infer import journal, output_folder
@@ -32,18 +32,20 @@ from infer.progress import Progress
 from infer.providers import CUDA_NUMBER, check_request, choose_device
 from infer.readers.choice import Choice
 from infer.readers.discovery import scans_in
-from infer.readers.found import Found
+from infer.readers.sources import Sources
 from infer.record import Record
 from infer.report_csv import Row
 from infer.run_json import write_run
 from infer.self_test import change_of
 from infer.slicing import Plane
-from infer.summary import Outcome, Summary
+from infer.summary import FAILURES_TOLD, Outcome, Summary
+from infer.volumetric import usual_batch_size
 from infer.worker import Overlays, Task, Worker, ready, task_for
 
 if TYPE_CHECKING:
     from infer.cluster import Cluster
 
+# Slices; of whole volumes, and of patches of them, one at a time.
 BATCH_SIZES = {"cpu": 16, "cuda": 64, "tensorrt": 64, "openvino": 16}
 # For each worker. With more to do they are processes, which take a quarter of a second to start.
 FEW_CHUNKS = 4
@@ -71,6 +73,7 @@ class Options:
     executor: Literal["local", "ray"]  # on this machine, or on those of a cluster
     ray_address: str | None  # of the cluster; None: as RAY_ADDRESS says, else this machine alone
     retries: int | None  # of a scan whose worker was lost, on a cluster
+    require_signature: Path | None  # the public key; None: the model need not be signed
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "workers"):
@@ -106,6 +109,13 @@ class Options:
                 )
 
 
+class Shares(NamedTuple):
+    """Among how many workers processors are divided, and what a batch of each may use."""
+
+    workers: int
+    threads: int
+
+
 def score_folder(
     folder: Path,
     model: Path | str,
@@ -129,26 +139,30 @@ def score_folder(
 
         check_extra()
     output_folder.refuse_harmful(out, folder)
-    everything = scans_in(folder, out)
-    output_folder.refuse_own_results(out, everything.one_of_each_folder())
-    part = options.part
-    scans = everything.only(part.takes) if part else everything
     with contextlib.ExitStack() as stack:
+        stack.callback(progress.end)
         file = stack.enter_context(located(model))
-        # Counted on all scans, not on those still to do: a resumed run computes as a whole one.
-        here = max(1, min(options.workers or cores(), len(scans)))
-        cluster = _cluster(stack, options, scans=len(scans))
-        workers = cluster.workers if cluster else here
-        # A few scans leave cores idle: then a batch may use several.
-        threads = cluster.threads if cluster else max(1, cores() // workers)
-        worker = _open_worker(file, out, options, workers, threads)
+        # Before the scans are looked for, which may take minutes: what is wrong is said at once.
+        opened = _divided(options.workers or cores())
+        worker = _open_worker(file, out, options, opened)
         change = change_of(worker.engine, file.path)
+        progress.prepare("looking for scans")
+        everything, left_out = scans_in(folder, out)
+        output_folder.refuse_own_results(out, everything.one_of_each_folder())
+        part = options.part
+        scans = everything.only(part.takes) if part else everything
+        # Counted on all scans, not on those still to do: going on, a run computes as a whole one.
+        here = _divided(max(1, min(opened.workers, len(scans))))
+        cluster = _cluster(stack, options, scans=len(scans))
+        shares = Shares(cluster.workers, cluster.threads) if cluster else here
+        if shares != opened:
+            worker = _open_worker(file, out, options, shares)
         stack.enter_context(output_folder.claimed(out))
         stack.enter_context(logging_to(out / output_folder.LOG))
         if options.overwrite:
             output_folder.start_afresh(out)
-        # Of an earlier run: were this one killed, it would speak for results that are gone.
-        (out / output_folder.RUN).unlink(missing_ok=True)
+        output_folder.remove_run(out)
+        progress.prepare("looking at what is done")
         record = Record.open(
             out,
             _tasks(scans, out, dicom_seg=options.dicom_seg),
@@ -156,7 +170,7 @@ def score_folder(
             overlays=options.overlays,
             maps=options.maps,
             parts=worker.engine.score_parts,
-            workers=here,
+            workers=here.workers,
             is_elsewhere=(lambda scan: scan in everything and scan not in scans) if part else None,
         )
 
@@ -166,7 +180,7 @@ def score_folder(
         def spread(chunks: Iterator[list[Task]]) -> Generator[list[Row | Entry]]:
             if cluster:
                 return cluster.spread(worker, folder, _until(is_over, chunks))
-            return _spread_locally(worker, workers, is_over, chunks)
+            return _spread_locally(worker, here.workers, is_over, chunks)
 
         places = cluster.tallies if cluster else list
         _score(record, spread, worker.batch_size, progress, places)
@@ -176,9 +190,11 @@ def score_folder(
             seconds=time.perf_counter() - start,
             device=worker.engine.device,
             change=change,
+            left_out=left_out,
+            failures=list(itertools.islice(record.failures(), FAILURES_TOLD)),
             machines=cluster.tallies() if cluster else (),
         )
-        run = _write_run(out, folder, file, worker, workers, options, summary)
+        run = _write_run(out, folder, file, worker, shares.workers, options, summary)
         _write_page(out, record, run, worker.manifest)
     return summary
 
@@ -195,15 +211,20 @@ def _cluster(stack: contextlib.ExitStack, options: Options, *, scans: int) -> "C
     return stack.enter_context(cluster)
 
 
-def _open_worker(
-    file: ModelFile, out: Path, options: Options, workers: int, threads: int
-) -> Worker:
+def _divided(workers: int) -> Shares:
+    """This machine, among so many."""
+    # A few scans leave cores idle: then a batch may use several.
+    return Shares(workers, max(1, cores() // workers))
+
+
+def _open_worker(file: ModelFile, out: Path, options: Options, shares: Shares) -> Worker:
     engine = open_engine(
         file.path,
         device=options.device,
-        threads=threads,
-        workers=workers,
+        threads=shares.threads,
+        workers=shares.workers,
         precision=options.precision,
+        public_key=options.require_signature,
     )
     return Worker(
         engine=engine,
@@ -214,7 +235,7 @@ def _open_worker(
         maps=options.maps,
         keep_identifiers=options.keep_identifiers,
         choice=choice_of(options, engine.manifest.plane),
-        batch_size=options.batch_size or BATCH_SIZES[engine.device.got],
+        batch_size=options.batch_size or batch_size_of(engine),
     )
 
 
@@ -276,8 +297,11 @@ def _write_run(
             "part": str(options.part) if options.part else None,
             "batch_size": worker.batch_size,
             "workers": workers,
+            # The key itself, wherever its file lies: parts that asked for others are not merged.
+            "require_signature": worker.engine.signed_by,
         },
         counts=summary.counts._asdict(),
+        left_out=summary.left_out,
         timing={
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(summary.seconds, 3),
@@ -297,6 +321,11 @@ def _write_page(out: Path, record: Record, run: Mapping[str, Any], manifest: Man
         normals=manifest.normals.scores,
     )
     write_page(out / output_folder.PAGE, results)
+
+
+def batch_size_of(engine: OnnxEngine) -> int:
+    """How many images go through a model together unless told otherwise."""
+    return usual_batch_size(engine.manifest.image_size, BATCH_SIZES[engine.device.got])
 
 
 def choice_of(options: Options, plane: Plane) -> Choice:
@@ -324,7 +353,9 @@ def with_thresholds(
     """
     for name, given in (("threshold", threshold), ("map-threshold", map_threshold)):
         if given is not None and not math.isfinite(given):
-            raise UnknownChoiceError(f"{name} must be a finite number, got {given}")
+            raise UnknownChoiceError(
+                f"{name} must be a finite number, got {given}", hint="without it, the model's own"
+            )
     score, of_map = manifest.score_threshold, manifest.map_threshold
     if threshold is not None:
         score = Threshold(value=threshold, chosen_by="given as --threshold")
@@ -333,7 +364,7 @@ def with_thresholds(
     return replace(manifest, score_threshold=score, map_threshold=of_map)
 
 
-def _tasks(scans: Found, out: Path, *, dicom_seg: bool) -> Iterator[Task]:
+def _tasks(scans: Sources, out: Path, *, dicom_seg: bool) -> Iterator[Task]:
     case_matters = output_folder.case_matters(out)
 
     def names(ending: Callable[[str, bool], str]) -> Names:

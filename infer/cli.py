@@ -5,6 +5,7 @@ or the disk is full · 3 stopped by --max-failures · 130 interrupted (SIGINT) �
 """
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ import typer
 
 import infer
 from infer.errors import UadError, UnknownChoiceError
+from infer.printable import printable
 
 if TYPE_CHECKING:
     from infer.batch import Options
@@ -28,6 +30,10 @@ Value = TypeVar("Value", Path, str)
 FAILED_SCANS = 1
 INCOMPLETE = 1
 TOO_MANY_FAILURES = 3
+INTERRUPTED = (
+    "stopping: scans in flight are finished and the reports written; "
+    "interrupt again to stop at once\n"
+)
 
 
 class Precision(StrEnum):
@@ -88,7 +94,8 @@ def uad_infer(
         typer.Option(help="Less than fp32, where --device openvino has it, changes scores."),
     ] = Precision.FP32,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Slices that go through the model together.")
+        int | None,
+        typer.Option(min=1, help="Slices or volumes that go through the model together."),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="How many scans are worked on at a time; one a core.")
@@ -157,6 +164,10 @@ def uad_infer(
     describe: Annotated[
         str | None, typer.Option(metavar="FILE", help="Print what a model file is, and exit.")
     ] = None,
+    require_signature: Annotated[
+        Path | None,
+        typer.Option(metavar="PUBKEY", help="Refuse a model that this key's owner did not sign."),
+    ] = None,
     self_test: Annotated[
         bool,
         typer.Option("--self-test", help="Score a built-in phantom: does --model work here?"),
@@ -177,13 +188,21 @@ def uad_infer(
             from infer.describe import describe_model
 
             with located(describe) as file:
-                typer.echo("\n".join(map(printable, describe_model(file.path).split("\n"))))
+                said = describe_model(file.path, public_key=require_signature)
+                typer.echo("\n".join(map(printable, said.split("\n"))))
             return
         if self_test:
             from infer.self_test import check_model
 
             with located(given(model, "--model")) as file:
-                typer.echo(check_model(file.path, device=device, precision=precision.value))
+                typer.echo(
+                    check_model(
+                        file.path,
+                        device=device,
+                        precision=precision.value,
+                        public_key=require_signature,
+                    )
+                )
             return
         share = part_asked_for(part) if part else None
         if merge:
@@ -221,6 +240,7 @@ def uad_infer(
             executor=executor.value,
             ray_address=ray_address,
             retries=retries,
+            require_signature=require_signature,
         )
         folder = only(folders or [])
         code = run(folder, given(model, "--model"), out, options, quiet=quiet)
@@ -233,7 +253,7 @@ def run(folder: Path, model: str, out: Path, options: "Options", *, quiet: bool)
     from infer.interruption import watching_for_interruption
     from infer.progress import open_progress
 
-    with watching_for_interruption() as interruption:
+    with watching_for_interruption(nothing if quiet else tell_of_interruption) as interruption:
         summary = score_folder(
             folder,
             model,
@@ -251,14 +271,28 @@ def run(folder: Path, model: str, out: Path, options: "Options", *, quiet: bool)
     return FAILED_SCANS if summary.counts.failed else 0
 
 
+def tell_of_interruption() -> None:
+    """Say that the request was heard: what is in flight may take a while."""
+    line = "\n" + INTERRUPTED if sys.stderr.isatty() else INTERRUPTED  # below the bar
+    # Past Python's buffers: a signal may have come while they were being written.
+    with contextlib.suppress(OSError):
+        os.write(sys.stderr.fileno(), line.encode())
+
+
+def nothing() -> None:
+    """Say nothing."""
+
+
 def run_list(
     folder: Path, out: Path, choice: "Choice", part: "Part | None", *, as_json: bool
 ) -> int:
     """Say what would be scored; the exit code that scoring it would have, as far as is known."""
     from infer import listing
 
-    scans = listing.list_scans(folder, out, choice, part=part)
+    scans, left_out = listing.list_scans(folder, out, choice, part=part)
     typer.echo(listing.as_json(scans) if as_json else listing.as_table(scans))
+    if left_out:
+        typer.echo(left_out, err=True)
     return FAILED_SCANS if any(scan.claim is None for scan in scans) else 0
 
 
@@ -329,16 +363,6 @@ def user_errors() -> Iterator[None]:
         raise typer.Exit(getattr(error, "exit_code", 128 + signal.SIGINT)) from error
 
 
-def printable(line: str) -> str:
-    """A line for a terminal: what names of files or a model's own words hold steers none.
-
-    >>> printable("scan\\x1b[2J\\n.png")
-    'scan\\\\x1b[2J\\\\n.png'
-    """
-    shown = (it if it.isprintable() else it.encode("unicode_escape").decode() for it in line)
-    return "".join(shown)
-
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command()(uad_infer)
 
@@ -347,6 +371,9 @@ def main() -> None:
     """The console script."""
     # NumPy's matrix products would call up threads of their own beside our workers.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # of a terminal that knows few letters
     try:
         app()
     except SystemExit as done:

@@ -3,13 +3,16 @@
 from pathlib import Path
 
 from infer.engine import read_manifest
-from infer.manifest import Manifest, Parity
+from infer.manifest import Manifest, Parity, Recalibration
+from infer.masking import Postprocessing
 from infer.preprocessing import Preprocessing
+from infer.slicing import WHOLE, SliceRange
+from infer.volumetric import is_volumetric
 
 
-def describe_model(path: Path) -> str:
+def describe_model(path: Path, *, public_key: Path | None = None) -> str:
     """Everything the manifest says that a user of the model should know."""
-    manifest = read_manifest(path)
+    manifest = read_manifest(path, public_key=public_key)
     lines = {"file": f"{path} ({path.stat().st_size / 2**20:.1f} MiB)", **_facts(manifest)}
     width = max(map(len, lines))
     below = "\n" + " " * (width + 2)
@@ -19,32 +22,36 @@ def describe_model(path: Path) -> str:
 
 def _facts(manifest: Manifest) -> dict[str, str]:
     intensity, normals, origin = manifest.intensity, manifest.normals, manifest.provenance
-    unit = "% of each scan's values" if intensity.recipe == "percentile" else _unit(manifest)
     post = manifest.postprocessing
+    whole = is_volumetric(manifest.image_size)
+    image = "volume" if whole else "slice"
     decided = "score is above" if manifest.anomalous_by == "score" else "mask is not empty; score:"
     return {
         "method": f"{manifest.method}, fitted in study {manifest.study}",
         "takes": (
-            f"{manifest.modality}, {manifest.channels} channel(s), {manifest.plane} slices "
-            f"at {' × '.join(map(str, manifest.image_size))}"
+            f"{manifest.modality}, {manifest.channels} channel(s), "
+            f"{'whole volumes' if whole else f'{manifest.plane} slices'} "
+            f"at {' × '.join(map(str, manifest.image_size))}" + _range(manifest.slice_range)
         ),
         **_patches(manifest),
         "intensity": (
-            f"{intensity.recipe} {intensity.low:g} to {intensity.high:g} {unit} "
+            f"{intensity.recipe} {intensity.low:g} to {intensity.high:g} {_unit(manifest)} "
             f"→ {intensity.output_low:g} to {intensity.output_high:g}" + _standardised(manifest)
         ),
         "preprocessing": _preprocessing(manifest.preprocessing),
-        "slice score" if manifest.patches is None else "patch score": manifest.score_recipe,
-        "scan score": _aggregation(manifest.aggregation.top_share),
+        f"{image} score" if manifest.patches is None else "patch score": manifest.score_recipe,
+        "scan score": "the volume's" if whole else _aggregation(manifest.aggregation.top_share),
         "anomalous if": f"{decided} {manifest.score_threshold.value:.6g}",
         "chosen by": manifest.score_threshold.chosen_by,
         "mask if": f"map is above {manifest.map_threshold.value:.6g}",
         "chosen by ": manifest.map_threshold.chosen_by,
+        **_map_filter(post),
         "mask cleaning": (
             f"closing radius {post.closing_radius_px} px, "
             f"lesions of at least {post.smallest_lesion_px} px"
         ),
         "normal scans": _scores(normals.scores),
+        **_recalibrated(manifest.recalibrated),
         "parity": _parity(manifest.parity),
         "made by": f"MLflow run {origin.mlflow_run_id}, seed {origin.seed}",
         **_members(origin.members),
@@ -65,8 +72,34 @@ def _preprocessing(recipe: Preprocessing) -> str:
             f"strength {recipe.noise_strength:g} of the intensity range)"
         ),
     }
-    seen = {"none": "all of a slice is seen", "body": "only the body", "brain": "only the brain"}
-    return f"{quiet[recipe.noise]}; {seen[recipe.foreground]}"
+    seen = {
+        "none": "all of a slice is seen",
+        "stripped": "only what lies in a background of one single value",
+        "body": "only the body",
+        "brain": "only the brain",
+    }
+    count = len(recipe.blank)
+    blank = f"; blank in {count} rectangle{'s' if count > 1 else ''}" if count else ""
+    return f"{quiet[recipe.noise]}; {seen[recipe.foreground]}{blank}"
+
+
+def _map_filter(post: Postprocessing) -> dict[str, str]:
+    """Of a model whose map is changed before its threshold only."""
+    if not post.acts_on_map:
+        return {}
+    steps = []
+    if post.foreground != "none":
+        steps.append(f"kept in the foreground ({post.foreground})")
+    if post.median != "none":
+        cube = "squares" if post.median == "slices" else "cubes"
+        steps.append(f"median of {cube} of {post.median_px} px")
+    if post.erosion_radius_px:
+        steps.append(f"none within {post.erosion_radius_px} px of the foreground's border")
+    if post.prior != "none":
+        side, *ramp = post.prior.split("_")
+        how = "weighed by how far a voxel lies within" if ramp else "kept within"
+        steps.append(f"{how} the {side}est {post.prior_share:.0%}")
+    return {"map before": ", ".join(steps)}
 
 
 def _standardised(manifest: Manifest) -> str:
@@ -87,9 +120,10 @@ def _patches(manifest: Manifest) -> dict[str, str]:
         " × ".join(map(str, sides)) for sides in (manifest.patches.size, manifest.patches.stride)
     )
     count = len(manifest.patches.windows(manifest.image_size))
+    image = "volume" if is_volumetric(manifest.image_size) else "slice"
     return {
         "in patches": (
-            f"of {size} every {stride}, {count} per slice; slice score: mean of the highest "
+            f"of {size} every {stride}, {count} per {image}; {image} score: mean of the highest "
             f"{manifest.patches.top_share:.1%} of its patches', of at least one"
         )
     }
@@ -99,6 +133,17 @@ def _members(runs: dict[str, str]) -> dict[str, str]:
     """Of an ensemble only."""
     said = "\n".join(f"{name}, MLflow run {run_id}" for name, run_id in runs.items())
     return {"members": said} if runs else {}
+
+
+def _recalibrated(history: tuple[Recalibration, ...]) -> dict[str, str]:
+    """Of a model whose thresholds are a site's own."""
+    said = "\n".join(
+        f"{it.made}, on {it.scans} normal scans of the site (contents {it.scans_sha256[:12]}), "
+        f"from file {it.original_sha256[:12]}: score threshold was {it.score_threshold.value:.6g}, "
+        f"{it.score_threshold.chosen_by}; map threshold was {it.map_threshold.value:.6g}"
+        for it in history
+    )
+    return {"recalibrated": said} if history else {}
 
 
 def _aggregation(top_share: float) -> str:
@@ -120,4 +165,23 @@ def _parity(parity: Parity) -> str:
 
 
 def _unit(manifest: Manifest) -> str:
-    return "HU" if manifest.modality == "CT" else "of the scanner's values"
+    """Of the intensity range, and of whose values it is."""
+    inside = {
+        "all": "each scan's values",
+        "stripped": "each scan's values, but for the single one of its background",
+        "body": "each scan's body",
+    }
+    match manifest.intensity.recipe:
+        case "percentile":
+            return f"% of {inside[manifest.intensity.inside]}"
+        case "zscore":
+            return f"standard deviations from the mean of {inside[manifest.intensity.inside]}"
+        case "window":
+            return "HU" if manifest.modality == "CT" else "of the scanner's values"
+
+
+def _range(slice_range: SliceRange) -> str:
+    if slice_range == WHOLE:
+        return ""
+    low, high = slice_range
+    return f", from {low:.0%} to {high:.0%} of a volume"

@@ -19,6 +19,8 @@ from infer.openvino_session import OpenVinoSession
 from infer.precision import Precision
 from infer.providers import INSTALL_HINT, Device, choose_device
 from infer.shapes import Images
+from infer.signature import require_signature
+from infer.volumetric import is_volumetric
 
 SCORE_PREFIX = "score_"
 EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
@@ -33,6 +35,7 @@ class OpenedFile(NamedTuple):
     path: Path
     sha256: str
     threads: int
+    signed_by: str | None = None  # fingerprint of the key, where a signature was required
 
 
 class OnnxEngine:
@@ -62,6 +65,11 @@ class OnnxEngine:
     def sha256(self) -> str:
         """The digest of the model file."""
         return self._opened.sha256
+
+    @property
+    def signed_by(self) -> str | None:
+        """The fingerprint of the key that the file was required to be signed with."""
+        return self._opened.signed_by
 
     @property
     def provider(self) -> str:
@@ -104,9 +112,15 @@ class OnnxEngine:
 
 
 def open_engine(
-    path: Path, *, device: str, threads: int, workers: int = 1, precision: Precision = "fp32"
+    path: Path,
+    *,
+    device: str,
+    threads: int,
+    workers: int = 1,
+    precision: Precision = "fp32",
+    public_key: Path | None = None,
 ) -> OnnxEngine:
-    """Open a model file on a device.
+    """Open a model file on a device; with a public key, only if its other half signed the file.
 
     `threads` is what one batch may use of a CPU, `workers` how many of our own threads will run
     batches at a time.
@@ -116,13 +130,17 @@ def open_engine(
         UnknownChoiceError: the device or precision is unknown or cannot be had.
         MissingExtraError: the device needs a package that is not installed.
     """
+    graph = read_graph(path)
+    # Before anything looks into it: these very bytes are what runs.
+    signed_by = require_signature(graph, public_key, where=path.name) if public_key else None
     return open_graph(
-        read_graph(path),
+        graph,
         path,
         device=device,
         threads=threads,
         workers=workers,
         precision=precision,
+        signed_by=signed_by,
     )
 
 
@@ -134,8 +152,12 @@ def open_graph(
     threads: int,
     workers: int = 1,
     precision: Precision = "fp32",
+    signed_by: str | None = None,
 ) -> OnnxEngine:
-    """The same for what a model file holds; `path` is where it came from."""
+    """The same for what a model file holds; `path` is where it came from.
+
+    `signed_by`: whose signature of it was required, and seen.
+    """
     chosen = choose_device(device, precision)
     session, chosen = _open_on(graph, chosen, threads=threads, where=path.name)
     manifest = _manifest_in(_metadata(session, where=path.name), where=path.name)
@@ -149,7 +171,7 @@ def open_graph(
             workers=workers,
             where=path.name,
         )
-    opened = OpenedFile(path, hashlib.sha256(graph).hexdigest(), threads)
+    opened = OpenedFile(path, hashlib.sha256(graph).hexdigest(), threads, signed_by)
     return OnnxEngine(session, manifest, chosen, opened)
 
 
@@ -168,27 +190,28 @@ def open_same(graph: bytes, opened: OpenedFile, device: Device) -> OnnxEngine:
     Raises:
         BadModelError: this is not what it was opened from.
     """
-    engine = open_graph(
+    # Before anything looks into it: a signature may have been required of what was opened first.
+    if hashlib.sha256(graph).hexdigest() != opened.sha256:
+        raise BadModelError(
+            f"{opened.path.name} has changed since the run began", hint="start the run again"
+        )
+    return open_graph(
         graph,
         opened.path,
         device=device.got if device.asked == "auto" else device.asked,
         threads=opened.threads,
         precision=device.precision,
+        signed_by=opened.signed_by,
     )
-    if engine.sha256 != opened.sha256:
-        raise BadModelError(
-            f"{opened.path.name} has changed since the run began", hint="start the run again"
-        )
-    return engine
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path, *, public_key: Path | None = None) -> Manifest:
     """What a model file says of itself.
 
     Raises:
         BadModelError: the file is no model of ours.
     """
-    return open_engine(path, device="cpu", threads=1).manifest
+    return open_engine(path, device="cpu", threads=1, public_key=public_key).manifest
 
 
 def check_contract(
@@ -206,9 +229,10 @@ def check_contract(
         )
     expected = (manifest.channels, *manifest.input_size)
     shape = tuple(inputs[0].shape)
+    axes = "depth, " if is_volumetric(manifest.input_size) else ""
     if inputs[0].type != "tensor(float)" or len(shape) != len(expected) + 1:
         raise BadModelError(
-            f"{where}: the graph's input must be float32 (batch, channel, height, width), "
+            f"{where}: the graph's input must be float32 (batch, channel, {axes}height, width), "
             f"found {inputs[0].type} of shape {shape}",
             hint=EXPORT_HINT,
         )

@@ -6,8 +6,10 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from infer.blanking import Rectangles, blanked, without_blanks
+from infer.colours import Colours, with_channels
 from infer.errors import UnreadableScanError
-from infer.foreground import foreground_of
+from infer.foreground import ForegroundRecipe, foreground_of, stripped
 from infer.intensity import (
     Intensity,
     Scaling,
@@ -18,6 +20,7 @@ from infer.intensity import (
     unstandardise,
 )
 from infer.manifest import Manifest
+from infer.map_filter import filtered
 from infer.masking import lesions_above, peak
 from infer.modality import warnings_of
 from infer.patches import Patches, cover, image_scores, stitch
@@ -26,20 +29,20 @@ from infer.resizing import to_image_size, to_slice_size
 from infer.scoring import scan_score
 from infer.shapes import (
     AnomalyMap,
+    Foreground,
     ImageGroups,
     Images,
     Maps,
     Mask,
     Scores,
+    SliceMaps,
     SliceMasks,
     Slices,
-    Voxels,
 )
-from infer.slicing import Plane, from_slices, to_slices
+from infer.slicing import WHOLE, Plane, SliceRange, from_slices, looked_at, to_slices
 from infer.volume import Volume
+from infer.volumetric import is_volumetric, refuse_flat, size_across, slice_maps, whole
 
-# Luminance of red, green and blue (ITU-R BT.601): a grey picture stored in colour is unchanged.
-LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 PATCHES_AT_ONCE = 512  # a matter of memory only: what they take is a multiple of their images'
 
 
@@ -69,14 +72,15 @@ class Finding:
     score: float
     anomaly_map: AnomalyMap
     mask: Mask
-    slice_scores: Scores
-    score_parts: dict[str, Scores]  # per slice
-    images: Images  # what the network saw, one per slice, before channels are standardised
+    slice_scores: Scores  # of the slices looked at, see `slices_of`; of a whole volume, one
+    score_parts: dict[str, Scores]  # likewise
+    images: Images  # what the network saw, one per score, before channels are standardised
     reconstruction: Images | None  # in the range of `images`
     peak: tuple[int, ...]  # of the map, in the volume's axes
     peak_value: float
     lesions: int
     warnings: tuple[str, ...] = ()
+    foreground: Foreground | None = None  # whose map is kept; None: postprocessing names none
 
 
 def images_of(
@@ -87,20 +91,49 @@ def images_of(
     preprocessing: Preprocessing,
     plane: Plane,
     image_size: tuple[int, ...],
+    slice_range: SliceRange = WHOLE,
+    colours: Colours = (),
 ) -> Images:
     """What a network sees of a volume: its slices at the network's size and intensity range.
+
+    Or the whole volume as one image, where `image_size` is (depth, height, width). The intensity
+    range is that of the whole volume, whichever slices are looked at.
+
+    Args:
+        colours: which of red (0), green (1) and blue (2) it sees; empty: see `with_channels`.
 
     Raises:
         UnreadableScanError: the volume's channels or its shape do not fit the model.
     """
+    looked = _as_slice(looked_at(volume.voxels.shape[1:], plane, slice_range))
+    if is_volumetric(image_size):
+        refuse_flat(volume.voxels.shape[1:])
+        slices = images_of(
+            volume,
+            channels=channels,
+            intensity=intensity,
+            preprocessing=preprocessing,
+            plane=plane,
+            image_size=size_across(image_size, plane),
+            colours=colours,
+        )
+        return whole(slices, plane, image_size)
     if preprocessing.acts:
-        slices = _shares(volume, channels=channels, intensity=intensity, plane=plane)
+        slices = _shares(
+            volume,
+            channels=channels,
+            intensity=intensity,
+            plane=plane,
+            blank=preprocessing.blank,
+            colours=colours,
+        )[looked]
         _refuse_thin(slices, plane)
         images = to_image_size(preprocess(slices, preprocessing), image_size)
         return scaled(images, _from_shares(intensity))
-    voxels = with_channels(volume.voxels, channels)
+    seen = with_channels(volume.voxels, channels, colours)
+    voxels = blanked(seen, preprocessing.blank, plane)
     scaling = scaling_of(voxels, volume.unit, intensity)
-    slices = to_slices(voxels, plane)
+    slices = to_slices(voxels, plane)[looked]
     _refuse_thin(slices, plane)
     if not scaling.clips:
         # A linear map and means may change places, and the images are much smaller than the scan.
@@ -110,11 +143,19 @@ def images_of(
     return np.concatenate([to_image_size(scaled(it, scaling), image_size) for it in each])
 
 
-def _shares(volume: Volume, *, channels: int, intensity: Intensity, plane: Plane) -> Slices:
+def _shares(
+    volume: Volume,
+    *,
+    channels: int,
+    intensity: Intensity,
+    plane: Plane,
+    blank: Rectangles,
+    colours: Colours,
+) -> Slices:
     """A volume's slices, each value as a share of the intensity range."""
     shares = replace(intensity, output_low=0.0, output_high=1.0)
-    voxels = rescale(with_channels(volume.voxels, channels), volume.unit, shares)
-    return to_slices(voxels, plane)
+    voxels = blanked(with_channels(volume.voxels, channels, colours), blank, plane)
+    return to_slices(rescale(voxels, volume.unit, shares), plane)
 
 
 def _from_shares(intensity: Intensity) -> Scaling:
@@ -129,25 +170,6 @@ def _refuse_thin(slices: Slices, plane: Plane) -> None:
             f"its {plane} slices would be {height} × {width} voxels, too thin to look at",
             hint=f"the model looks at {plane} slices: is this scan cut in another plane?",
         )
-
-
-def with_channels(voxels: Voxels, channels: int) -> np.ndarray:
-    """Voxels with as many channels as the model has: grey ↔ colour, nothing else.
-
-    Raises:
-        UnreadableScanError: neither equal, nor 3 → 1 (luminance), nor 1 → 3 (repeated).
-    """
-    found = len(voxels)
-    if found == channels:
-        return voxels
-    if (found, channels) == (3, 1):
-        return _luminance(voxels)
-    if (found, channels) == (1, 3):
-        return np.repeat(voxels, 3, axis=0)
-    raise UnreadableScanError(
-        f"it has {found} channels, the model takes {channels}",
-        hint="score it with a model made for such scans",
-    )
 
 
 def find_all(
@@ -171,7 +193,14 @@ def images_for(volume: Volume, manifest: Manifest) -> Images:
         preprocessing=manifest.preprocessing,
         plane=manifest.plane,
         image_size=manifest.image_size,
+        slice_range=manifest.slice_range,
+        colours=manifest.colours,
     )
+
+
+def slices_of(volume: Volume, manifest: Manifest) -> range:
+    """Which slices of a volume are looked at, counted along the model's plane in our own order."""
+    return looked_at(volume.voxels.shape[1:], manifest.plane, manifest.slice_range)
 
 
 def ask(
@@ -213,12 +242,13 @@ def run_patches(
     if not images:
         return []
     together = _together(images)
-    some = max(1, PATCHES_AT_ONCE // len(patches.windows(together.shape[2:])))
+    size = together.shape[2:]
+    some = 1 if is_volumetric(size) else max(1, PATCHES_AT_ONCE // len(patches.windows(size)))
     said = []
     for start in range(0, len(together), some):
-        whole = together[start : start + some]
-        (of_patches,) = run_batches([cover(whole, patches)], engine, batch_size=batch_size)
-        said.append(_of_images(of_patches, patches, whole.shape[2:]))
+        uncut = together[start : start + some]
+        (of_patches,) = run_batches([cover(uncut, patches)], engine, batch_size=batch_size)
+        said.append(_of_images(of_patches, patches, size))
     return _by_group(_joined(said), images)
 
 
@@ -233,17 +263,25 @@ def finding_of(
     if not np.isfinite(outputs.score).all():
         raise UnreadableScanError("the model gave no finite score for it")
     spatial = volume.voxels.shape[1:]
-    slice_size = to_slices(volume.voxels[:1], manifest.plane).shape[-2:]
-    maps = to_slice_size(outputs.anomaly_map[:, 0], slice_size)
+    if is_volumetric(manifest.image_size):
+        maps = slice_maps(outputs.anomaly_map, manifest.plane, spatial)
+    else:
+        slice_size = to_slices(volume.voxels[:1], manifest.plane).shape[-2:]
+        maps = to_slice_size(outputs.anomaly_map[:, 0], slice_size)
     warnings = warnings_of(volume.modality, made_for=manifest.modality)
     if manifest.preprocessing.foreground != "none":
-        inside = _foreground(volume, manifest)
+        looked = _as_slice(slices_of(volume, manifest))
+        inside = _foreground(volume, manifest, manifest.preprocessing.foreground, looked)
         maps = np.where(inside, maps, np.float32(0))
-        warnings += _whole_slices(inside, manifest)
+        warnings += _whole_slices(inside, manifest.preprocessing.foreground)
+    maps = _among_all(without_blanks(maps, manifest.preprocessing.blank), volume, manifest)
     anomaly_map = from_slices(maps, manifest.plane, spatial=spatial)
+    foreground = None
+    if manifest.postprocessing.acts_on_map:
+        anomaly_map, foreground, more = _postprocessed(anomaly_map, volume, manifest)
+        warnings += more
     highest, peak_value = peak(anomaly_map)
-    if not np.isfinite(peak_value):
-        raise UnreadableScanError("the model gave an anomaly map that is not finite for it")
+    _refuse_not_finite(peak_value)
     mask, lesions = lesions_above(
         anomaly_map, manifest.map_threshold.value, manifest.postprocessing, manifest.plane
     )
@@ -261,25 +299,74 @@ def finding_of(
         peak_value=peak_value,
         lesions=lesions,
         warnings=warnings,
+        foreground=foreground,
     )
 
 
-def _foreground(volume: Volume, manifest: Manifest) -> SliceMasks:
+def _refuse_not_finite(highest: float) -> None:
+    if not np.isfinite(highest):
+        raise UnreadableScanError("the model gave an anomaly map that is not finite for it")
+
+
+def _postprocessed(
+    anomaly_map: AnomalyMap, volume: Volume, manifest: Manifest
+) -> tuple[AnomalyMap, Foreground | None, tuple[str, ...]]:
+    """The map that is thresholded, what it is kept of, and what is to be said of that."""
+    _refuse_not_finite(float(anomaly_map.max()))  # a filter may hide it
+    recipe = manifest.postprocessing.foreground
+    foreground: Foreground | None = None
+    warnings: tuple[str, ...] = ()
+    if recipe == "stripped":
+        foreground = stripped(volume.voxels)
+    elif recipe != "none":
+        inside = _foreground(volume, manifest, recipe)
+        foreground = from_slices(inside, manifest.plane, spatial=anomaly_map.shape)
+        if recipe != manifest.preprocessing.foreground:  # else it has been said already
+            warnings = _whole_slices(inside, recipe)
+    thresholded = filtered(
+        anomaly_map,
+        foreground,
+        with_channels(volume.voxels, manifest.channels, manifest.colours),
+        manifest.postprocessing,
+        manifest.plane,
+    )
+    return thresholded, foreground, warnings
+
+
+def _foreground(
+    volume: Volume, manifest: Manifest, recipe: ForegroundRecipe, which: slice = slice(None)
+) -> SliceMasks:
     """What belongs to the patient. Looked for again: kept, it would fill a chunk's memory."""
     slices = _shares(
         volume,
         channels=manifest.channels,
         intensity=manifest.intensity,
         plane=manifest.plane,
+        blank=manifest.preprocessing.blank,
+        colours=manifest.colours,
     )
-    return foreground_of(slices, manifest.preprocessing.foreground)
+    return foreground_of(slices[which], recipe)
 
 
-def _whole_slices(inside: SliceMasks, manifest: Manifest) -> tuple[str, ...]:
+def _among_all(maps: SliceMaps, volume: Volume, manifest: Manifest) -> np.ndarray:
+    """Maps `(slice, height, width)` of all slices: nothing is said of those not looked at."""
+    looked = slices_of(volume, manifest)
+    count = len(to_slices(volume.voxels[:1], manifest.plane))
+    if len(looked) == count:
+        return maps
+    every = np.zeros((count, *maps.shape[1:]), np.float32)
+    every[_as_slice(looked)] = maps
+    return every
+
+
+def _as_slice(looked: range) -> slice:
+    return slice(looked.start, looked.stop)
+
+
+def _whole_slices(inside: SliceMasks, sought: ForegroundRecipe) -> tuple[str, ...]:
     whole = int(inside.all(axis=(1, 2)).sum())
-    if not whole:
+    if not whole or sought == "stripped":  # which is there, or not: it is not looked for
         return ()
-    sought = manifest.preprocessing.foreground
     return (f"no {sought} was found in {whole} of {len(inside)} slices: looked at as a whole",)
 
 
@@ -297,13 +384,6 @@ def _of_images(
             for name, scores in outputs.score_parts.items()
         },
     )
-
-
-def _luminance(voxels: Voxels) -> np.ndarray:
-    # Not as a matrix product: NumPy's would call up threads, and every worker is one already.
-    red, green, blue = (weight * colour for weight, colour in zip(LUMINANCE, voxels, strict=True))
-    grey: np.ndarray = (red + green + blue)[np.newaxis]
-    return grey
 
 
 def _together(groups: ImageGroups) -> np.ndarray:

@@ -1,5 +1,9 @@
 """Foreground: which pixels of a slice belong to the patient, or to his brain alone.
 
+`stripped` is for scans whose skull, or whatever else, has been taken off already: what is brighter
+than the low end of the intensity range, with the holes that dark tissue leaves in it. Nothing is
+sought in it, so that a slice may be empty.
+
 `body` is what is brighter than air: the largest piece, its holes filled, without table and text.
 
 `brain` is what the skull of a head CT encloses. Bone is the largest piece of the brightest class;
@@ -28,9 +32,9 @@ import cv2
 import numpy as np
 
 from infer.resizing import to_image_size
-from infer.shapes import SliceMasks, Slices
+from infer.shapes import Foreground, SliceMasks, Slices, Voxels
 
-ForegroundRecipe = Literal["none", "body", "brain"]
+ForegroundRecipe = Literal["none", "stripped", "body", "brain"]
 
 WORKING_SIDE = 128  # pixels of the longest side
 LEVELS = 128
@@ -51,9 +55,12 @@ class Classes(NamedTuple):
 def foreground_of(slices: Slices, recipe: ForegroundRecipe) -> SliceMasks:
     """What belongs to the patient in each slice, whose values lie in [0, 1].
 
-    All of a slice where nothing is found: better judged whole than not at all.
+    All of a slice where nothing is found: better judged whole than not at all. But for `stripped`,
+    which finds what is there.
     """
     size = slices.shape[-2:]
+    if recipe == "stripped":
+        return np.stack([_filled(it) if it.any() else it for it in slices.max(axis=1) > 0])
     grey = slices.mean(axis=1, keepdims=True, dtype=np.float32)
     small = to_image_size(grey, _working_size(*size))[:, 0]
     masks = np.ones((len(slices), *size), bool)
@@ -63,6 +70,25 @@ def foreground_of(slices: Slices, recipe: ForegroundRecipe) -> SliceMasks:
             enlarged = cv2.resize(found.astype(np.float32), size[::-1])
             np.greater(enlarged, 0.5, out=mask)
     return masks
+
+
+def stripped(voxels: Voxels) -> Foreground:
+    """What belongs to the patient in a scan whose air and skull were taken off: all else is equal.
+
+    In a scan that has not been stripped so, that is nearly everything.
+    """
+    differs = [channel != background_of(channel) for channel in voxels]
+    return np.asarray(np.any(differs, axis=0))
+
+
+def background_of(channel: np.ndarray) -> float:
+    """The most frequent value at the borders of a scan's slices, `(*spatial)`.
+
+    Not the lowest: where a scan was standardised after stripping it may lie in the middle.
+    """
+    borders = (channel[..., [0, -1], :], channel[..., [0, -1]])
+    values, counts = np.unique(np.concatenate([it.ravel() for it in borders]), return_counts=True)
+    return float(values[counts.argmax()])
 
 
 def three_classes(counts: np.ndarray) -> Classes | None:
@@ -85,6 +111,13 @@ def three_classes(counts: np.ndarray) -> Classes | None:
     return Classes(first - 1, second - 1, means)
 
 
+def air_of(classes: Classes) -> int:
+    """The brightest level of air."""
+    air, tissue, bright = classes.means
+    # Else the lower threshold only parts air's noise: air and what it calls tissue are one.
+    return classes.lower if tissue - air > DISTINCT * (bright - air) else classes.upper
+
+
 def _working_size(height: int, width: int) -> tuple[int, int]:
     share = min(1.0, WORKING_SIDE / max(height, width))
     return max(2, round(height * share)), max(2, round(width * share))
@@ -102,9 +135,7 @@ def _find(levels: np.ndarray, recipe: ForegroundRecipe) -> np.ndarray:
         something = _filled(_largest(levels > levels.min()))
         return something if recipe == "body" else np.zeros_like(something)
     air, tissue, bright = classes.means
-    # Else the lower threshold only parts air's noise: air and what it calls tissue are one.
-    lower = classes.lower if tissue - air > DISTINCT * (bright - air) else classes.upper
-    body = _filled(_largest(levels > lower))
+    body = _filled(_largest(levels > air_of(classes)))
     if recipe == "body":
         return body
     if bright - tissue < DISTINCT * (bright - air):

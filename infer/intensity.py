@@ -1,4 +1,9 @@
-"""Voxel values → the range a network was fitted on."""
+"""Voxel values → the range a network was fitted on.
+
+MR has no unit: its range is taken from the scan itself, all of it at once, so that a slice without
+a lesion does not come out brighter than its neighbour with one. `inside` says of which voxels. Air,
+which fills a quarter of one scan and three quarters of another, would move any percentile or mean.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +11,17 @@ from typing import Literal
 
 import numpy as np
 
+from infer.foreground import background_of, foreground_of
 from infer.shapes import Images, Voxels
 from infer.volume import Unit
+
+# Of which voxels a scan's own range is. `all`; `stripped`: what differs from the one value that
+# surrounds a scan whose skull has been taken off; `body`: what is brighter than air in its axial
+# slices, see `infer.foreground`.
+Inside = Literal["all", "stripped", "body"]
+
+# Percentiles of all voxels between which a body is looked for: no hot pixel sets the scale.
+BODY_RANGE = (0.5, 99.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,16 +31,20 @@ class Intensity:
     `window`: `low` to `high` in modality units (HU in CT) become `output_low` to `output_high`;
     a picture (unit "display") counts as windowed already, its black is `low`, its white `high`.
     `percentile`: `low` and `high` are percentiles (0 to 100) of the scan's own voxels, per channel.
-    Values beyond are clipped.
+    `zscore`: they are standard deviations from the mean of the scan's own voxels, per channel.
+    Values beyond are clipped, and the background of `stripped` becomes `output_low`.
     """
 
-    recipe: Literal["window", "percentile"]
+    recipe: Literal["window", "percentile", "zscore"]
     low: float
     high: float
     output_low: float
     output_high: float
+    inside: Inside = "all"  # whose percentiles, mean and deviation; before schema 4: all
 
     def __post_init__(self) -> None:
+        if self.recipe == "window" and self.inside != "all":
+            raise ValueError(f"a window is the same for all voxels: inside cannot be {self.inside}")
         if not self.low < self.high:
             raise ValueError(f"low must be below high, got {self.low} and {self.high}")
         if not self.output_low < self.output_high:
@@ -47,6 +65,7 @@ class Scaling:
     output_low: float
     output_high: float
     clips: bool  # whether voxels may lie beyond `low` and `high`
+    background: tuple[float, ...] = ()  # of each channel, what becomes `output_low`; or of none
 
 
 def rescale(voxels: Voxels, unit: Unit, intensity: Intensity) -> Voxels:
@@ -61,9 +80,13 @@ def rescale(voxels: Voxels, unit: Unit, intensity: Intensity) -> Voxels:
 def scaling_of(voxels: Voxels, unit: Unit, intensity: Intensity) -> Scaling:
     """What a recipe does to this scan."""
     clips = True
-    if intensity.recipe == "percentile":
-        ranges = [_range(channel, intensity) for channel in voxels]
-        clips = (intensity.low, intensity.high) != (0, 100)
+    background: tuple[float, ...] = ()
+    if intensity.recipe in ("percentile", "zscore"):
+        ranges = [_range(_within(channel, intensity.inside), intensity) for channel in voxels]
+        whole = (intensity.recipe, intensity.low, intensity.high, intensity.inside)
+        clips = whole != ("percentile", 0, 100, "all")
+        if intensity.inside == "stripped":
+            background = tuple(background_of(channel) for channel in voxels)
     elif unit == "display":
         ranges = [(0.0, 1.0)] * len(voxels)
         clips = bool(voxels.min() < 0 or voxels.max() > 1)
@@ -75,6 +98,7 @@ def scaling_of(voxels: Voxels, unit: Unit, intensity: Intensity) -> Scaling:
         output_low=intensity.output_low,
         output_high=intensity.output_high,
         clips=clips,
+        background=background,
     )
 
 
@@ -96,6 +120,8 @@ def scaled(images: Images, scaling: Scaling) -> Images:
     if scaling.clips:
         limits = np.float32(scaling.output_low), np.float32(scaling.output_high)
         np.clip(moved, *limits, out=moved)
+    if scaling.background:
+        moved[images == _by_channel(scaling.background, images)] = scaling.output_low
     return moved
 
 
@@ -122,8 +148,32 @@ def _by_channel(values: Sequence[float] | np.ndarray, images: np.ndarray) -> np.
     return np.array(values, np.float32).reshape(-1, *[1] * (images.ndim - 2))
 
 
+def _within(channel: np.ndarray, inside: Inside) -> np.ndarray:
+    """The voxels of one channel that count; all where none is found."""
+    match inside:
+        case "all":
+            return channel
+        case "stripped":
+            found = channel[channel != background_of(channel)]
+        case "body":
+            found = channel[_body_of(channel)]
+    return found if found.size else channel
+
+
+def _body_of(channel: np.ndarray) -> np.ndarray:
+    """What is brighter than air, looked for in each axial slice by itself."""
+    low, high = np.percentile(channel, np.array(BODY_RANGE))
+    span = np.float32(high - low) if high > low else np.float32(1)
+    shares = np.clip((channel - np.float32(low)) / span, 0, 1, dtype=np.float32)
+    slices = shares.reshape(-1, 1, *shares.shape[-2:])
+    return foreground_of(slices, "body").reshape(channel.shape)
+
+
 def _range(channel: np.ndarray, intensity: Intensity) -> tuple[float, float]:
-    """The values at the recipe's percentiles."""
+    """The values that become the two ends of the output."""
+    if intensity.recipe == "zscore":
+        mean, std = channel.mean(dtype=np.float64), channel.std(dtype=np.float64)
+        return float(mean + intensity.low * std), float(mean + intensity.high * std)
     if (intensity.low, intensity.high) == (0, 100):  # known without sorting: ten times faster
         # Through memory forwards, whichever way the axes run: four times as fast again.
         ways = (slice(None, None, -1 if step < 0 else 1) for step in channel.strides)

@@ -2,7 +2,7 @@
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -30,8 +30,10 @@ class StoppedAtOnce(KeyboardInterrupt):
 
 
 @contextlib.contextmanager
-def watching_for_interruption() -> Iterator[Interruption]:
+def watching_for_interruption(tell: Callable[[], None]) -> Iterator[Interruption]:
     """Turn the first signal into a request; the second raises, a third ends the process.
+
+    `tell` is called at the first one, in the middle of whatever is being done.
 
     Raises:
         StoppedAtOnce: at whatever is being done when the second signal comes.
@@ -45,6 +47,7 @@ def watching_for_interruption() -> Iterator[Interruption]:
             for each in SIGNALS:
                 signal.signal(each, signal.SIG_DFL)
             raise StoppedAtOnce(interruption)
+        tell()
 
     before = {each: signal.signal(each, request) for each in SIGNALS}
     try:

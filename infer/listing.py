@@ -5,19 +5,29 @@ the scan's colours, shows when it is scored.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from infer.counted import counted
 from infer.errors import UnreadableScanError
 from infer.part import Part
+from infer.printable import printable
 from infer.readers.choice import Choice
 from infer.readers.claim import Claim
 from infer.readers.discovery import scans_in
+from infer.readers.left_out import in_words
 from infer.readers.reading import claim_of
 from infer.readers.source import Source
 
 _COLUMNS = ("", "format", "size", "scan", "remark")
+
+
+class Listing(NamedTuple):
+    """All of an input."""
+
+    scans: Sequence["Listed"]
+    left_out: str  # in words: what of it are no scans
 
 
 class Listed(NamedTuple):
@@ -28,15 +38,17 @@ class Listed(NamedTuple):
     refusal: str
 
 
-def list_scans(given: Path, out: Path, choice: Choice, *, part: Part | None = None) -> list[Listed]:
+def list_scans(given: Path, out: Path, choice: Choice, *, part: Part | None = None) -> Listing:
     """Every scan that an input names, or that lies in this part, in the order of its names.
 
     Raises:
         UnreadableScanError: there are none.
     """
-    sources = dict(scans_in(given, out).items())
+    found = scans_in(given, out)
+    sources = dict(found.scans.items())
     taken = (scan for scan in sorted(sources) if part is None or part.takes(scan))
-    return [_listed(scan, sources[scan], choice) for scan in taken]
+    scans = [_listed(scan, sources[scan], choice) for scan in taken]
+    return Listing(scans, in_words(found.left_out))
 
 
 def as_table(scans: Sequence[Listed]) -> str:
@@ -51,7 +63,9 @@ def as_table(scans: Sequence[Listed]) -> str:
         for row in rows
     ]
     refused = sum(scan.claim is None for scan in scans)
-    lines.append(f"{len(scans)} scans: {len(scans) - refused} to score, {refused} refused")
+    lines.append(
+        f"{counted(len(scans), 'scan')}: {len(scans) - refused} to score, {refused} refused"
+    )
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -70,9 +84,9 @@ def _listed(scan: str, source: Source, choice: Choice) -> Listed:
 
 
 def _cells(listed: Listed) -> tuple[str, ...]:
-    scan = _printable(listed.scan)
+    scan = printable(listed.scan)
     if listed.claim is None:
-        return "refuse", "", "", scan, _printable(listed.refusal)
+        return "refuse", "", "", scan, printable(listed.refusal)
     claim = listed.claim
     size = " × ".join(str(length) for length in claim.shape)
     size += " colour" if claim.colours > 1 else ""
@@ -91,13 +105,3 @@ def _record(listed: Listed) -> dict[str, object]:
         "warning": "; ".join(claim.warnings) if claim else "",
         "error": listed.refusal,
     }
-
-
-def _printable(text: str) -> str:
-    """Without anything that would move a terminal's cursor, or that it cannot print."""
-    return "".join(_shown(text))
-
-
-def _shown(text: str) -> Iterator[str]:
-    for letter in text:
-        yield letter if letter.isprintable() else ascii(letter)[1:-1]

@@ -6,18 +6,23 @@ from typing import Literal
 
 import msgspec
 
+from infer.colours import Colours, check_colours
 from infer.errors import BadModelError
 from infer.intensity import Intensity
 from infer.masking import Postprocessing
 from infer.patches import Patches
 from infer.preprocessing import UNPROCESSED, Preprocessing
 from infer.scoring import Aggregation
-from infer.slicing import Plane
+from infer.slicing import WHOLE, Plane, SliceRange, check_slice_range
 
 METADATA_KEY = "uad.manifest"
 # 1: the first. 2: channel_mean and channel_std, without which a network would see other images.
 # 3: preprocessing, likewise; patches, without which it would see whole images.
-SCHEMA = 3
+# 4: slice_range, without which more slices would have a part in the score; intensity.inside;
+#    preprocessing.blank; colours; postprocessing of the map before its threshold; an image_size of
+#    three: whole volumes instead of slices; recalibrated, without which thresholds would be taken
+#    for those of the model's own validation.
+SCHEMA = 4
 
 
 # Values of one image: a manifest that asks for more would have us fill the memory.
@@ -84,6 +89,19 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recalibration:
+    """A site's own normals took the place of those that thresholds and table came from."""
+
+    original_sha256: str  # of the file it was made from, without a signature
+    scans: int
+    scans_sha256: str  # of their contents, in any order; no name and no path is kept
+    made: str  # date and time, UTC
+    score_threshold: Threshold  # what it replaced
+    map_threshold: Threshold
+    normals: int  # in the table that was replaced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """The contract's other half: what to do before and after the graph."""
 
@@ -92,7 +110,8 @@ class Manifest:
     method: str
     modality: str
     channels: int
-    image_size: tuple[int, ...]  # (height, width) that slices are brought to
+    # (height, width) that slices are brought to; (depth, height, width): whole volumes are.
+    image_size: tuple[int, ...]
     plane: Plane
     intensity: Intensity
     score_recipe: str  # in words: it is in the graph already
@@ -112,19 +131,29 @@ class Manifest:
     # Where the graph takes patches of images: how they are cut. None, and before schema 3: it
     # takes images whole.
     patches: Patches | None = None
+    slice_range: SliceRange = WHOLE  # which slices are looked at; before schema 4: all
+    # Which of red (0), green (1) and blue (2) it sees of a colour picture; empty, and before schema
+    # 4: all, or their luminance where it has one channel.
+    colours: Colours = ()
+    # Oldest first; empty: thresholds and normals are those of the export, as before schema 4.
+    recalibrated: tuple[Recalibration, ...] = ()
 
     @property
     def input_size(self) -> tuple[int, ...]:
-        """(height, width) of the graph's input."""
+        """(height, width) or (depth, height, width) of the graph's input."""
         return self.image_size if self.patches is None else self.patches.size
 
     def __post_init__(self) -> None:
         sizes = (self.channels, *self.image_size)
-        if min(sizes) < 1 or len(sizes) < 3 or math.prod(sizes) > LARGEST_IMAGE:
+        if len(self.image_size) not in (2, 3):
+            raise ValueError(f"image_size must have 2 or 3 sides, got {list(self.image_size)}")
+        if min(sizes) < 1 or math.prod(sizes) > LARGEST_IMAGE:
             raise ValueError(
                 f"channels and image_size must be at least 1 and give at most {LARGEST_IMAGE:,} "
                 f"values, got {self.channels} and {list(self.image_size)}"
             )
+        check_slice_range(self.slice_range, self.image_size)
+        check_colours(self.colours, self.channels)
         if self.patches is not None:
             self.patches.windows(self.image_size)  # refuses what does not fit
         if {len(self.channel_mean), len(self.channel_std)} not in ({0}, {self.channels}):

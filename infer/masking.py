@@ -1,37 +1,72 @@
 """Anomaly map → mask: threshold, closing, small components, lesions."""
 
 import math
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 
 from infer.components import large_components
+from infer.foreground import ForegroundRecipe
 from infer.shapes import AnomalyMap, Mask
 from infer.slicing import Plane, from_slices, to_slices
 
+MedianAxes = Literal["none", "slices", "volume"]
+# `bright`, `dark`: the map is kept in the brightest (darkest) `prior_share` of the foreground.
+# `bright_ramp`, `dark_ramp`: it is multiplied by how far a voxel lies beyond that limit, in
+# interquartile ranges of the foreground.
+Prior = Literal["none", "bright", "dark", "bright_ramp", "dark_ramp"]
+
 # A model file that asks for more would have one slice take hours.
 LARGEST_RADIUS_PX = 64
+LARGEST_MEDIAN_PX = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postprocessing:
-    """What happens to a thresholded map. Sizes are those of the scan's own grid."""
+    """What happens to a map before and after its threshold. Sizes are those of the scan's own grid.
+
+    Before (`infer.map_filter`), in this order: foreground, median, erosion, prior. After: closing,
+    smallest lesion. Files of before schema 4 name the last two only: the others are off.
+    """
 
     closing_radius_px: int  # in each slice; 0: no closing
     smallest_lesion_px: int  # smaller components are dropped; voxels for volumes
+    foreground: ForegroundRecipe = "none"
+    median: MedianAxes = "none"
+    median_px: int = 3  # side of the square or cube
+    erosion_radius_px: int = 0  # in each slice: the map is 0 this near to the foreground's border
+    prior: Prior = "none"
+    prior_share: float = 0.5  # of the foreground
 
     def __post_init__(self) -> None:
-        if not 0 <= self.closing_radius_px <= LARGEST_RADIUS_PX:
+        for name in ("closing_radius_px", "erosion_radius_px"):
+            radius = getattr(self, name)
+            if not 0 <= radius <= LARGEST_RADIUS_PX:
+                raise ValueError(f"{name} must be from 0 to {LARGEST_RADIUS_PX}, got {radius}")
+        if not 3 <= self.median_px <= LARGEST_MEDIAN_PX or self.median_px % 2 == 0:
             raise ValueError(
-                f"closing_radius_px must be from 0 to {LARGEST_RADIUS_PX}, "
-                f"got {self.closing_radius_px}"
+                f"median_px must be odd, from 3 to {LARGEST_MEDIAN_PX}, got {self.median_px}"
             )
+        if not 0 < self.prior_share < 1:
+            raise ValueError(f"prior_share must lie between 0 and 1, got {self.prior_share}")
+        if self.erosion_radius_px and self.foreground == "none":
+            raise ValueError("erosion_radius_px needs a foreground, but foreground is none")
         if self.smallest_lesion_px < 0:
             raise ValueError(
                 f"smallest_lesion_px must be at least 0, got {self.smallest_lesion_px}"
             )
+
+    @property
+    def acts_on_map(self) -> bool:
+        """Whether anything is done before the threshold."""
+        return (self.foreground, self.median, self.prior) != ("none", "none", "none")
+
+    def alike_before_threshold(self, other: "Postprocessing") -> bool:
+        """Whether both leave the same map to be thresholded."""
+        cleaning = (other.closing_radius_px, other.smallest_lesion_px)
+        return replace(self, closing_radius_px=cleaning[0], smallest_lesion_px=cleaning[1]) == other
 
 
 class Lesions(NamedTuple):

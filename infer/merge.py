@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from infer import output_folder
+from infer.counted import counted
 from infer.errors import BadOutputError, UnknownChoiceError
 from infer.journal import Entries
 from infer.part import part_of
+from infer.printable import printable
 from infer.report_csv import Report, Row
 from infer.share import Share, read_share
 from infer.shown import overlay_of, page_rows
@@ -39,9 +41,9 @@ class Merged(NamedTuple):
         places = (output_folder.PAGE, output_folder.REPORT, output_folder.SLICES)
         return "\n".join(
             (
-                f"{counts['scans']} scans in {self.shares} reports: {counts['ok']} ok "
-                f"({counts['anomalous']} anomalous), {counts['failed']} failed",
-                *(f"  {out / name}" for name in places if (out / name).exists()),
+                f"{counted(counts['scans'], 'scan')} in {counted(self.shares, 'report')}: "
+                f"{counts['ok']} ok ({counts['anomalous']} anomalous), {counts['failed']} failed",
+                *(f"  {printable(str(out / name))}" for name in places if (out / name).exists()),
             )
         )
 
@@ -199,6 +201,7 @@ def _run_of(shares: Sequence[Share], out: Path, gaps: Sequence[str]) -> dict[str
         "versions": first["versions"],
         "options": {name: value for name, value in first["options"].items() if name not in _FREE},
         "counts": {name: counts[name] for name in first["counts"]},
+        "left_out": _left_out(shares),
         "timing": {
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(seconds, 3),  # of all parts together
@@ -213,6 +216,14 @@ def _run_of(shares: Sequence[Share], out: Path, gaps: Sequence[str]) -> dict[str
             for share in shares
         ],
     }
+
+
+def _left_out(shares: Sequence[Share]) -> dict[str, int]:
+    """Files that are no scans, by ending. Parts saw the same folder, other runs one each."""
+    seen = [share.run["left_out"] for share in shares]
+    endings = dict.fromkeys(ending for each in seen for ending in each)
+    joined = max if shares[0].run["options"]["part"] else sum
+    return {ending: joined([each.get(ending, 0) for each in seen]) for ending in endings}
 
 
 def _write_page(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from infer.batch import BATCH_SIZES, with_thresholds
+from infer.batch import batch_size_of, with_thresholds
 from infer.cores import cores
 from infer.engine import OnnxEngine, open_engine
 from infer.errors import UnreadableScanError
@@ -19,8 +19,9 @@ from infer.model_source import located
 from infer.precision import Precision
 from infer.providers import Device
 from infer.readers import read
-from infer.readers.choice import seen_along
+from infer.readers.choice import Choice
 from infer.shapes import AnomalyMap, Mask, Scores
+from infer.slicing import to_slices
 from infer.volume import MAX_VOXELS, Grid, Volume
 from infer.worker import Task, row_of, slices_in_file
 
@@ -46,8 +47,10 @@ class ScanFinding:
     peak_value: float
     lesions: int  # connected components of the mask
     anomaly_volume_ml: float | None  # of the mask; None: a picture, or no voxel size is known
-    slice_scores: Scores  # float32, one per slice along the model's plane, in the file's order
-    worst_slice: int  # index of the highest
+    # float32, one per slice along the model's plane, in the file's order; NaN for slices that the
+    # model does not look at. Of a model that looks at whole volumes, one.
+    slice_scores: Scores
+    worst_slice: int  # index of the slice that scored highest; of a whole volume, of its peak
     warnings: tuple[str, ...]
 
 
@@ -69,6 +72,8 @@ class Model:
         scan: str | os.PathLike[str] | np.ndarray,
         *,
         spacing_mm: Sequence[float] | None = None,
+        volume: int = 0,
+        max_voxels: int = MAX_VOXELS,
     ) -> ScanFinding:
         """What the model finds in one scan.
 
@@ -80,13 +85,17 @@ class Model:
                 (row, column) or (slice, row, column), whose axes run towards the patient's
                 superior, posterior and left, as axial slices are shown.
             spacing_mm: Of an array of voxels, its distance along each axis.
+            volume: Which volume of a 4-D file, from 0.
+            max_voxels: Larger files are refused by their headers: bounds the memory.
 
         Raises:
             infer.errors.UnreadableScanError: it cannot be read, or is none this model can take.
+            infer.errors.UnknownChoiceError: a negative volume, or less than one voxel.
         """
         if isinstance(scan, np.ndarray):
             return self.score_volume(volume_of(scan, spacing_mm))
-        return self.score_volume(read(Path(os.fspath(scan)), seen_along(self.manifest.plane)))
+        choice = Choice(volume=volume, max_voxels=max_voxels, plane=self.manifest.plane)
+        return self.score_volume(read(Path(os.fspath(scan)), choice))
 
     def score_volume(self, volume: Volume) -> ScanFinding:
         """The same for a scan that was read already."""
@@ -107,7 +116,7 @@ def open_model(
     with located(os.fspath(model)) as file:
         engine = open_engine(file.path, device=device, threads=cores(), precision=precision)
     manifest = with_thresholds(engine.manifest, threshold, map_threshold)
-    return Model(engine, manifest, batch_size=batch_size or BATCH_SIZES[engine.device.got])
+    return Model(engine, manifest, batch_size=batch_size or batch_size_of(engine))
 
 
 def volume_of(array: np.ndarray, spacing_mm: Sequence[float] | None = None) -> Volume:
@@ -168,9 +177,9 @@ def _picture(pixels: np.ndarray) -> Volume:
 def _on_the_files_grid(finding: Finding, volume: Volume, manifest: Manifest) -> ScanFinding:
     unnamed = Task(scan="", path=Path(), mask="", overlay="", map="")
     row = row_of(unnamed, volume, finding, manifest)  # the report's own numbers
-    indices = slices_in_file(volume, manifest.plane, len(finding.slice_scores))
-    slice_scores = np.empty_like(finding.slice_scores)
-    slice_scores[list(indices)] = finding.slice_scores
+    every = len(to_slices(volume.voxels[:1], manifest.plane))
+    slice_scores = np.full(every, np.nan, np.float32)
+    slice_scores[list(slices_in_file(volume, manifest))] = finding.slice_scores
     return ScanFinding(
         score=finding.score,
         threshold=manifest.score_threshold.value,

@@ -1,6 +1,7 @@
 """The folder a run writes to: claimed by one run at a time; nothing lost that is not ours."""
 
 import contextlib
+import errno
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO
@@ -22,6 +23,8 @@ OF_SCANS = (MASKS, MAPS, OVERLAYS, SEGMENTATIONS)  # folders that mirror the sca
 OF_THE_RUN = (REPORT, SLICES, PAGE, RUN, LOG)
 JOURNAL = ".uad-journal.jsonl"  # also what tells our folder from anybody else's
 LOCK = ".uad-lock"
+# What the system says of a lock that another process holds; Windows says the second.
+_HELD = (errno.EWOULDBLOCK, errno.EACCES)
 
 
 def refuse_harmful(out: Path, folder: Path) -> None:
@@ -81,13 +84,11 @@ def claimed(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         lock = (out / LOCK).open("a")
     with lock:
-        try:
-            _lock(lock)
-        except OSError as error:
+        if not _locked(lock, out):
             raise BadOutputError(
                 f"another uad-infer is writing to {out}",
                 hint="wait for it to end, or choose another --out",
-            ) from error
+            )
         with in_words(out):
             (out / JOURNAL).touch()
             _remove_partial(out)
@@ -101,12 +102,8 @@ def refuse_claimed(out: Path) -> None:
         BadOutputError: one does.
     """
     with contextlib.suppress(FileNotFoundError), (out / LOCK).open() as lock:
-        try:
-            _lock(lock, shared=True)
-        except OSError as error:
-            raise BadOutputError(
-                f"an uad-infer is writing to {out}", hint="wait for it to end"
-            ) from error
+        if not _locked(lock, out, shared=True):
+            raise BadOutputError(f"an uad-infer is writing to {out}", hint="wait for it to end")
 
 
 def case_matters(out: Path) -> bool:
@@ -128,6 +125,16 @@ def start_afresh(out: Path) -> None:
         for name in OF_SCANS:
             remove_empty(out / name)
         (out / JOURNAL).touch()
+
+
+def remove_run(out: Path) -> None:
+    """Remove the record of an earlier run: were this one killed, it would speak for what is gone.
+
+    Raises:
+        BadOutputError: it cannot be removed.
+    """
+    with in_words(out / RUN):
+        (out / RUN).unlink(missing_ok=True)
 
 
 def remove_outputs(out: Path, entry: Entry, *, keep: Collection[str] = ()) -> None:
@@ -155,6 +162,24 @@ def _remove_partial(out: Path) -> None:
     for place in OF_SCANS:
         for path in (out / place).rglob(".*.part"):
             path.unlink(missing_ok=True)
+
+
+def _locked(file: IO[str], out: Path, *, shared: bool = False) -> bool:
+    """Lock the folder's file; no, if another run holds it.
+
+    Raises:
+        BadOutputError: its file system has no locks, as some of clusters have not.
+    """
+    try:
+        _lock(file, shared=shared)
+    except OSError as error:
+        if error.errno in _HELD:
+            return False
+        raise BadOutputError(
+            f"{out} cannot be locked: {error.strerror or error}",
+            hint="its file system lacks locks, which keep runs apart: choose an --out elsewhere",
+        ) from error
+    return True
 
 
 def _lock(file: IO[str], *, shared: bool = False) -> None:

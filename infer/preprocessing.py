@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from infer.blanking import Rectangles, check_rectangles
 from infer.foreground import ForegroundRecipe, foreground_of
 from infer.noise import median, non_local_means
 from infer.shapes import Slices
@@ -36,8 +37,10 @@ class Preprocessing:
     noise_search_px: int  # non-local means: side of the square they are looked for in
     noise_strength: float  # non-local means: standard deviation of the noise, of the whole range
     foreground: ForegroundRecipe
+    blank: Rectangles = ()  # of every slice, see `infer.blanking`; before schema 4: none
 
     def __post_init__(self) -> None:
+        check_rectangles(self.blank)
         for name in ("noise_px", "noise_search_px"):
             side = getattr(self, name)
             if not 3 <= side <= LARGEST_SIDE_PX or side % 2 == 0:
@@ -47,7 +50,7 @@ class Preprocessing:
 
     @property
     def acts(self) -> bool:
-        """Whether anything is done at all."""
+        """Whether anything is done to slices whose intensity range is known."""
         return (self.noise, self.foreground) != ("none", "none")
 
 

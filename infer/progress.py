@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from infer.executors.flight import Tally
 from infer.report_csv import Row
@@ -12,6 +12,10 @@ from infer.report_csv import Row
 @runtime_checkable
 class Progress(Protocol):
     """Is told how a run goes."""
+
+    def prepare(self, words: str) -> None:
+        """This is done before any scan is scored; with many files it may take minutes."""
+        ...
 
     def begin(self, *, total: int, done: int) -> None:
         """A run starts on `total` scans, of which `done` were done before."""
@@ -28,6 +32,9 @@ class Progress(Protocol):
 
 class Silence:
     """Tells nobody."""
+
+    def prepare(self, words: str) -> None:
+        """Say nothing."""
 
     def begin(self, *, total: int, done: int) -> None:
         """Say nothing."""
@@ -48,7 +55,7 @@ class Bar:
         from rich.progress import TimeRemainingColumn as Remaining
 
         self._bar = Progress(
-            TextColumn("scoring"),
+            TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[speed]}"),
@@ -57,16 +64,21 @@ class Bar:
             TextColumn("{task.fields[machines]}", markup=False),
             console=Console(stderr=True),
         )
-        self._task: Any = None
+        self._task = self._bar.add_task("", total=None, speed="", failures="", machines="")
+        self._begun = False
         self._scored = self._failed = 0
         self._start = time.perf_counter()
+
+    def prepare(self, words: str) -> None:
+        """Show a bar that moves without end."""
+        self._bar.update(self._task, description=words)
+        self._bar.start()
 
     def begin(self, *, total: int, done: int) -> None:
         """Show the bar."""
         self._start = time.perf_counter()
-        self._task = self._bar.add_task(
-            "", total=total, completed=done, speed="", failures="", machines=""
-        )
+        self._begun = True
+        self._bar.reset(self._task, total=total, completed=done, description="scoring")
         self._bar.start()
 
     def advance(self, rows: Sequence[Row], machines: Sequence[Tally] = ()) -> None:
@@ -84,7 +96,8 @@ class Bar:
         )
 
     def end(self) -> None:
-        """Leave the bar as it stands."""
+        """Leave the bar as it stands; of one that never began, nothing."""
+        self._bar.live.transient = not self._begun
         self._bar.stop()
 
 

@@ -28,6 +28,7 @@ class Counts(NamedTuple):
     ok: int
     failed: int
     anomalous: int
+    warned: int  # of those ok, scored with a warning
     resumed: int  # of those ok, done by an earlier run
     forgotten: int  # results of scans that are no longer in the folder; their files stay
     unfinished: int  # not scored: interrupted or stopped
@@ -42,7 +43,7 @@ class Record:
         self._pending = pending
         self.pending = len(pending)  # at the start
         self._resumed = len(done)
-        self.ok = self.failed = self.anomalous = 0
+        self.ok = self.failed = self.anomalous = self.warned = 0
         self._forgotten = forgotten
         self.scans = len(done) + len(pending)
         self._pages = PageRows()
@@ -120,6 +121,10 @@ class Record:
         self._report.write()
         self._slices.sort()
 
+    def failures(self) -> Iterator[Row]:
+        """The scans that failed, in the order of their names."""
+        return self._pages.failures()
+
     def counts(self) -> Counts:
         """How it went so far."""
         return Counts(
@@ -127,6 +132,7 @@ class Record:
             ok=self.ok,
             failed=self.failed,
             anomalous=self.anomalous,
+            warned=self.warned,
             resumed=self._resumed,
             forgotten=self._forgotten,
             unfinished=self.scans - self.ok - self.failed,
@@ -137,6 +143,7 @@ class Record:
         self.failed += sum(row.status == "failed" for row in rows)
         self.ok += sum(row.status != "failed" for row in rows)
         self.anomalous += sum(bool(row.anomalous) for row in rows)
+        self.warned += sum(row.status == "ok" and row.warning != "" for row in rows)
         self._pages.add(map(_shown, finished))
 
 

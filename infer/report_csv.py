@@ -29,7 +29,9 @@ class Row(NamedTuple):
     anomaly_volume_ml: float | None = None  # volumes
     anomaly_area_px: int | None = None  # pictures
     slices: int | None = None
-    worst_slice: int | None = None  # highest slice score: its index, from 0, on the file's own axis
+    # Of the highest slice score (of a whole volume, of the map's peak): its index, from 0, on the
+    # file's own axis.
+    worst_slice: int | None = None
     mask: str = ""  # path relative to the output folder
     seconds: float | None = None
     warning: str = ""

@@ -30,7 +30,7 @@ _OF_THE_ROW = (
 )
 COLUMNS = (*_OF_THE_ROW, "profile", "mask", "overlay")
 # Of run.json; not its options: they hold the folder's name, which no other row or page gives.
-_OF_THE_RUN = ("outcome", "model", "device", "versions", "counts", "timing")
+_OF_THE_RUN = ("outcome", "model", "device", "versions", "counts", "left_out", "timing")
 _cells = attrgetter(*_OF_THE_ROW)
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 

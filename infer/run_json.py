@@ -28,6 +28,7 @@ def write_run(
     manifest: Manifest,
     options: Mapping[str, Any],
     counts: Mapping[str, int],
+    left_out: Mapping[str, int],
     timing: Mapping[str, float | str],
     outcome: str,
     machines: Sequence[Mapping[str, Any]],
@@ -53,6 +54,7 @@ def write_run(
         "versions": versions(),
         "options": dict(options),
         "counts": dict(counts),
+        "left_out": dict(left_out),  # files that are no scans known here, by ending
         "timing": dict(timing),
         # Of a cluster, each with what it did in this run; none where this one did all.
         "machines": [dict(machine) for machine in machines],
@@ -79,6 +81,7 @@ def manifest_summary(manifest: Manifest) -> dict[str, Any]:
         "score_threshold": _threshold(manifest.score_threshold),
         "map_threshold": _threshold(manifest.map_threshold),
         "normals": len(manifest.normals.scores),
+        "recalibrated": [asdict(it) for it in manifest.recalibrated],
         "mlflow_run_id": manifest.provenance.mlflow_run_id,
         "members": manifest.provenance.members,
         "git_commit": manifest.provenance.git_commit,

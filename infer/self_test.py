@@ -14,6 +14,7 @@ from infer.precision import Precision
 from infer.shapes import Voxels
 from infer.slicing import from_slices, step_axis
 from infer.volume import Grid, Volume
+from infer.volumetric import is_volumetric
 
 SLICES = 3
 # Away from every network's size, so that resizing is part of what is tested.
@@ -89,13 +90,17 @@ def agrees(measured: Measured, expected: SelfTest) -> bool:
     )
 
 
-def check_model(model: Path, *, device: str, precision: Precision = "fp32") -> str:
+def check_model(
+    model: Path, *, device: str, precision: Precision = "fp32", public_key: Path | None = None
+) -> str:
     """Compare what a model file says here with what it said when it was exported, in words.
 
     Raises:
         BadModelError: they do not agree.
     """
-    engine = open_engine(model, device=device, threads=1, precision=precision)
+    engine = open_engine(
+        model, device=device, threads=1, precision=precision, public_key=public_key
+    )
     measured, expected = measure(engine, engine.manifest), engine.manifest.self_test
     compared = (
         f"score {measured.score:.6g} (expected {expected.score:.6g}), "
@@ -115,12 +120,12 @@ def check_model(model: Path, *, device: str, precision: Precision = "fp32") -> s
 def phantom(manifest: Manifest) -> Volume:
     """A volume of three slices, the middle one with a bright lesion, in the model's own terms.
 
+    For a model that looks at whole volumes: a head as large as what it takes, with such a lesion.
     Its numbers never change: models keep what they said of it. It is drawn by formula, without
     random numbers or any library's drawing, which may change from version to version.
     """
-    height, width = (round(size * SIZE_RATIO) for size in manifest.image_size)
-    slices = np.stack([_slice(height, width, lesion=at == 1) for at in range(SLICES)])
-    spatial = from_slices(slices, manifest.plane, spatial=_spatial(manifest, height, width))
+    sides = tuple(round(size * SIZE_RATIO) for size in manifest.image_size)
+    spatial = _head(sides) if is_volumetric(sides) else _three_slices(manifest, *sides)
     low, high = _range(manifest)
     # Each channel a little darker, so that an exchange of channels would be noticed.
     gains = 1 - 0.2 * np.arange(manifest.channels) / manifest.channels
@@ -130,6 +135,22 @@ def phantom(manifest: Manifest) -> Volume:
         spacing_mm=(1.0, 1.0, 1.0),
         grid=Grid(shape=spatial.shape, axes=(0, 1, 2), flipped=(False, False, False)),
     )
+
+
+def _three_slices(manifest: Manifest, height: int, width: int) -> np.ndarray:
+    slices = np.stack([_slice(height, width, lesion=at == 1) for at in range(SLICES)])
+    return from_slices(slices, manifest.plane, spatial=_spatial(manifest, height, width))
+
+
+def _head(sides: tuple[int, ...]) -> np.ndarray:
+    """Slices that narrow towards both ends `(depth, height, width)`, a lesion off the middle."""
+    depth, height, width = sides
+    z = np.linspace(-1, 1, depth)[:, None, None]
+    slices = np.stack([_slice(height, width, lesion=False)] * depth)
+    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    within = np.hypot(np.hypot(y / 0.9, x / 0.75), z / 0.95) < 1
+    lesion = 0.5 * np.exp(-((y + 0.3) ** 2 + (x - 0.35) ** 2 + (z - 0.2) ** 2) / 0.02)
+    return np.where(within, np.minimum(slices + lesion, 1), 0.0)
 
 
 def _channels(voxels: np.ndarray, gains: np.ndarray, *, low: float) -> Voxels:

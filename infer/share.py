@@ -63,6 +63,7 @@ def _run_in(folder: Path) -> dict[str, Any]:
     try:
         run = json.loads((folder / output_folder.RUN).read_text(errors="surrogateescape"))
         run["counts"]["unfinished"], run["model"]["sha256"], run["options"]["part"]
+        run["left_out"]
     except FileNotFoundError as error:
         raise BadOutputError(
             f"{folder} has no {output_folder.RUN}: its run was killed", hint=_KILLED

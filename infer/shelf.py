@@ -62,9 +62,12 @@ class Shelf:
         """Keep it no longer."""
         self._database.execute("DELETE FROM shelf WHERE name = ?", (name,))
 
-    def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """All, in the order of their names; what is put meanwhile may be among them or not."""
-        last = b""
+    def items(self, *, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """All, in the order of their names; what is put meanwhile may be among them or not.
+
+        `start`: from the first on that does not come before it.
+        """
+        last = start
         first = True
         while True:
             found = self._database.execute(

@@ -35,6 +35,12 @@ class PageRows:
             row, overlay, profile = pickle.loads(pickled)
             yield Shown(Row(*row), overlay, profile)
 
+    def failures(self) -> Iterator[Row]:
+        """The scans that failed, by name."""
+        for _, pickled in self._shelf.items(start=bytes((True,))):
+            row, _, _ = pickle.loads(pickled)
+            yield Row(*row)
+
 
 def overlay_of(entry: Entry) -> str:
     """The picture of a scan, relative to the output folder."""

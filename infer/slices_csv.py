@@ -109,15 +109,19 @@ def slice_lines(indices: Sequence[int], scores: Scores, parts: Mapping[str, Scor
 def profile(lines: str) -> str:
     """Scores along a scan, for a drawing; each the highest of its stretch. Empty for a picture.
 
-    >>> profile("0,0.5,3\\n1,2,1\\n")
-    '0.5 2'
+    After the index of the first slice, where that is not the scan's first.
+
+    >>> profile("0,0.5,3\\n1,2,1\\n"), profile("7,0.5\\n8,2\\n")
+    ('0.5 2', '7: 0.5 2')
     """
-    scores = [float(line.split(",")[1]) for line in lines.splitlines()]
+    rows = [line.split(",") for line in lines.splitlines()]
+    scores = [float(row[1]) for row in rows]
     if len(scores) < 2:
         return ""
+    first = f"{rows[0][0]}: " if int(rows[0][0]) else ""
     count = min(len(scores), PROFILE)
     ends = [at * len(scores) // count for at in range(count + 1)]
-    return " ".join(f"{max(scores[start:end]):.3g}" for start, end in pairwise(ends))
+    return first + " ".join(f"{max(scores[start:end]):.3g}" for start, end in pairwise(ends))
 
 
 def _block(scan: ScanLines) -> bytes:

@@ -1,5 +1,6 @@
 """Cut a volume into slices along an anatomical plane, and stack maps back."""
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -7,6 +8,10 @@ import numpy as np
 from infer.volume import Grid
 
 Plane = Literal["axial", "coronal", "sagittal"]
+
+# Shares of a volume along the axis its slices are counted along, 0 to 1.
+SliceRange = tuple[float, float]
+WHOLE: SliceRange = (0.0, 1.0)
 
 # A volume's axes run towards S, P, L. Each plane: which axis is stepped through, which become
 # the rows and columns of a slice, and whether rows are turned so that the head is up
@@ -16,6 +21,22 @@ _AXES: dict[Plane, tuple[int, int, int]] = {
     "coronal": (1, 0, 2),
     "sagittal": (2, 0, 1),
 }
+
+
+def check_slice_range(slice_range: SliceRange, image_size: tuple[int, ...]) -> None:
+    """Refuse what is no part of a volume, and a part of one that is looked at as a whole.
+
+    Raises:
+        ValueError: it does not rise within 0 to 1, or images are volumes and it leaves any out.
+    """
+    low, high = slice_range
+    if not 0 <= low < high <= 1:
+        raise ValueError(f"slice_range must rise within 0 to 1, got {list(slice_range)}")
+    if len(image_size) == 3 and (low, high) != WHOLE:
+        raise ValueError(
+            f"slice_range {list(slice_range)} is for models of slices; of whole volumes, as "
+            f"image_size {list(image_size)} says, it must be {list(WHOLE)}"
+        )
 
 
 def to_slices(voxels: np.ndarray, plane: Plane) -> np.ndarray:
@@ -65,6 +86,31 @@ def index_in_volume(
     if plane != "axial":
         at[1] = spatial[_AXES[plane][1]] - 1 - at[1]
     return tuple(at[position] for position in np.argsort(_AXES[plane]))
+
+
+def looked_at(spatial: tuple[int, ...], plane: Plane, slice_range: SliceRange) -> range:
+    """Which slices of a volume `(*spatial)` lie in a range, by their middle; at least one does.
+
+    A share of the volume and not of what is seen in it: where a patient begins would depend on
+    noise, and on his lesions. Counted from the inferior, anterior or right end, whichever way the
+    file runs.
+
+    >>> looked_at((10, 8, 8), "axial", (0.2, 0.75))
+    range(2, 7)
+    """
+    if len(spatial) == 2:
+        return range(1)
+    count = spatial[_AXES[plane][0]]
+    start, stop = (math.ceil(round(share * count - 0.5, 6)) for share in slice_range)
+    if start < stop:
+        return range(start, stop)
+    nearest = min(count - 1, int(sum(slice_range) / 2 * count))
+    return range(nearest, nearest + 1)
+
+
+def plane_axes(plane: Plane) -> tuple[int, int, int]:
+    """Which axes `(depth, height, width)` are stepped through, the rows and the columns."""
+    return _AXES[plane]
 
 
 def step_axis(plane: Plane) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from infer.digest import digest
 from infer.engine import OnnxEngine
 from infer.errors import BadOutputError, UadError
-from infer.finding import EngineOutputs, Finding, ask, finding_of, images_for
+from infer.finding import EngineOutputs, Finding, ask, finding_of, images_for, slices_of
 from infer.journal import Entry
 from infer.log import LOGGER, keep_logging_to
 from infer.manifest import Manifest
@@ -28,8 +28,9 @@ from infer.report_csv import Row
 from infer.scoring import normal_percentile
 from infer.shapes import ImageGroups, Images
 from infer.slices_csv import slice_lines
-from infer.slicing import Plane, step_axis
+from infer.slicing import step_axis
 from infer.volume import Volume
+from infer.volumetric import is_volumetric, worst_of
 from infer.writers.atomic import write_bytes
 
 Overlays = Literal["anomalous", "all", "none"]
@@ -141,7 +142,7 @@ class Worker:
         outputs = {name: self._write(name, content) for name, content in contents.items()}
         seconds = round(attempt.seconds + time.perf_counter() - start, 3)
         lines = slice_lines(
-            slices_in_file(volume, self.manifest.plane, len(finding.slice_scores)),
+            scored_slices(finding, volume, self.manifest),
             finding.slice_scores,
             finding.score_parts,
         )
@@ -227,7 +228,7 @@ def row_of(task: Task, volume: Volume, finding: Finding, manifest: Manifest) -> 
         lesions=finding.lesions,
         anomaly_volume_ml=_volume_ml(voxels, volume),
         anomaly_area_px=voxels if volume.spacing_mm is None else None,
-        slices=len(finding.slice_scores),
+        slices=len(slices_of(volume, manifest)),
         worst_slice=worst_slice(finding, volume, manifest),
         mask=task.mask,
         warning="; ".join((*volume.warnings, *finding.warnings)),
@@ -235,16 +236,28 @@ def row_of(task: Task, volume: Volume, finding: Finding, manifest: Manifest) -> 
 
 
 def worst_slice(finding: Finding, volume: Volume, manifest: Manifest) -> int:
-    """Index, on the file's own axis, of the slice with the highest score; 0 for a picture."""
-    indices = slices_in_file(volume, manifest.plane, len(finding.slice_scores))
-    return indices[int(finding.slice_scores.argmax())]
+    """Index of the worst slice on the file's own axis; 0 for a picture."""
+    indices = slices_in_file(volume, manifest)
+    return indices[worst_of(finding.slice_scores, finding.peak, manifest)]
 
 
-def slices_in_file(volume: Volume, plane: Plane, count: int) -> range:
-    """The index of each slice on the file's own axis."""
-    is_picture = len(volume.grid.shape) == 2
-    is_turned = not is_picture and volume.grid.flipped[step_axis(plane)]
-    return range(count)[::-1] if is_turned else range(count)
+def scored_slices(finding: Finding, volume: Volume, manifest: Manifest) -> Sequence[int]:
+    """The slice each score stands for, on the file's own axis; of a whole volume, the worst."""
+    if is_volumetric(manifest.image_size):
+        return [worst_slice(finding, volume, manifest)]
+    return slices_in_file(volume, manifest)
+
+
+def slices_in_file(volume: Volume, manifest: Manifest) -> range:
+    """The index on the file's own axis of each slice that is looked at, in the order of scores."""
+    looked = slices_of(volume, manifest)
+    if len(volume.grid.shape) == 2:
+        return looked
+    axis = step_axis(manifest.plane)
+    if not volume.grid.flipped[axis]:
+        return looked
+    last = volume.voxels.shape[1 + axis] - 1
+    return range(last - looked.start, last - looked.stop, -1)
 
 
 def _volume_ml(voxels: int, volume: Volume) -> float | None:

@@ -29,35 +29,68 @@ class AugmentConfig:
 class Augmentation(nn.Module):
     """Random changes of images in [0, 1], each image by its own draw, on the images' device.
 
+    A volume is turned and sheared about and along every axis, and has one brightness and contrast.
     What comes into view from beyond the image is 0, the darkest value; results stay in [0, 1].
     """
 
-    def __init__(self, config: AugmentConfig, channels: int) -> None:
+    def __init__(self, config: AugmentConfig, channels: int, spatial_dims: int) -> None:
         super().__init__()
-        steps: list[Any] = [
-            kornia.RandomHorizontalFlip(p=config.flip_probability),
-            kornia.RandomAffine(
-                degrees=config.rotation_degrees,
-                translate=(config.translation, config.translation),
-                scale=config.scale,
-                shear=config.shear_degrees,
-                padding_mode="zeros",
-                p=1.0,
-            ),
-            kornia.RandomBrightness(_around_one(config.brightness), p=1.0),
-            kornia.RandomContrast(_around_one(config.contrast), p=1.0),
-        ]
-        if channels == COLOUR_CHANNELS:
-            steps += [
-                kornia.RandomSaturation(_around_one(config.saturation), p=1.0),
-                kornia.RandomHue((-config.hue, config.hue), p=1.0),
-            ]
+        pose, look = POSE[spatial_dims](config), _look(config, channels)
+        # kornia's sequence takes slices or volumes; of volumes, `look` sees one tall slice each.
+        self.pose = nn.Sequential(*pose) if spatial_dims == 3 else nn.Identity()
+        steps = look if spatial_dims == 3 else [*pose, *look]
         self.steps = kornia.AugmentationSequential(*steps, data_keys=["input"])
 
     def forward(self, images: Images) -> Images:
         """The same images, each changed in its own way."""
-        changed: Tensor = self.steps(images)
-        return changed.clamp(0.0, 1.0)
+        posed: Tensor = self.pose(images)
+        seen = posed.flatten(2, 3) if images.ndim == 5 else posed
+        changed: Tensor = self.steps(seen)
+        return changed.clamp(0.0, 1.0).reshape(images.shape)
+
+
+def _pose_of_slices(config: AugmentConfig) -> list[Any]:
+    return [
+        kornia.RandomHorizontalFlip(p=config.flip_probability),
+        kornia.RandomAffine(
+            degrees=config.rotation_degrees,
+            translate=(config.translation, config.translation),
+            scale=config.scale,
+            shear=config.shear_degrees,
+            padding_mode="zeros",
+            p=1.0,
+        ),
+    ]
+
+
+def _pose_of_volumes(config: AugmentConfig) -> list[Any]:
+    return [
+        kornia.RandomHorizontalFlip3D(p=config.flip_probability),
+        kornia.RandomAffine3D(
+            degrees=config.rotation_degrees,
+            translate=(config.translation,) * 3,
+            scale=config.scale,
+            shears=config.shear_degrees,
+            p=1.0,
+        ),
+    ]
+
+
+POSE = {2: _pose_of_slices, 3: _pose_of_volumes}
+
+
+def _look(config: AugmentConfig, channels: int) -> list[Any]:
+    """Changes of a pixel's value alone, wherever it lies."""
+    steps: list[Any] = [
+        kornia.RandomBrightness(_around_one(config.brightness), p=1.0),
+        kornia.RandomContrast(_around_one(config.contrast), p=1.0),
+    ]
+    if channels == COLOUR_CHANNELS:
+        steps += [
+            kornia.RandomSaturation(_around_one(config.saturation), p=1.0),
+            kornia.RandomHue((-config.hue, config.hue), p=1.0),
+        ]
+    return steps
 
 
 def _around_one(spread: float) -> tuple[float, float]:

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from infer.patches import Patches
 from train.patches import cut, random_patches
+from train.prefetch import Prefetch
 from train.shapes import Images, Labels
+from train.stored_images import StoredImages
 
 
 def to_range(images: Images, intensity_range: tuple[float, float]) -> Images:
@@ -55,6 +57,21 @@ def _by_channel(values: Sequence[float], images: Images) -> Tensor:
     return images.new_tensor(values).reshape(-1, *[1] * (images.ndim - 2))
 
 
+# How models lie in memory, by their spatial dimensions; see `channels_last`. Of volumes a processor
+# gains nothing by it.
+LAYOUTS = {2: torch.channels_last, 3: torch.contiguous_format}
+PIXELS_AT_ONCE = 128 * 256 * 256
+
+
+def at_once(size: Sequence[int]) -> int:
+    """How many images of a size go through a model together where only memory counts.
+
+    >>> at_once((256, 256)), at_once((32, 32)), at_once((64, 64, 64)), at_once((256, 256, 256))
+    (128, 128, 32, 1)
+    """
+    return min(128, max(1, PIXELS_AT_ONCE // math.prod(size)))
+
+
 def channels_last(images: Images) -> Images:
     """The same images, laid out as convolutions like them: a third faster on processors."""
     if images.ndim != 4:
@@ -73,13 +90,15 @@ class Batches(Iterator[Images]):
     """Batches without end and of one size; every image comes up equally often.
 
     Small sets do not fill whole batches: a batch may span two passes, so that none is partial.
-    Where a network takes patches, one of each image is shown, another each time.
+    Where a network takes patches, one of each image is shown, another each time. Images may lie
+    on the disk: those of a pass that has begun are read ahead. A pass is drawn when the one before
+    it is used up and no sooner, so that what a model draws in between is the same either way.
     Its state is `waiting` and torch's global generator.
     """
 
     def __init__(
         self,
-        images: np.ndarray,
+        images: np.ndarray | StoredImages,
         batch_size: int,
         *,
         change: Callable[[Images], Images],
@@ -89,7 +108,7 @@ class Batches(Iterator[Images]):
         scale: ChannelScale = AS_THEY_ARE,
         patches: Patches | None = None,  # None: images are shown whole
     ) -> None:
-        self.images = torch.from_numpy(np.ascontiguousarray(images))
+        self.images = images
         self.batch_size = batch_size
         self.change = change
         self.intensity_range = intensity_range
@@ -99,11 +118,17 @@ class Batches(Iterator[Images]):
         none = np.zeros(len(images), bool)
         self.abnormal = torch.from_numpy(none if abnormal is None else abnormal)
         self.waiting = torch.empty(0, dtype=torch.int64)  # rows of the passes begun, not yet shown
+        self._prefetch = Prefetch(images, pinned=device.type == "cuda")
 
     @property
     def per_epoch(self) -> int:
         """Batches that show every image about once."""
         return math.ceil(len(self.images) / self.batch_size)
+
+    @property
+    def waited(self) -> float:
+        """Seconds, so far, that nothing could be done but wait for images."""
+        return self._prefetch.waited
 
     def __next__(self) -> Tensor:
         return self.labelled().images
@@ -113,7 +138,8 @@ class Batches(Iterator[Images]):
         while len(self.waiting) < self.batch_size:
             self.waiting = torch.cat([self.waiting, torch.randperm(len(self.images))])
         rows, self.waiting = self.waiting[: self.batch_size], self.waiting[self.batch_size :]
-        images = self.images[rows].to(self.device, non_blocking=True)
+        gathered = self._prefetch.take(rows, self._whole_batches())
+        images = gathered.to(self.device, non_blocking=True)
         changed = self.change(images)
         if self.patches is not None:
             changed = random_patches(changed, self.patches.size)
@@ -123,6 +149,13 @@ class Batches(Iterator[Images]):
 
     def unchanged(self, count: int) -> Iterator[Images]:
         """Every training image as it is, or all its patches, from `count` images at a time."""
-        for images in self.images.split(count):
+        for start in range(0, len(self.images), count):
+            images = torch.from_numpy(self.images[start : start + count])
             taken = cut(images.to(self.device), self.patches)
             yield channels_last(to_range(taken, self.intensity_range))
+
+    def _whole_batches(self) -> Iterator[Tensor]:
+        """The rows of the batches to come that are known already."""
+        end = len(self.waiting) // self.batch_size * self.batch_size
+        for start in range(0, end, self.batch_size):
+            yield self.waiting[start : start + self.batch_size]

@@ -20,7 +20,7 @@ class Watched(NamedTuple):
     """What was seen of a model while it trains."""
 
     metrics: dict[str, float]
-    grids: dict[str, np.ndarray]  # name → images (image, channel, height, width)
+    grids: dict[str, np.ndarray]  # name → images (image, channel, *pixels)
     warnings: tuple[str, ...] = ()  # what would make the model useless, if it stayed so
 
 

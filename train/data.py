@@ -1,29 +1,35 @@
 """The prepared data of a study: what its tables hold, and how to read them back.
 
 data/<study>/cases.csv    every case: scan, group, label (normal or abnormal), mask, split, and
-                          kind where the dataset knows of any
-data/<study>/images.csv   one line per image: row, scan, slice, split, label
-data/<study>/images.npy   float32 (row, channel, height, width) in [0, 1]: train and validation
+                          kind and size_mm where the dataset knows of any
+data/<study>/images.csv   one line per image: row, scan, slice, split, label; what else is known:
+                          group, position (of the slice's middle, as a share of the stack) and
+                          foreground (its share of the image, see `train.reading`)
+data/<study>/images.npy   (row, channel, height, width), train and validation: float32 or float16 in
+                          [0, 1], or uint8 from 0 to 255; (row, channel, depth, height, width) where
+                          whole volumes are looked at
 """
 
 import csv
 import hashlib
-from collections.abc import Iterable
+import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 
+from infer.colours import Colours, check_colours
 from infer.errors import UadError
-from infer.intensity import Intensity
+from infer.intensity import Inside, Intensity
 from infer.preprocessing import Preprocessing
 from infer.shapes import Images
-from infer.slicing import Plane
+from infer.slicing import Plane, SliceRange, check_slice_range
 from train.datasets.case import Case
+from train.datasets.case import Split as Split
 from train.paths import data_folder
-
-Split = Literal["train", "validation", "test"]
+from train.stored_images import StoredImages, StoreType
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SMALLEST, LARGEST, STEP = 32, 256, 32  # pixels; what halves to a bottleneck asks for more
@@ -33,9 +39,10 @@ SMALLEST, LARGEST, STEP = 32, 256, 32  # pixels; what halves to a bottleneck ask
 class DataIntensity:
     """How voxel values become prepared images; see `infer.intensity.Intensity`."""
 
-    recipe: Literal["window", "percentile"]
+    recipe: Literal["window", "percentile", "zscore"]
     low: float
     high: float
+    inside: Inside  # whose percentiles, or mean and deviation
 
     def __post_init__(self) -> None:
         self.to_range(0.0, 1.0)
@@ -43,7 +50,12 @@ class DataIntensity:
     def to_range(self, low: float, high: float) -> Intensity:
         """The same recipe with `low` to `high` as what a network gets."""
         return Intensity(
-            recipe=self.recipe, low=self.low, high=self.high, output_low=low, output_high=high
+            recipe=self.recipe,
+            low=self.low,
+            high=self.high,
+            output_low=low,
+            output_high=high,
+            inside=self.inside,
         )
 
 
@@ -55,19 +67,34 @@ class DataConfig:
     source: str
     modality: str
     channels: int
-    image_size: tuple[int, int]  # (height, width)
+    colours: Colours  # which it sees; empty: all, or their luminance
+    image_size: tuple[int, ...]  # (height, width) of slices; (depth, height, width): whole volumes
     plane: Plane
+    slice_range: SliceRange  # which slices are looked at, as shares of the volume
     intensity: DataIntensity
     preprocessing: Preprocessing
+    store: StoreType
+    smallest_foreground: float  # share of an image; slices with less are not stored. 0: all are
     options: dict[str, Any]  # the dataset's own, see its module
 
     def __post_init__(self) -> None:
+        check_slice_range(self.slice_range, self.image_size)
+        check_colours(self.colours, self.channels)
         if self.channels < 1:
             raise ValueError(f"channels must be at least 1, got {self.channels}")
+        if len(self.image_size) not in (2, 3):
+            raise ValueError(
+                "image_size must be [height, width] for slices or [depth, height, width] for "
+                f"volumes, got {list(self.image_size)}"
+            )
         if any(not SMALLEST <= side <= LARGEST or side % STEP for side in self.image_size):
             raise ValueError(
                 f"image_size must be of multiples of {STEP} from {SMALLEST} to {LARGEST}, "
                 f"got {list(self.image_size)}"
+            )
+        if not 0 <= self.smallest_foreground < 1:
+            raise ValueError(
+                f"smallest_foreground must be from 0 to below 1, got {self.smallest_foreground}"
             )
 
 
@@ -87,23 +114,37 @@ class ImageRow:
     slice: int
     split: Split
     normal: bool
+    group: str = ""
+    position: float = 0.5  # of the slice's middle along the stack, from 0 to 1
+    foreground: float = 1.0  # share of the image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """All that `prepare` writes of a study."""
+class Tables:
+    """What is known of a study's cases and images."""
 
     cases: list[SplitCase]
     rows: list[ImageRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared(Tables):
+    """All that is stored of a study whose images fit into memory."""
+
     images: Images  # one per row, in [0, 1]
 
 
 def save(folder: Path, prepared: Prepared) -> None:
     """Write the three files into `folder`; equal content gives equal bytes."""
-    _write_cases(folder / "cases.csv", prepared.cases)
-    lines = ((row, *_image_line(image)) for row, image in enumerate(prepared.rows))
+    save_tables(folder, prepared)
+    np.save(folder / IMAGES, prepared.images)
+
+
+def save_tables(folder: Path, tables: Tables) -> None:
+    """Write what is known of images that `folder` holds already."""
+    _write_cases(folder / "cases.csv", tables.cases)
+    lines = ((row, *_image_line(image)) for row, image in enumerate(tables.rows))
     _write_csv(folder / "images.csv", IMAGE_COLUMNS, lines)
-    np.save(folder / "images.npy", prepared.images)
 
 
 def load_cases(study: str) -> list[SplitCase]:
@@ -125,39 +166,68 @@ def load_rows(study: str) -> list[ImageRow]:
 
 
 def load_images(study: str, split: Split) -> tuple[Images, np.ndarray]:
-    """The images of one split `(row, channel, height, width)`, and which of them are abnormal.
+    """The images of one split `(row, channel, *image_size)`, and which of them are abnormal.
 
     Test images are never here: what ships reads the test scans itself.
 
     Raises:
         UadError: the study has not been prepared.
     """
+    images, abnormal = open_images(study, split)
+    return images[:], abnormal
+
+
+def open_images(study: str, split: Split) -> tuple[StoredImages, np.ndarray]:
+    """The same without reading them: a split may be larger than memory.
+
+    Raises:
+        UadError: the study has not been prepared.
+    """
     chosen = [(row, image) for row, image in enumerate(load_rows(study)) if image.split == split]
-    store = np.load(_table(study, "images.npy"), mmap_mode="r")
-    images = np.array(store[[row for row, _ in chosen]], np.float32)
-    return images, np.array([not image.normal for _, image in chosen], bool)
+    rows = np.array([row for row, _ in chosen], np.int64)
+    abnormal = np.array([not image.normal for _, image in chosen], bool)
+    return StoredImages(open_store(study), rows), abnormal
+
+
+def open_store(study: str) -> np.ndarray:
+    """Every image as it is stored, memory-mapped: one per row of images.csv.
+
+    Raises:
+        UadError: the study has not been prepared.
+    """
+    return np.asarray(np.load(_table(study, IMAGES), mmap_mode="r"))
 
 
 def data_hash(study: str) -> str:
-    """One name for exactly these cases, splits and images: SHA-256 of the three files."""
-    digest = hashlib.sha256()
-    for name in ("cases.csv", "images.csv", "images.npy"):
-        with _table(study, name).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+    """One name for exactly these cases, splits and images: SHA-256 of the three files.
+
+    Of the table of images, the columns that say which image is which. What else is known of them
+    follows from the scans, and data that had a name before it was written down keeps that name.
+    """
+    naming = io.StringIO(newline="")
+    rows = _read_csv(_table(study, "images.csv"))
+    _write_lines(naming, NAMING_COLUMNS, ([row[it] for it in NAMING_COLUMNS] for row in rows))
+    parts = (
+        _sha256(_table(study, "cases.csv")),
+        hashlib.sha256(naming.getvalue().encode()).digest(),
+        _sha256(_table(study, IMAGES)),
+    )
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
+IMAGES = "images.npy"
 CASE_COLUMNS = ("scan", "group", "label", "mask", "split")
-IMAGE_COLUMNS = ("row", "scan", "slice", "split", "label")
+CASE_OPTIONAL = ("kind", "size_mm")  # of a case's fields
+NAMING_COLUMNS = ("row", "scan", "slice", "split", "label")
+IMAGE_COLUMNS = (*NAMING_COLUMNS, "group", "position", "foreground")
+DIGITS = 6  # of positions and shares: a pixel of 1,000 × 1,000
 
 
 def _write_cases(path: Path, cases: list[SplitCase]) -> None:
-    """Without the column `kind` where no case has one."""
-    if any(it.case.kind for it in cases):
-        lines = ((*_case_line(it), it.case.kind) for it in cases)
-        _write_csv(path, (*CASE_COLUMNS, "kind"), lines)
-    else:
-        _write_csv(path, CASE_COLUMNS, map(_case_line, cases))
+    """Without the columns `kind` and `size_mm` where no case has any."""
+    optional = [name for name in CASE_OPTIONAL if any(getattr(it.case, name) for it in cases)]
+    lines = ((*_case_line(it), *(getattr(it.case, name) for name in optional)) for it in cases)
+    _write_csv(path, (*CASE_COLUMNS, *optional), lines)
 
 
 def _case_line(it: SplitCase) -> tuple[str, ...]:
@@ -165,8 +235,11 @@ def _case_line(it: SplitCase) -> tuple[str, ...]:
     return it.case.scan.as_posix(), it.case.group, _label(it.case.normal), mask, it.split
 
 
-def _image_line(image: ImageRow) -> tuple[str | int, ...]:
-    return image.scan.as_posix(), image.slice, image.split, _label(image.normal)
+def _image_line(image: ImageRow) -> tuple[str | int | float, ...]:
+    return (
+        *(image.scan.as_posix(), image.slice, image.split, _label(image.normal), image.group),
+        *(round(image.position, DIGITS), round(image.foreground, DIGITS)),
+    )
 
 
 def _label(normal: bool) -> str:
@@ -180,6 +253,7 @@ def _case_of(line: dict[str, str]) -> SplitCase:
         normal=line["label"] == "normal",
         mask=Path(line["mask"]) if line["mask"] else None,
         kind=line.get("kind", ""),
+        size_mm=float(line["size_mm"]) if line.get("size_mm") else None,
     )
     return SplitCase(case=case, split=cast(Split, line["split"]))
 
@@ -190,6 +264,9 @@ def _row_of(line: dict[str, str]) -> ImageRow:
         slice=int(line["slice"]),
         split=cast(Split, line["split"]),
         normal=line["label"] == "normal",
+        group=line.get("group", ""),
+        position=float(line.get("position", 0.5)),
+        foreground=float(line.get("foreground", 1.0)),
     )
 
 
@@ -208,8 +285,19 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _write_csv(path: Path, columns: tuple[str, ...], lines: Iterable[tuple[Any, ...]]) -> None:
+def _write_csv(path: Path, columns: tuple[str, ...], lines: Iterable[Sequence[Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(lines)
+        _write_lines(file, columns, lines)
+
+
+def _write_lines(
+    file: io.TextIOBase, columns: tuple[str, ...], lines: Iterable[Sequence[Any]]
+) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(lines)
+
+
+def _sha256(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

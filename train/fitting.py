@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from infer.shapes import Images as ImageArray
 from train import tracking
 from train.augment import Augmentation, AugmentConfig
-from train.batches import Batches, scale_of
-from train.data import DataConfig, load_images
+from train.batches import LAYOUTS, Batches, scale_of
+from train.data import DataConfig, open_images
 from train.keeper import Keeper
 from train.params import BadParamsError, Params
 from train.patchwise import patches_of
@@ -24,6 +23,8 @@ from train.scores import ScoreRecipe
 from train.seeding import seed_everything
 from train.session import Session
 from train.shared_networks import Weights, hash_of, load_shared, share
+from train.spatial_dims import refuse_other_dims
+from train.stored_images import StoredImages
 from train.task import Images, Task
 from train.validation import as_tensor
 
@@ -50,7 +51,12 @@ def shared_of(params: Params, method: str, data_hash: str, *, folder: Path) -> W
 
 
 def task_of(params: Params, method: str, data_hash: str, shared: Weights) -> Task:
-    """What a params file asks for, on this data."""
+    """What a params file asks for, on this data.
+
+    Raises:
+        BadParamsError: the method does not look at what the study's images are.
+    """
+    refuse_other_dims(params, method)
     data = params.block(DataConfig, "data")
     return Task(
         study=params.study,
@@ -66,15 +72,15 @@ def task_of(params: Params, method: str, data_hash: str, shared: Weights) -> Tas
     )
 
 
-def training_images(study: str, method: str) -> tuple[ImageArray, np.ndarray]:
-    """The prepared images a method may train on, and which of them are abnormal.
+def training_images(study: str, method: str) -> tuple[StoredImages, np.ndarray]:
+    """The prepared images a method may train on, left on the disk, and which are abnormal.
 
     Raises:
         BadParamsError: it learns from labels, and no training image is abnormal.
     """
-    images, abnormal = load_images(study, "train")
+    images, abnormal = open_images(study, "train")
     if not find(method).supervised:
-        return images[~abnormal], abnormal[~abnormal]
+        return images.of(~abnormal), abnormal[~abnormal]
     if not abnormal.any():
         raise BadParamsError(
             f"{method} learns from labels, but no training image of study {study!r} is abnormal",
@@ -88,7 +94,7 @@ def fitted(
     task: Task,
     *,
     shared: Weights,
-    train: np.ndarray,
+    train: np.ndarray | StoredImages,
     train_abnormal: np.ndarray,
     validation: np.ndarray,
     abnormal: np.ndarray,
@@ -103,7 +109,7 @@ def fitted(
 
     Args:
         shared: networks that it takes over from another fit.
-        train: prepared images, as `validation`.
+        train: prepared images, as `validation`; they may be more than fit into memory.
         train_abnormal: which of the training images: none, but for methods that learn from labels.
         abnormal: which of the validation images.
     """
@@ -112,12 +118,13 @@ def fitted(
     seed_everything(config.seed)
     model = recipe.model(config, task.channels, task.input_size)
     share(model, shared, recipe.shared)
-    model = model.to(fabric.device, memory_format=torch.channels_last)
+    dims = len(task.input_size)
+    model = model.to(fabric.device, memory_format=LAYOUTS[dims])
     seed_everything(config.seed + fabric.global_rank)  # equal weights, different batches
     batches = Batches(
         train,
         config.batch_size // fabric.world_size,
-        change=Augmentation(task.augment, task.channels),
+        change=Augmentation(task.augment, task.channels, dims),
         intensity_range=config.intensity_range,
         device=fabric.device,
         abnormal=train_abnormal,

@@ -23,7 +23,7 @@ class Kept:
 
     weights: dict[str, Tensor]
     score: str  # name of the score recipe
-    usual: Usual | None  # what it standardises by
+    usual: Usual  # what it compares with
     value: float  # what the rule maximises
     loss: float  # decides between equal values
     auroc: float | None  # of the chosen recipe; None: no abnormal image was seen
@@ -74,14 +74,12 @@ class Keeper:
         """What is kept, as tensors, numbers and strings."""
         if self.kept is None:
             return None
-        state = {name: getattr(self.kept, name) for name in Kept.__dataclass_fields__}
-        return state | {"usual": self.kept.usual and self.kept.usual._asdict()}
+        return {name: getattr(self.kept, name) for name in Kept.__dataclass_fields__}
 
     def resume(self, state: Mapping[str, Any] | None) -> None:
         """Go on from what `put_aside` said."""
         if state is not None:
-            usual = state["usual"] and Usual(**state["usual"])
-            self.kept = Kept(**{**state, "usual": usual})
+            self.kept = Kept(**state)
 
 
 def _best(seen: Validation) -> str:

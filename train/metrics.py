@@ -21,6 +21,7 @@ FINENESS = 0.01
 DROPPED_BITS = 12
 
 Weights = np.ndarray  # how often each scan counts
+Confusion = tuple[int, int, int]  # voxels: true positive, false positive, false negative
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class ScanPixels:
     bins: np.ndarray  # order-preserving keys of map values, ascending
     abnormal: np.ndarray
     normal: np.ndarray
-    confusion: tuple[int, int, int]  # true positive, false positive, false negative
+    confusion: Confusion
 
 
 def image_metrics(
@@ -112,26 +113,39 @@ def pixel_metrics(counts: PixelCounts, weights: Weights | None = None) -> dict[s
         "pixel_auroc": float(metrics.roc_auc_score(truth, values, **how)),
         # What average_precision_score sums, of the curve that is here already.
         "pixel_ap": float(-np.sum(np.diff(recall) * precision[:-1])),
-        "dice": _dice(confusion),
+        "dice": dice_of(confusion),
         "best_dice": float((2 * precision * recall / np.maximum(precision + recall, tiny)).max()),
     }
 
 
 def count_pixels(anomaly_map: AnomalyMap, mask: Mask, truth: Mask) -> ScanPixels:
     """Count one scan's map values by fine bins, and its shipped mask against the truth."""
-    bins, place = np.unique(_keys(anomaly_map.reshape(-1)), return_inverse=True)
-    flat = truth.reshape(-1)
-    abnormal = np.bincount(place[flat], minlength=len(bins))
+    keys = _keys(anomaly_map)
+    lowest = int(keys.min())
+    keys -= np.uint32(lowest)
+    both = np.bincount(keys.reshape(-1))
+    occupied = np.flatnonzero(both)
+    abnormal = np.bincount(keys[truth], minlength=len(both))[occupied]
     return ScanPixels(
-        bins=bins,
-        abnormal=abnormal,
-        normal=np.bincount(place, minlength=len(bins)) - abnormal,
-        confusion=(
-            int((mask & truth).sum()),
-            int((mask & ~truth).sum()),
-            int((~mask & truth).sum()),
-        ),
+        bins=(occupied + lowest).astype(np.uint32),
+        abnormal=abnormal.astype(np.uint32),  # kept of every scan: half as much
+        normal=(both[occupied] - abnormal).astype(np.uint32),
+        confusion=confusion_of(mask, truth),
     )
+
+
+def confusion_of(mask: Mask, truth: Mask) -> Confusion:
+    """Voxels of a mask against the truth."""
+    both, marked, true = (int(np.count_nonzero(it)) for it in (mask & truth, mask, truth))
+    return both, marked - both, true - both
+
+
+def lowest_values(bins: np.ndarray) -> np.ndarray:
+    """The lowest map value of each fine bin, up to the sign of 0."""
+    keys = np.asarray(bins, np.uint32) << np.uint32(DROPPED_BITS)
+    positive = (keys >> np.uint32(31)).astype(bool)
+    # Among negative values the bits fall as the value rises: the lowest has the dropped ones set.
+    return np.where(positive, keys & np.uint32((1 << 31) - 1), ~keys).view(np.float32)
 
 
 def merge_pixels(scans: Sequence[ScanPixels], *, bins: int = BINS) -> PixelCounts:
@@ -200,7 +214,7 @@ def _merged(counts: np.ndarray, bins: int) -> np.ndarray:
     return np.unique(before.astype(np.int64), return_inverse=True)[1]
 
 
-def _dice(confusion: np.ndarray) -> float:
+def dice_of(confusion: Confusion | np.ndarray) -> float:
     """Dice of counted pixels; 0 where no mask and no truth has any."""
     true_positive, false_positive, false_negative = confusion
     both = 2 * true_positive + false_positive + false_negative

@@ -33,6 +33,7 @@ BLOCKS = (
     "scores",
     "export",
     "evaluate",
+    "where",
     "compare",
     "crossval",
 )

@@ -34,12 +34,12 @@ def reconstructions(
     figure = Figure(figsize=(len(images) * TILE_INCHES, 4 * TILE_INCHES), layout="constrained")
     brightest = float(maps.max()) or 1.0
     for column in range(len(images)):
-        residual = (images[column] - redrawn[column]).mean(axis=0) / (high - low)
+        residual = middle(images[column] - redrawn[column]).mean(axis=0) / (high - low)
         tiles = (
             (picture(images[column], intensity_range), "gray", 0.0, 1.0),
             (picture(redrawn[column], intensity_range), "gray", 0.0, 1.0),
             (residual, "RdBu_r", -0.5, 0.5),
-            (maps[column, 0], "magma", 0.0, brightest),
+            (middle(maps[column])[0], "magma", 0.0, brightest),
         )
         for row, (tile, colours, darkest, lightest) in enumerate(tiles):
             axes = figure.add_subplot(4, len(images), row * len(images) + column + 1)
@@ -104,10 +104,18 @@ def f1_over_threshold(scores: Scores, abnormal: np.ndarray) -> Figure:
     return figure
 
 
+def middle(image: np.ndarray) -> np.ndarray:
+    """What is shown of `(channel, *pixels)`: all of a slice, of a volume its middle axial slice."""
+    return image if image.ndim == 3 else image[:, image.shape[1] // 2]
+
+
 def picture(image: np.ndarray, intensity_range: tuple[float, float]) -> np.ndarray:
-    """An image `(channel, height, width)` as matplotlib shows it: grey, or colour in [0, 1]."""
+    """An image `(channel, *pixels)` as matplotlib shows it: grey, or colour in [0, 1].
+
+    Of a volume, its middle axial slice.
+    """
     low, high = intensity_range
-    shown = np.clip((image - low) / (high - low), 0, 1)
+    shown = np.clip((middle(image) - low) / (high - low), 0, 1)
     if len(shown) == 3:
         return np.moveaxis(shown, 0, -1)
     return np.asarray(shown.mean(axis=0))

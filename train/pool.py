@@ -4,30 +4,32 @@ Stored as a prepared study is, under data/<name>, so that every fold of every me
 images. Its column `split` says nothing.
 """
 
-import shutil
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from infer.shapes import Images
+from infer.errors import UnknownChoiceError
 from train.data import (
     DataConfig,
     ImageRow,
-    Prepared,
     SplitCase,
+    Tables,
     data_hash,
     load_cases,
     load_rows,
-    save,
+    open_store,
+    save_tables,
 )
 from train.datasets.case import Case
 from train.datasets.catalog import dataset
 from train.params import Params, build
 from train.paths import data_folder
-from train.reading import read_all
+from train.stored_images import StoredImages
+from train.storing import rows_of, store_images
+from train.unfinished import path_in, tables_in, taking_the_place_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,7 @@ class Pool:
 
     cases: list[Case]  # sorted by scan
     rows: list[ImageRow]
-    images: Images  # one per row, in [0, 1]
+    images: StoredImages  # one per row
     hash: str  # of all this
 
     def of(self, cases: Collection[Case]) -> "Cut":
@@ -44,7 +46,7 @@ class Pool:
         wanted = {case.scan for case in cases}
         at = [row for row, image in enumerate(self.rows) if image.scan in wanted]
         return Cut(
-            images=self.images[at],
+            images=self.images.of(np.array(at, np.int64)),
             abnormal=np.array([not self.rows[row].normal for row in at], bool),
             scans=[self.rows[row].scan for row in at],
         )
@@ -54,7 +56,7 @@ class Pool:
 class Cut:
     """Some of a pool's images."""
 
-    images: Images
+    images: StoredImages
     abnormal: np.ndarray  # which of them
     scans: list[Path]  # which scan each is of
 
@@ -65,32 +67,36 @@ class Cut:
 
 
 def make_pool(params: Params, name: str) -> Pool:
-    """Find and read every scan of a study, and store it under data/`name`."""
+    """Find and read every scan of a study, and store it under data/`name`.
+
+    Raises:
+        UnknownChoiceError: what the dataset holds depends on who is on which side.
+    """
     data = params.block(DataConfig, "data")
     chosen = dataset(data.dataset)
+    if chosen.dealt is not None:
+        raise UnknownChoiceError(
+            f"dataset {data.dataset!r} cannot be cross-validated: it makes scans for one division",
+            hint="prepare and compare one division after another, with another split.seed",
+        )
     options = build(chosen.options, data.options, where=f"{params.path}: data.options")
     folder = data_folder(name)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    found: Sequence[Case] = chosen.cases(Path(data.source), options, folder / "scans")
-    stored = read_all(found, data, lambda line: print(line, file=sys.stderr))
-    cases = sorted((it for it in found if it.scan in stored), key=lambda case: case.scan.as_posix())
-    rows = [
-        ImageRow(scan=it.scan, slice=at, split="train", normal=bool(normal))
-        for it in cases
-        for at, normal in enumerate(stored[it.scan].normal)
-    ]
-    images = np.concatenate([stored[it.scan].images for it in cases])
-    undivided = [SplitCase(case=it, split="train") for it in cases]
-    save(folder, Prepared(cases=undivided, rows=rows, images=images))
+    with taking_the_place_of(folder) as partial:
+        found = chosen.cases(Path(data.source), options, partial / "scans")
+        order = sorted(found, key=lambda case: path_in(folder, case.scan).as_posix())
+        stored = store_images(partial, order, data, lambda line: print(line, file=sys.stderr))
+        undivided = [SplitCase(case=it, split="train") for it in order if it.scan in stored]
+        tables = Tables(cases=undivided, rows=rows_of(undivided, stored))
+        save_tables(partial, tables_in(folder, tables))
     return load_pool(name)
 
 
 def load_pool(name: str) -> Pool:
     """What `make_pool` stored."""
+    rows = load_rows(name)
     return Pool(
         cases=[it.case for it in load_cases(name)],
-        rows=load_rows(name),
-        images=np.load(data_folder(name) / "images.npy"),
+        rows=rows,
+        images=StoredImages(open_store(name), np.arange(len(rows))),
         hash=data_hash(name),
     )

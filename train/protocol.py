@@ -1,9 +1,9 @@
-"""Divide cases into train, validation and test: the 2×5 protocol of the head-CT study.
+"""Divide cases into train, validation and test: the 2×5 protocol of the head-CT study, and others.
 
-Normal groups are dealt into `normal_folds` folds: one is the test's, the next the validation's,
-the rest train. Groups with abnormal cases are dealt into two halves: one the test's, one the
-validation's, and none trains. All `normal_folds` × 2 choices of `fold` and `half` together test
-every case.
+`scheme: folds`, the study's. Normal groups are dealt into `normal_folds` folds: one is the test's,
+the next the validation's, the rest train. Groups with abnormal cases are dealt into two halves: one
+the test's, one the validation's, and none trains. All `normal_folds` × 2 choices of `fold` and
+`half` together test every case.
 
 A method that learns from labels needs abnormal images to train on: where `abnormals` says `folds`,
 abnormal groups are dealt as the normal ones are, and five folds give 60 % of both to train, 20 % to
@@ -11,25 +11,40 @@ validation and 20 % to test; `half` then says nothing.
 
 A group is never divided. One that holds both normal and abnormal cases counts as abnormal: its
 normal cases go with it, and in the 2×5 protocol are never trained on.
+
+`scheme: groups`. `groups` says how many groups train, validate and test. Where `abnormals` says
+`folds`, groups of both kinds are dealt together; where it says `halves`, `groups` counts the normal
+ones, and abnormal ones are dealt into halves as above.
+
+`scheme: leave_one_out`. Group number `fold`, in the order of their names, is tested, the next
+`groups.validation` validate, the others train. Whether their scans are normal does not matter: for
+volumes that hold lesions and normal slices, of which only the latter train. It asks for
+`abnormals: folds`.
+
+`scheme: given`. The dataset itself says it, as MOOD does.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from train.data import Split, SplitCase
-from train.datasets.case import Case
+from train.data import SplitCase
+from train.datasets.case import BadDatasetError, Case, Split
+from train.whole_groups import GroupCounts, by_number, hash_of, leave_one_out
+
+Scheme = Literal["folds", "groups", "leave_one_out", "given"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitConfig:
-    """Which of the divisions: the block `split`."""
+    """Which of the divisions: the block `split`. Numbers a scheme does not ask for are not used."""
 
     seed: int
+    scheme: Scheme
     normal_folds: int
-    fold: int  # the test's
+    fold: int  # the test's; of leave_one_out: which group
+    groups: GroupCounts  # of groups and leave_one_out
     abnormals: Literal["halves", "folds"]  # halves: none trains; folds: as the normals
     half: int  # the test's, where abnormals are in halves
 
@@ -39,27 +54,70 @@ class SplitConfig:
                 f"normal_folds must be at least 3 (train, validation, test), "
                 f"got {self.normal_folds}"
             )
-        if not 0 <= self.fold < self.normal_folds:
+        if self.fold < 0:
+            raise ValueError(f"fold must be at least 0, got {self.fold}")
+        if self.scheme == "folds" and self.fold >= self.normal_folds:
             raise ValueError(f"fold must be 0 to {self.normal_folds - 1}, got {self.fold}")
+        if self.scheme == "leave_one_out" and (
+            self.abnormals == "halves" or self.groups.validation < 1
+        ):
+            raise ValueError(
+                "scheme leave_one_out needs `abnormals: folds` and at least one of "
+                "groups.validation: whoever is not tested or validates trains"
+            )
         if self.half not in (0, 1):
             raise ValueError(f"half must be 0 or 1, got {self.half}")
 
 
 def divide(cases: Sequence[Case], config: SplitConfig) -> list[SplitCase]:
     """Every case with its split, sorted by scan; depends on seed and cases, not on their order."""
+    side = _given(cases) if config.scheme == "given" else _dealt(cases, config)
+    ordered = sorted(cases, key=lambda case: case.scan.as_posix())
+    return [SplitCase(case=case, split=side[case.group]) for case in ordered]
+
+
+def _given(cases: Sequence[Case]) -> dict[str, Split]:
+    """As the dataset says.
+
+    Raises:
+        BadDatasetError: it does not, or it divides a group.
+    """
+    side: dict[str, Split] = {}
+    for case in cases:
+        if case.split is None:
+            raise BadDatasetError(
+                f"the dataset does not say on which side {case.scan} is",
+                hint="choose another split.scheme: folds, groups or leave_one_out",
+            )
+        if side.setdefault(case.group, case.split) != case.split:
+            raise BadDatasetError(
+                f"the dataset divides group {case.group} between {side[case.group]} and "
+                f"{case.split}",
+                hint="what is learned of a patient in training would be tested on him",
+            )
+    return side
+
+
+def _dealt(cases: Sequence[Case], config: SplitConfig) -> dict[str, Split]:
+    """Each group's side, by the scheme."""
     groups: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
         groups[case.group].append(case)
+    if config.scheme == "leave_one_out":
+        return leave_one_out(groups, config.groups, config.fold)
+    if config.scheme == "groups" and config.abnormals == "folds":
+        return by_number(groups, config.groups, config.seed)
     abnormal = {
         name: sum(not case.normal for case in members)
         for name, members in groups.items()
         if not all(case.normal for case in members)
     }
     normal = {name: len(members) for name, members in groups.items() if name not in abnormal}
+    if config.scheme == "groups":
+        normal_sides = by_number(normal, config.groups, config.seed)
+        return {**normal_sides, **_sides_by_half(abnormal, config)}
     abnormal_sides = _sides_by_half if config.abnormals == "halves" else _sides_by_fold
-    side = {**_sides_by_fold(normal, config), **abnormal_sides(abnormal, config)}
-    ordered = sorted(cases, key=lambda case: case.scan.as_posix())
-    return [SplitCase(case=case, split=side[case.group]) for case in ordered]
+    return {**_sides_by_fold(normal, config), **abnormal_sides(abnormal, config)}
 
 
 def _sides_by_fold(sizes: Mapping[str, int], config: SplitConfig) -> dict[str, Split]:
@@ -88,15 +146,11 @@ def _deal(sizes: Mapping[str, int], hands: int, seed: int) -> dict[str, int]:
     """
     held = [0] * hands
     hand_of = {}
-    for group in sorted(sizes, key=lambda name: (-sizes[name], _hash(seed, name))):
+    for group in sorted(sizes, key=lambda name: (-sizes[name], hash_of(seed, name))):
         hand = held.index(min(held))
         held[hand] += sizes[group]
         hand_of[group] = hand
     return hand_of
-
-
-def _hash(seed: int, group: str) -> str:
-    return hashlib.sha256(f"{seed}/{group}".encode()).hexdigest()
 
 
 Protocol = Literal["study", "blind"]
@@ -167,7 +221,8 @@ class Fold:
 def fold_of(cases: Sequence[Case], config: SplitConfig, fold: int) -> Fold:
     """The fold of the 2×5 protocol that tests the normals of fold `fold`."""
     both = [
-        divide(cases, replace(config, fold=fold, half=half, abnormals="halves")) for half in (0, 1)
+        divide(cases, replace(config, scheme="folds", fold=fold, half=half, abnormals="halves"))
+        for half in (0, 1)
     ]
     first, second = (
         Half(

@@ -1,53 +1,94 @@
-"""Cases → the images that networks see, read as the product reads them."""
+"""Cases → the images that networks see, read as the product reads them, and what is known of each.
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+The foreground of an image is what is brighter than air, as `infer.foreground` tells them apart, but
+by the values of the whole scan: a slice beyond the head has nothing but air, and cannot know it.
+It serves alike where air is noise, where it is the black around a skull-stripped brain, and where
+it lies beyond the lower end of a window.
+"""
+
 from typing import NamedTuple
 
 import numpy as np
 
 from infer.errors import UnreadableScanError
 from infer.finding import images_of
+from infer.foreground import LEVELS, air_of, three_classes
 from infer.readers import read
 from infer.readers.choice import seen_along
 from infer.shapes import Images
-from infer.slicing import to_slices
+from infer.slicing import looked_at, to_slices
+from infer.volumetric import images_reached, is_volumetric
 from train.data import DataConfig
 from train.datasets.case import Case
 
 
 class Stored(NamedTuple):
-    """The images of one scan, and which of them show nothing abnormal."""
+    """The images of one scan, and of each: its slice, whether it shows nothing abnormal, where
+    along the stack it lies (its middle, from 0 to 1) and the share of it that is foreground."""
+
+    images: Images
+    slices: np.ndarray
+    normal: np.ndarray
+    positions: np.ndarray
+    foreground: np.ndarray
+
+
+def read_case(case: Case, data: DataConfig) -> Stored:
+    """All slices of a scan that are looked at and have enough foreground.
+
+    Raises:
+        UnreadableScanError: it, or its mask, cannot be read, or no slice has.
+    """
+    images, normal, slices, stack = _seen(case, data)
+    foreground = foreground_shares(images)
+    kept = np.flatnonzero(foreground >= data.smallest_foreground)
+    if not len(kept):
+        raise UnreadableScanError(
+            f"none of its {len(images)} slices has a foreground of {data.smallest_foreground:g}, "
+            f"the most is {foreground.max():.3f}",
+            hint="lower data.smallest_foreground",
+        )
+    return Stored(
+        # A copy of whatever is kept would be a second scan in memory.
+        images=images if len(kept) == len(images) else images[kept],
+        slices=slices[kept],
+        normal=normal[kept],
+        positions=(slices[kept] + 0.5) / stack,
+        foreground=foreground[kept],
+    )
+
+
+def foreground_shares(images: Images) -> np.ndarray:
+    """The share of each image of a scan that is brighter than the scan's air."""
+    levels = np.stack([_levels(image) for image in images])
+    air = _air(np.bincount(levels.ravel(), minlength=LEVELS))
+    return np.array([(it > air).mean() for it in levels])
+
+
+def _levels(image: np.ndarray) -> np.ndarray:
+    """Brightness, the mean over channels, in as many levels as foreground is looked for in."""
+    return np.asarray(np.clip(image.mean(axis=0) * LEVELS, 0, LEVELS - 1).astype(np.uint8))
+
+
+def _air(counts: np.ndarray) -> int:
+    """The brightest level of air, in a scan with so many pixels of each."""
+    classes = three_classes(counts)
+    if classes is None:  # air and something, or nothing at all
+        return int(np.flatnonzero(counts)[0])
+    return air_of(classes)
+
+
+class _Seen(NamedTuple):
+    """A scan's images, which of them show nothing abnormal, and their slices of a whole stack."""
 
     images: Images
     normal: np.ndarray
+    slices: np.ndarray
+    stack: int  # slices
 
 
-def read_all(
-    cases: Sequence[Case], data: DataConfig, report: Callable[[str], None]
-) -> dict[Path, Stored]:
-    """Images by scan, of all that can be read; the others are reported and left out."""
-    stored: dict[Path, Stored] = {}
-    with ThreadPoolExecutor() as pool:
-        for case, result in zip(cases, pool.map(lambda it: _try(it, data), cases), strict=True):
-            if isinstance(result, Stored):
-                stored[case.scan] = result
-            else:
-                report(f"skipped {case.scan}: {result}")
-    if broken := len(cases) - len(stored):
-        report(f"{broken} of {len(cases)} scans were skipped")
-    return stored
-
-
-def _try(case: Case, data: DataConfig) -> Stored | UnreadableScanError:
-    try:
-        return _stored(case, data)
-    except UnreadableScanError as error:
-        return error
-
-
-def _stored(case: Case, data: DataConfig) -> Stored:
+def _seen(case: Case, data: DataConfig) -> _Seen:
+    """The slices of a scan that are looked at."""
     choice = seen_along(data.plane)
     volume = read(case.scan, choice)
     images = images_of(
@@ -57,12 +98,21 @@ def _stored(case: Case, data: DataConfig) -> Stored:
         preprocessing=data.preprocessing,
         plane=data.plane,
         image_size=data.image_size,
+        slice_range=data.slice_range,
+        colours=data.colours,
     )
-    if case.normal or case.mask is None:
-        return Stored(images, np.full(len(images), case.normal))
-    mask = read(case.mask, choice).voxels
-    if mask.shape[1:] != volume.voxels.shape[1:]:
-        raise UnreadableScanError(f"its mask {case.mask} is not of the scan's size")
-    # A slice that a lesion does not reach is a normal slice of an abnormal scan.
-    reached = to_slices(mask != 0, data.plane).any(axis=(1, 2, 3))
-    return Stored(images, np.logical_not(reached))
+    if is_volumetric(data.image_size):
+        looked, stack = range(1), 1
+    else:
+        looked = looked_at(volume.voxels.shape[1:], data.plane, data.slice_range)
+        stack = len(to_slices(volume.voxels[:1], data.plane))
+    normal = np.full(len(images), case.normal)
+    if not case.normal and case.mask is not None:
+        mask = read(case.mask, choice).voxels
+        if mask.shape[1:] != volume.voxels.shape[1:]:
+            raise UnreadableScanError(f"its mask {case.mask} is not of the scan's size")
+        # A slice that a lesion does not reach is a normal slice of an abnormal scan; a whole volume
+        # that no lesion reaches is normal.
+        reached = images_reached((mask != 0).any(axis=0), data.plane, data.image_size)
+        normal = ~reached[looked.start : looked.stop]
+    return _Seen(images, normal, np.array(looked), stack)

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 from infer.errors import UnknownChoiceError
 from train.attention import watch_attention
 from train.collapse import Watched, watch_generator, watch_nothing
+from train.component_pictures import watch_components
 from train.latent_pictures import watch_latents
 from train.loops.adversarial import fit_adversarially
+from train.loops.clusters import fit_from_clusters
 from train.loops.gradient import fit_by_gradient
 from train.loops.mixture import fit_mixture_only, fit_with_mixture
 from train.loops.supervised import fit_with_labels
@@ -20,6 +22,7 @@ from train.methods.dae import Dae, DaeConfig
 from train.methods.dagmm import Dagmm, DagmmConfig
 from train.methods.densenet import DenseNet, DenseNetConfig
 from train.methods.fanogan import FAnoGan, FAnoGanConfig, FurtherEncoderConfig
+from train.methods.gmvae import Gmvae, GmvaeConfig
 from train.methods.ssae import Ssae, SsaeConfig
 from train.methods.vae import Vae, VaeConfig
 from train.shapes import Images
@@ -50,6 +53,7 @@ RECIPES = {
     "ssae": Recipe(SsaeConfig, Ssae, fit_by_gradient, watch_nothing),
     "vae": Recipe(VaeConfig, Vae, fit_by_gradient, watch_latents),
     "cevae": Recipe(CevaeConfig, Cevae, fit_by_gradient, watch_latents),
+    "gmvae": Recipe(GmvaeConfig, Gmvae, fit_from_clusters, watch_components),
     "dae": Recipe(DaeConfig, Dae, fit_by_gradient, watch_nothing),
     "dagmm": Recipe(DagmmConfig, Dagmm, fit_with_mixture, watch_nothing),
     "dagmm-untrained": Recipe(DagmmConfig, Dagmm, fit_mixture_only, watch_nothing),

@@ -1,7 +1,7 @@
 """Signed evidence → anomaly map and one score per image: the recipes validation chooses from."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import torch
@@ -9,21 +9,28 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from train.methods.method import Findings
-from train.shapes import Evidence, Maps, Scores
+from train.shapes import Evidence, Latents, Maps, Scores
+from train.typicality import distance, typical_of
 from train.usual import Usual, usual_of
 
+# What a recipe must know of healthy images.
+_STANDARDISING = {False: (), True: ("mean", "spread")}
+_TYPICAL = {"none": (), "score": ("centre", "whitening"), "code": ("centre", "whitening")}
 MEAN_POOL = {2: functional.avg_pool2d, 3: functional.avg_pool3d}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreRecipe:
-    """Map = polarity(evidence), averaged over channels and a square of `smoothing_px`;
+    """Map = polarity(evidence), averaged over channels and a square (cube) of `smoothing_px`;
     score = mean of the highest `top_share` of map**`power`, plus Σ weight · part.
 
     `denoising_px` averages the signed evidence before its polarity is taken: noise, whose signs
     alternate, cancels there, a lesion does not. `standardised` then asks how unusual the evidence
     is at its pixel: what a model always gets wrong about skull or ventricles is no finding. With
     a `top_share` of 0 the score is its parts.
+
+    `typicality` takes the distance of that score from those of healthy training images instead, on
+    either side; or, whatever the map, of an image's code from theirs: see `train.typicality`.
     """
 
     polarity: Literal["absolute", "bright", "dark"]
@@ -33,6 +40,7 @@ class ScoreRecipe:
     power: int  # 1: mean residual; 2: mean squared residual
     top_share: float  # of the pixels; at least one counts, so 1e-9 is the maximum; 0: none
     parts: dict[str, float]  # the method's own score parts and their weights; {} for none
+    typicality: Literal["none", "score", "code"]
 
     def __post_init__(self) -> None:
         for name in ("denoising_px", "smoothing_px"):
@@ -42,8 +50,19 @@ class ScoreRecipe:
             raise ValueError(f"power must be at least 1, got {self.power}")
         if not 0 <= self.top_share <= 1:
             raise ValueError(f"top_share must lie in [0, 1], got {self.top_share}")
-        if self.top_share == 0 and not self.parts:
+        if self.typicality == "code":
+            if self.top_share or self.parts:
+                raise ValueError(
+                    "with typicality: code the code alone is the score: top_share must be 0 and "
+                    "parts {}"
+                )
+        elif self.top_share == 0 and not self.parts:
             raise ValueError("top_share is 0 and there are no parts: nothing is left of the score")
+
+    @property
+    def compares(self) -> bool:
+        """Whether it needs to know what healthy images are like."""
+        return self.standardised or self.typicality != "none"
 
 
 class Scored(NamedTuple):
@@ -57,19 +76,25 @@ class Scorer(nn.Module):
     """A score recipe as a module without weights, so that it can be part of an exported graph.
 
     Raises:
-        ValueError: the recipe standardises, and by what is not given.
+        ValueError: the recipe compares with healthy images, and what they are like is not given.
     """
 
     mean: Tensor  # of the usual evidence; where the recipe does not standardise, neither exists
     spread: Tensor
+    centre: Tensor  # of typical scores or codes; as above
+    whitening: Tensor
 
     def __init__(self, recipe: ScoreRecipe, usual: Usual | None = None) -> None:
         super().__init__()
-        if recipe.standardised and usual is None:
-            raise ValueError("a recipe that standardises needs the evidence of healthy images")
+        needed = (*_STANDARDISING[recipe.standardised], *_TYPICAL[recipe.typicality])
+        self.usual = {name: it for name, it in (usual or {}).items() if name in needed}
+        if missing := set(needed) - self.usual.keys():
+            raise ValueError(
+                f"this recipe compares with healthy images, whose {' and '.join(sorted(missing))} "
+                "it was not given"
+            )
         self.recipe = recipe
-        self.usual = usual if recipe.standardised else None
-        for name, values in self.usual._asdict().items() if self.usual else ():
+        for name, values in self.usual.items():
             self.register_buffer(name, values)
 
     def forward(self, findings: Findings) -> Scored:
@@ -82,33 +107,43 @@ class Scorer(nn.Module):
         score = _mean_of_highest(anomaly_map**self.recipe.power, self.recipe.top_share)
         for name, weight in self.recipe.parts.items():
             score = score + weight * findings.parts[name]
+        if self.recipe.typicality == "code":
+            score = distance(_code_of(findings), self.centre, self.whitening)
+        elif self.recipe.typicality == "score":
+            score = distance(score[:, None], self.centre, self.whitening)
         return Scored(anomaly_map, score)
 
 
 def scorers(
-    recipes: Mapping[str, ScoreRecipe], parts: Collection[str], healthy: Evidence | None
+    recipes: Mapping[str, ScoreRecipe], findings: Findings, healthy: Findings | None
 ) -> dict[str, Scorer]:
     """A scorer for each recipe that a method can follow.
 
     Args:
-        parts: names of the method's own score parts.
-        healthy: evidence of healthy training images, as they are: nothing added, nothing turned.
+        findings: of any images: they tell what the method offers.
+        healthy: findings of healthy training images, as they are: nothing added, nothing turned.
             None where there is no such thing as usual at a pixel, as in patches: then recipes that
-            standardise cannot be followed.
+            compare with healthy images cannot be followed.
     """
-    able = candidates(recipes, parts)
+    able = candidates(recipes, findings)
     if healthy is None:
-        return {name: Scorer(recipe) for name, recipe in able.items() if not recipe.standardised}
+        return {name: Scorer(recipe) for name, recipe in able.items() if not recipe.compares}
     sides = {recipe.denoising_px for recipe in able.values() if recipe.standardised}
-    usual = {side: usual_of(smooth(healthy, side)) for side in sides}
-    return {name: Scorer(recipe, usual.get(recipe.denoising_px)) for name, recipe in able.items()}
+    usual = {side: usual_of(smooth(healthy.evidence, side)) for side in sides}
+    return {
+        name: Scorer(recipe, usual.get(recipe.denoising_px, {}) | _typical(recipe, usual, healthy))
+        for name, recipe in able.items()
+    }
 
 
-def candidates(
-    recipes: Mapping[str, ScoreRecipe], parts: Collection[str]
-) -> dict[str, ScoreRecipe]:
-    """The recipes a method can follow: those that name no score part it lacks."""
-    return {name: recipe for name, recipe in recipes.items() if recipe.parts.keys() <= set(parts)}
+def candidates(recipes: Mapping[str, ScoreRecipe], findings: Findings) -> dict[str, ScoreRecipe]:
+    """The recipes a method can follow: those that ask for no score part, and no code, it lacks."""
+    return {
+        name: recipe
+        for name, recipe in recipes.items()
+        if recipe.parts.keys() <= findings.parts.keys()
+        and (recipe.typicality != "code" or findings.code is not None)
+    }
 
 
 def smooth(values: Evidence, side: int) -> Evidence:
@@ -118,8 +153,38 @@ def smooth(values: Evidence, side: int) -> Evidence:
     """
     if side == 1:
         return values
-    pool = MEAN_POOL[values.ndim - 2]
-    return pool(values, side, stride=1, padding=side // 2, count_include_pad=False)
+    if values.ndim == 5:  # axis by axis: the same means, of a cube of 7 in a sixteenth of the time
+        for axis in range(3):
+            values = _smooth_along(values, axis, side)
+        return values
+    return functional.avg_pool2d(values, side, stride=1, padding=side // 2, count_include_pad=False)
+
+
+def _smooth_along(values: Evidence, axis: int, side: int) -> Tensor:
+    """Means of volumes over `side` voxels along one axis."""
+    sides, padding = [1, 1, 1], [0, 0, 0]
+    sides[axis], padding[axis] = side, side // 2
+    return functional.avg_pool3d(values, sides, stride=1, padding=padding, count_include_pad=False)
+
+
+def _typical(
+    recipe: ScoreRecipe, usual: Mapping[int, Usual], healthy: Findings
+) -> dict[str, Tensor]:
+    """What the scores or codes of healthy images are like, where a recipe asks for it."""
+    match recipe.typicality:
+        case "none":
+            return {}
+        case "code":
+            return typical_of(_code_of(healthy))
+        case "score":
+            plain = Scorer(replace(recipe, typicality="none"), usual.get(recipe.denoising_px))
+            return typical_of(plain(healthy).score[:, None])
+
+
+def _code_of(findings: Findings) -> Latents:
+    if findings.code is None:
+        raise ValueError("the method has no code of an image: use typicality: score")
+    return findings.code
 
 
 def _polarised(evidence: Evidence, polarity: str) -> Evidence:

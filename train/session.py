@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from matplotlib.figure import Figure
 
 from train import checkpoint, plots, tracking
-from train.batches import Batches, scale_of
+from train.batches import Batches, at_once, scale_of
 from train.collapse import COLLAPSE_RATIO
 from train.keeper import Keeper, Kept
 from train.patches import cut, evenly, put_together
@@ -29,6 +29,8 @@ from train.validation import HEALTHY, as_tensor, findings_of, validate, validate
 RESUME_SECONDS = 15.0  # between two writings of the resume file: what a kill costs at most
 WATCHES = 12  # grids of generated images over a fit
 WATCHED = 256  # training images that generated ones are compared with, at most
+# Of the time that training steps take, what they spend waiting for images to be read.
+DATA_WAIT_SHARE = "data_wait_share"
 SHOWN = 8  # validation images in the final picture, half of them abnormal
 
 
@@ -38,6 +40,8 @@ class Progress:
 
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
+    training: float = 0.0  # of these seconds: in steps, not in looks at the validation images
+    waited: float = 0.0  # of these: for training images
     run_id: str = ""
 
 
@@ -121,12 +125,15 @@ class Session:
         done, total = len(self.progress.history), self.task.config.records
         if self._has_stalled(done - 1):
             return
-        started = saved = time.monotonic()
-        before = self.progress.seconds
+        started = saved = begun = time.monotonic()
+        before, waited = self.progress.seconds, self.batches.waited
         fitting = self.recipe.fit(
             self.fabric, self.model, self.optimizers, self.batches, range(done, total)
         )
         for step, record in enumerate(fitting, start=done):
+            took, waits = time.monotonic() - begun, self.batches.waited - waited
+            self.progress.training += took
+            self.progress.waited += waits
             metrics = dict(record.losses)
             last = step == total - 1
             if record.candidate and ((step + 1) % self.task.config.validate_every == 0 or last):
@@ -136,7 +143,8 @@ class Session:
                 metrics |= self._watch(run, step, last=last)
             self.progress.history.append(metrics)
             self.progress.seconds = before + time.monotonic() - started
-            run.log(metrics, step)
+            # Not in the history, which is the same in every fit of a task.
+            run.log({**metrics, DATA_WAIT_SHARE: _share(waits, took)}, step)
             if self.fabric.is_global_zero and time.monotonic() - saved > RESUME_SECONDS:
                 run.flush()
                 self.put_aside()
@@ -144,6 +152,7 @@ class Session:
                 print(f"{self.task.method}: record {step + 1} of {total}", _words(metrics))
             if last:
                 break
+            begun, waited = time.monotonic(), self.batches.waited
 
     def _has_stalled(self, step: int) -> bool:
         """Whether the best look is too long ago, where a config says when to lose patience.
@@ -181,7 +190,8 @@ class Session:
     def _watch(self, run: tracking.Run, step: int, *, last: bool) -> dict[str, float]:
         """What the method wants watched: figures, and grids for the run's pictures."""
         config = self.task.config
-        trained = as_tensor(self.images.train[:WATCHED], config.intensity_range, self.fabric.device)
+        some = self.images.train[: min(WATCHED, 2 * at_once(self.task.image_size))]
+        trained = as_tensor(some, config.intensity_range, self.fabric.device)
         watched = (
             self.images.validation[_shown(self.images.abnormal)]
             if self.recipe.supervised
@@ -254,8 +264,8 @@ class Session:
 
 def healthy_images(images: Images, config: Any, device: torch.device) -> torch.Tensor:
     """The normal training images as a model takes them, not augmented."""
-    normal = images.train[~images.train_abnormal]
-    ranged = as_tensor(normal[:HEALTHY], config.intensity_range, device)
+    normal = images.train[np.flatnonzero(~images.train_abnormal)[:HEALTHY]]
+    ranged = as_tensor(normal, config.intensity_range, device)
     return scale_of(config).standardised(ranged)
 
 
@@ -276,7 +286,12 @@ def result_of(progress: Progress, kept: Kept) -> dict[str, Any]:
         **{f"final_{name}": value for name, value in losses.items()},
         **({COLLAPSE_RATIO: last[COLLAPSE_RATIO]} if COLLAPSE_RATIO in last else {}),
         "fit_seconds": round(progress.seconds, 1),
+        DATA_WAIT_SHARE: round(_share(progress.waited, progress.training), 4),
     }
+
+
+def _share(waited: float, took: float) -> float:
+    return waited / took if took else 0.0
 
 
 def _kept(keeper: Keeper) -> Kept:

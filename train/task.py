@@ -14,6 +14,7 @@ from train.augment import AugmentConfig
 from train.patches import Size, input_size
 from train.provenance import git_state, library_versions
 from train.scores import ScoreRecipe
+from train.stored_images import StoredImages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class Task:
     augment: AugmentConfig
     scores: dict[str, ScoreRecipe]
     channels: int
-    image_size: tuple[int, int]
+    image_size: Size
     data_hash: str
     shared: str  # hash of the networks taken over from another fit; "" for none
     patches: Patches | None  # how images are cut for the network; None: it takes them whole
@@ -42,6 +43,8 @@ class Task:
         said = asdict(self)
         if self.patches is None:
             del said["patches"]  # a fit of whole images keeps the name it had before
+        if said["config"].get("spatial_dims") == 2:
+            del said["config"]["spatial_dims"]  # likewise one of slices
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
@@ -49,7 +52,7 @@ class Task:
 class Images:
     """The images a fit may see."""
 
-    train: np.ndarray
+    train: np.ndarray | StoredImages
     train_abnormal: np.ndarray  # which of them; none, but for methods that learn from labels
     validation: torch.Tensor  # as the model takes them, on its device
     abnormal: np.ndarray  # which of the validation images

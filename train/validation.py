@@ -11,13 +11,12 @@ from sklearn.metrics import roc_auc_score
 from infer.patches import Patches, image_scores
 from infer.shapes import Images as ImageArray
 from infer.shapes import Scores as ScoreArray
-from train.batches import to_range
+from train.batches import at_once, to_range
 from train.methods.method import Findings, LabelledModel
 from train.patches import cut, evenly
 from train.scores import Scorer, ScoreRecipe, scorers
 from train.seeding import chance_aside
 
-BATCH = 128  # images at a time: a matter of memory only
 HEALTHY = 128  # training images that evidence is standardised by: a spread is known to 6 %
 SEED = 0  # of the noise in a validation loss
 
@@ -91,11 +90,11 @@ def score(
     if patches is not None:
         # As what ships: the recipe is followed on each patch, the image's score is of theirs.
         size = tuple(images.shape[2:])
-        able = scorers(recipes, findings.parts, None)
+        able = scorers(recipes, findings, None)
         found = {name: scorer(findings).score.cpu().numpy() for name, scorer in able.items()}
         scores = {name: image_scores(it, patches, size) for name, it in found.items()}
         return findings, able, scores
-    able = scorers(recipes, findings.parts, findings_of(model, healthy[:HEALTHY]).evidence)
+    able = scorers(recipes, findings, findings_of(model, healthy[:HEALTHY]))
     scores = {name: scorer(findings).score.cpu().numpy() for name, scorer in able.items()}
     return findings, able, scores
 
@@ -115,9 +114,9 @@ def _loss(
         return float(model.loss_of(_at(findings, chosen), truth))
     with chance_aside(SEED):
         if patches is not None:
-            some = evenly(cut(images[chosen], patches), BATCH)
+            some = evenly(cut(images[chosen], patches), at_once(patches.size))
             return float(model.training_loss(some).total)
-        return float(model.training_loss(images[chosen[:BATCH]]).total)
+        return float(model.training_loss(images[chosen[: at_once(images.shape[2:])]]).total)
 
 
 def _at(findings: Findings, rows: torch.Tensor) -> Findings:
@@ -127,6 +126,7 @@ def _at(findings: Findings, rows: torch.Tensor) -> Findings:
         findings.evidence[rows],
         None if redrawn is None else redrawn[rows],
         {name: part[rows] for name, part in findings.parts.items()},
+        None if findings.code is None else findings.code[rows],
     )
 
 
@@ -139,12 +139,14 @@ def _auroc(scores: Mapping[str, ScoreArray], abnormal: np.ndarray) -> dict[str, 
 @torch.inference_mode()
 def findings_of(model: Any, images: torch.Tensor) -> Findings:
     """Findings of any number of images."""
-    parts = [model.findings(batch) for batch in images.split(BATCH)]
+    parts = [model.findings(batch) for batch in images.split(at_once(images.shape[2:]))]
     reconstructions = [part.reconstruction for part in parts]
+    codes = [part.code for part in parts]
     return Findings(
         torch.cat([part.evidence for part in parts]),
         None if reconstructions[0] is None else torch.cat(reconstructions),
         {name: torch.cat([part.parts[name] for part in parts]) for name in parts[0].parts},
+        None if codes[0] is None else torch.cat(codes),
     )
 
 

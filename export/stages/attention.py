@@ -63,6 +63,8 @@ def _draw(case: Case, data: DataConfig, fitted: Fitted, method: str, folder: Pat
         preprocessing=data.preprocessing,
         plane=data.plane,
         image_size=data.image_size,
+        slice_range=data.slice_range,
+        colours=data.colours,
     )
     taken = fitted.scale.standardised(as_tensor(images, (low, high), torch.device("cpu")))
     with torch.inference_mode():

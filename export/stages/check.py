@@ -9,6 +9,7 @@ import sys
 from export.calibration import ExportConfig
 from export.figures import CompareConfig
 from export.membership import ensembles, refuse_patches
+from export.where_config import WhereConfig
 from train.augment import AugmentConfig
 from train.command import run_stage
 from train.data import DataConfig
@@ -19,6 +20,7 @@ from train.patchwise import patches_of
 from train.protocol import CrossvalConfig, SplitConfig
 from train.recipes import find
 from train.scores import ScoreRecipe
+from train.spatial_dims import refuse_other_dims
 
 
 def check(params: Params) -> None:
@@ -46,12 +48,15 @@ def check(params: Params) -> None:
                 hint="give it a study of its own, with `abnormals: folds` in its block split",
             )
     _check_variants(params)
+    for method in params.models:
+        refuse_other_dims(params, method)
     if not params.blocks(ScoreRecipe, "scores"):
         raise BadParamsError(f"{params.path}: scores is empty", hint="name at least one recipe")
     _check_patches(params)
     ensembles(params)
     params.block(ExportConfig, "export")
     params.block(Bootstrap, "evaluate")
+    params.block(WhereConfig, "where")
     params.block(CompareConfig, "compare")
     _check_crossval(params)
 

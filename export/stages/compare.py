@@ -9,18 +9,28 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from export import evaluation, figures, registry
+from export import evaluation, figures, registry, resolution, where_files
 from export.baselines import Baseline, baselines
 from export.calibration import ExportConfig, calibrate
 from export.draft import calibrated, draft_manifest
 from export.figures import CompareConfig
+from export.measured import (
+    NOT_RECALIBRATED,
+    Recalibrated,
+    is_measurable,
+    measure,
+    thresholds_at_rates,
+)
 from export.membership import ensembles
+from export.normal_voxels import NormalVoxels
 from export.page import to_html
 from export.scan_scores import score_scans
 from export.table import Compared, numbers, to_csv, to_markdown
+from export.where_config import WhereConfig
+from export.where_text import steps_section, where_section
 from infer.manifest import Provenance
 from train.command import run_stage
-from train.data import DataConfig, data_hash, load_cases, load_images
+from train.data import DataConfig, data_hash, load_cases, open_images
 from train.metrics import Bootstrap
 from train.params import Params
 from train.paths import report_folder
@@ -36,18 +46,27 @@ def compare(params: Params) -> None:
     models = [load_model(study, method, fits=(method,)) for method in params.models]
     for name, ensemble in ensembles(params).items():
         models.append(load_model(study, name, fits=ensemble.members))
-    training, _ = load_images(study, "train")
-    rows = [*models, *(measure(params, it, bootstrap) for it in baselines(training))]
+    training, _ = open_images(study, "train")
+    rows = [*models, *(measure_baseline(params, it, bootstrap) for it in baselines(training))]
     csv_path = report_folder(study, "compare.csv")
     csv_path.write_text(to_csv(rows), encoding="utf-8")
     readable = csv_path.with_suffix(".md")
+    test = [it.case for it in load_cases(study) if it.split == "test"]
     text = to_markdown(
         rows,
         study=study,
         confidence=bootstrap.confidence,
         resamples=bootstrap.resamples,
         variants=params.variants,
+        leaks=resolution.in_words(resolution.size_areas(test)),
     )
+    text += where_section(
+        {it.name: it.where for it in rows}, trivial=[it.name for it in rows if it.trivial]
+    )
+    steps = {
+        it.name: where_files.load_steps(report_folder(study, "evaluate") / it.name) for it in models
+    }
+    text += steps_section(steps)
     readable.write_text(text, encoding="utf-8")
     folder = report_folder(study, "compare")
     written = draw(folder, rows, models, config)
@@ -62,12 +81,13 @@ def load_model(study: str, name: str, *, fits: tuple[str, ...]) -> Compared:
     fitted = [json.loads((fit_reports / f"{it}.json").read_text(encoding="utf-8")) for it in fits]
     return Compared(
         evaluation=evaluation.load(reports / name, reports / f"{name}.json"),
+        where=where_files.load_flat(reports / f"{name}_where.json"),
         fit_seconds=sum(it["fit_seconds"] for it in fitted),
         in_words="",
     )
 
 
-def measure(params: Params, baseline: Baseline, bootstrap: Bootstrap) -> Compared:
+def measure_baseline(params: Params, baseline: Baseline, bootstrap: Bootstrap) -> Compared:
     """Calibrate a baseline on validation and measure it on test, as a model is."""
     config = params.block(ExportConfig, "export")
     cases = load_cases(params.study)
@@ -81,11 +101,27 @@ def measure(params: Params, baseline: Baseline, bootstrap: Bootstrap) -> Compare
         provenance=_provenance(params.study),
     )
     validation = [it.case for it in cases if it.split == "validation"]
-    found = calibrate(score_scans(validation, manifest, baseline), config)
-    manifest = calibrated(manifest, found)
+    voxels = NormalVoxels(config.normals)
+    found = calibrate(voxels.of(score_scans(validation, manifest, baseline)), config)
     test = [it.case for it in cases if it.split == "test"]
-    measured = evaluation.evaluate(score_scans(test, manifest, baseline), manifest, bootstrap)
-    return Compared(evaluation=measured, fit_seconds=None, in_words=baseline.in_words)
+    further = NOT_RECALIBRATED
+    if is_measurable(test):
+        further = Recalibrated(map_thresholds=thresholds_at_rates(voxels), steps={})
+    measured = measure(
+        test,
+        calibrated(manifest, found),
+        baseline,
+        further,
+        bootstrap,
+        params.block(WhereConfig, "where"),
+        montages=None,
+    )
+    return Compared(
+        evaluation=measured.evaluation,
+        fit_seconds=None,
+        in_words=baseline.in_words,
+        where=where_files.flat(measured.where),
+    )
 
 
 def draw(

@@ -4,9 +4,15 @@
 """
 
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
-from export import evaluation, registry
-from export.scan_scores import THREADS, score_scans
+from export import evaluation, registry, where_files
+from export.ablation import manifests_of
+from export.calibration import ExportConfig
+from export.measured import NOT_RECALIBRATED, is_measurable, measure, recalibrate
+from export.scan_scores import THREADS
+from export.where_config import WhereConfig
 from infer.engine import open_engine
 from train.command import run_stage
 from train.data import load_cases
@@ -14,28 +20,51 @@ from train.metrics import Bootstrap
 from train.params import Params
 from train.paths import model_path, report_folder
 
+MONTAGES = "montages"  # folder, within a method's
+
 
 def evaluate(params: Params, method: str) -> None:
     """Score, measure, report; the metrics go to the run of the fit as well."""
     study = params.study
-    config = params.block(Bootstrap, "evaluate")
+    config = params.block(WhereConfig, "where")
     engine = open_engine(model_path(study, method), device="cpu", threads=THREADS)
     manifest = engine.manifest
-    test = [it.case for it in load_cases(study) if it.split == "test"]
-    found = evaluation.evaluate(score_scans(test, manifest, engine), manifest, config)
+    cases = load_cases(study)
+    test = [it.case for it in cases if it.split == "test"]
+    further = NOT_RECALIBRATED
+    if is_measurable(test):
+        further = recalibrate(
+            [it.case for it in cases if it.split == "validation"],
+            manifest,
+            manifests_of(manifest) if config.ablate_postprocessing else {},
+            engine,
+            params.block(ExportConfig, "export").normals,
+        )
     reports = report_folder(study, "evaluate")
     folder, metrics_path = reports / method, reports / f"{method}.json"
-    evaluation.save(folder, metrics_path, found)
+    bootstrap = params.block(Bootstrap, "evaluate")
+    found = measure(test, manifest, engine, further, bootstrap, config, montages=folder / MONTAGES)
+    evaluation.save(folder, metrics_path, found.evaluation)
+    written = where_files.save(folder, reports / f"{method}_where.json", found.where, found.steps)
+    where = {f"where_{name}": it for name, it in where_files.flat(found.where).items()}
     registry.log_test(
-        evaluation.flat(found),
+        evaluation.flat(found.evaluation) | where,
         study=study,
         method=method,
         run_id=manifest.provenance.mlflow_run_id,
-        files=[metrics_path, folder / "scores.csv"],
+        files=[metrics_path, folder / "scores.csv", *written, *(folder / MONTAGES).glob("*.png")],
     )
-    print(f"{method}: {len(found.rows)} test scans, {metrics_path}")
+    _print(method, found.evaluation, found.where.metrics, metrics_path)
+
+
+def _print(
+    method: str, found: evaluation.Evaluation, where: Mapping[str, float], path: Path
+) -> None:
+    print(f"{method}: {len(found.rows)} test scans, {path}")
     for name, it in found.metrics.items():
         print(f"  {name:18}{it.value:7.3f}   {it.low:.3f} to {it.high:.3f}")
+    for name, value in where.items():
+        print(f"  where: {name:32}{value:8.3f}")
 
 
 if __name__ == "__main__":

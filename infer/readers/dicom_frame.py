@@ -152,6 +152,11 @@ def _frame(header: Dataset, file: Path, index: int, find: Callable[[str, str], A
         thickness = _number(find("PixelMeasuresSequence", "SliceThickness"))
     slope = _number(find("PixelValueTransformationSequence", "RescaleSlope"))
     intercept = _number(find("PixelValueTransformationSequence", "RescaleIntercept"))
+    if slope == 0:
+        raise UnreadableScanError(
+            f"{file.name} makes all of its voxels alike: its rescale slope is 0",
+            hint="its header may be damaged: export it again",
+        )
     modality = str(header.get("Modality") or "")
     photometric = str(header.get("PhotometricInterpretation") or "")
     kind = [str(word).upper() for word in _several(header.get("ImageType"))]

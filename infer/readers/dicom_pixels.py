@@ -17,6 +17,7 @@ from infer.readers.dicom_decoder import DESCRIPTION, DecoderError, decoder
 from infer.readers.dicom_frame import Frame, frame_count
 from infer.readers.dicom_header import DAMAGED, Dataset, reading
 from infer.readers.jpeg_stream import is_damaged
+from infer.readers.voxel_stream import rescaled
 
 _GDCM, _PYLIBJPEG = "gdcm", "pylibjpeg"
 _JPEG, _JPEG_12_BIT = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"
@@ -127,17 +128,15 @@ def _meant(stored: np.ndarray, frame: Frame, dataset: Dataset, name: str) -> np.
         from pydicom.pixels.processing import apply_modality_lut
 
         with reading(name):
-            return np.asarray(apply_modality_lut(stored, dataset), np.float32)
-    voxels = stored.astype(np.float32)
+            found = np.asarray(apply_modality_lut(stored, dataset), np.float32)
+            bits = int(dataset.ModalityLUTSequence[0].LUTDescriptor[2])
+        return np.float32(2**bits - 1) - found if frame.inverted else found
     if frame.inverted:
         signed = dataset.get("PixelRepresentation") == 1
         highest = -1 if signed else 2 ** int(dataset.BitsStored) - 1
-        voxels = np.float32(highest) - voxels
-    if (frame.slope, frame.intercept) != (1, 0):
-        with np.errstate(over="ignore", invalid="ignore"):  # beyond float32: reported later
-            voxels *= np.float32(frame.slope)
-            voxels += np.float32(frame.intercept)
-    return voxels
+        stored = highest - stored.astype(np.int64)
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond float32: reported later
+        return np.asarray(rescaled(stored, frame.slope, frame.intercept), np.float32)
 
 
 def _encoded(dataset: Dataset, frame: Frame, name: str) -> bytes:

@@ -3,15 +3,24 @@
 import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from infer.errors import UnreadableScanError
-from infer.output_folder import JOURNAL, OF_SCANS
-from infer.readers.found import Found
+from infer.output_folder import JOURNAL, OF_SCANS, OF_THE_RUN
+from infer.readers import left_out
 from infer.readers.reading import ENDINGS, WITHOUT_HEADER
 from infer.readers.source import Source
+from infer.readers.sources import Sources
 
 LIST = ".txt"
 _LONGEST_LIST = 2**28  # bytes: millions of paths
+
+
+class Found(NamedTuple):
+    """What an input names."""
+
+    scans: Sources  # by the name that each has in reports, in the order of their places
+    left_out: dict[str, int]  # files that are no scans known here: ending → how many
 
 
 def scans_in(given: Path, out: Path) -> Found:
@@ -22,17 +31,24 @@ def scans_in(given: Path, out: Path) -> Found:
     """
     if not given.exists():
         raise UnreadableScanError(f"{given} does not exist", hint="FOLDER is where the scans are")
-    found = _found(given, out.absolute())
-    if not found:
+    found = find(given, without=out.absolute())
+    if not found.scans:
         what = "lists" if given.is_file() else "holds"
+        others = left_out.in_words(found.left_out)
         raise UnreadableScanError(
-            f"{given} {what} no scans", hint=f"scans are DICOM, or end in {', '.join(ENDINGS)}"
+            f"{given} {what} no scans" + (f" ({others})" if others else ""),
+            hint=f"scans are DICOM, or end in {', '.join(ENDINGS)}",
         )
     return found
 
 
 def find_sources(given: Path, *, without: Path | None = None) -> dict[str, Source]:
-    """Every scan that an input names, by the name it has in reports, sorted by place.
+    """Every scan that an input names; see `find`."""
+    return dict(find(given, without=without).scans.items())
+
+
+def find(given: Path, *, without: Path | None = None) -> Found:
+    """Every scan that an input names, and what else there is.
 
     `given` is a folder, a text file that lists paths, or one scan. The name is the path relative to
     the folder or the list; of a DICOM series see `dicom_series`. What lies under `without` is left
@@ -41,15 +57,14 @@ def find_sources(given: Path, *, without: Path | None = None) -> dict[str, Sourc
     Raises:
         UnreadableScanError: a folder may not be listed, so scans would be missed; or a bad list.
     """
-    return dict(_found(given, without).items())
-
-
-def _found(given: Path, without: Path | None) -> Found:
     if given.is_dir():
-        return _grouped(_without(without, _walk(given), given), given)
-    if given.name.lower().endswith(LIST):
-        return _listed(given, without)
-    return _grouped([given], given.parent, named={given})
+        files = _without(without, _walk(given), given)
+        scans, others = _grouped(files, given)
+    elif given.name.lower().endswith(LIST):
+        scans, others = _listed(given, without)
+    else:
+        scans, others = _grouped([given], given.parent, named={given})
+    return Found(scans, left_out.count(others))
 
 
 def find_scans(folder: Path) -> list[Path]:
@@ -71,8 +86,11 @@ def is_scan(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(ENDINGS + WITHOUT_HEADER)
 
 
-def _listed(given: Path, without: Path | None) -> Found:
-    """The scans of a list: each line a file or a folder, relative to the list itself."""
+def _listed(given: Path, without: Path | None) -> tuple[Sources, list[Path]]:
+    """The scans of a list, and files that are none.
+
+    Each line is a file or a folder, relative to the list itself.
+    """
     home = Path(os.path.normpath(given.parent.absolute()))
     found: list[Path] = []
     named: set[Path] = set()
@@ -82,15 +100,16 @@ def _listed(given: Path, without: Path | None) -> Found:
         named |= set() if inside else {path}
     within = [path for path in dict.fromkeys(found) if path.is_relative_to(home)]
     outside = [path for path in dict.fromkeys(found) if not path.is_relative_to(home)]
-    scans = _grouped(within, home, named=named)
-    for name, source in _grouped(outside, Path(home.absolute().anchor), named=named).items():
+    scans, others = _grouped(within, home, named=named)
+    elsewhere, further = _grouped(outside, Path(home.absolute().anchor), named=named)
+    for name, source in elsewhere.items():
         if name in scans:
             raise UnreadableScanError(
                 f"{given.name} names two scans whose results would both be called {name}",
                 hint="score one of them in a run of its own",
             )
         scans.add([(name, source)])
-    return scans
+    return scans, others + further
 
 
 def _paths_in(given: Path) -> Iterator[Path]:
@@ -102,15 +121,17 @@ def _paths_in(given: Path) -> Iterator[Path]:
     text = given.read_text(encoding="utf-8-sig", errors="surrogateescape")
     if "\0" in text:
         raise UnreadableScanError(f"{given} is not a text file", hint="one path a line")
-    for line in text.splitlines():
-        path = line.strip()
+    for line in text.split("\n"):  # and nowhere else: names may hold what Unicode calls a line end
+        path = line.strip(" \t\r")
         if path and not path.startswith("#"):
             # Without `..`, so that no result is written outside of its folder.
             yield Path(os.path.normpath(given.parent.absolute() / path))
 
 
-def _grouped(files: Iterable[Path], root: Path, *, named: Collection[Path] = ()) -> Found:
-    """Files by name; those without an ending of ours by series, if they are DICOM.
+def _grouped(
+    files: Iterable[Path], root: Path, *, named: Collection[Path] = ()
+) -> tuple[Sources, list[Path]]:
+    """Files by name, those without an ending of ours by series, if they are DICOM; and all others.
 
     `named`: those that were asked for one by one, so they are scans even if nobody can read them.
     """
@@ -123,7 +144,8 @@ def _grouped(files: Iterable[Path], root: Path, *, named: Collection[Path] = ())
             else:
                 others.append(path)
 
-    scans = Found((_name(path, root), Source(path)) for path in _without_voxels(known()))
+    scans = Sources((_name(path, root), Source(path)) for path in _without_voxels(known()))
+    strangers: list[Path] = []
     if others:
         from infer.readers.dicom_series import find_series, series_names
 
@@ -131,9 +153,10 @@ def _grouped(files: Iterable[Path], root: Path, *, named: Collection[Path] = ())
         for name, series in series_names(found, root, taken=scans).items():
             scans.add([(name, Source(series.files[0], series.files))])
         grouped = {file for series in found for file in series.files}
-        lost = (path for path in others if path in named and path not in grouped)
-        scans.add((_name(path, root), Source(path)) for path in lost)
-    return scans
+        strangers = [path for path in others if path not in grouped]
+        scans.add((_name(path, root), Source(path)) for path in strangers if path in named)
+        strangers = [path for path in strangers if path not in named]
+    return scans, strangers
 
 
 def _is_file(path: Path) -> bool:
@@ -169,20 +192,26 @@ def _walk(folder: Path, root: Path | None = None, seen: set[Path] | None = None)
     """All files that may be scans, or parts of one, as the system lists them."""
     root, seen = root or folder.resolve(), set() if seen is None else seen
     seen.add(folder.resolve())
-    skipped = OF_SCANS if (folder / JOURNAL).exists() else ()
+    skipped = (*OF_SCANS, *OF_THE_RUN) if _holds_results(folder) else ()
     folders: list[os.DirEntry[str]] = []
     for entry in _entries(folder):
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or entry.name in skipped:
             continue
         if _is_folder(entry):
-            if entry.name not in skipped:
-                folders.append(entry)
+            folders.append(entry)
         # A broken link is a scan that cannot be read; a pipe or device would block the reader.
         elif entry.is_symlink() or entry.is_file():
             yield Path(entry)
     for entry in sorted(folders, key=lambda entry: entry.name):
         if _is_to_be_entered(entry, root, seen):
             yield from _walk(Path(entry), root, seen)
+
+
+def _holds_results(folder: Path) -> bool:
+    try:
+        return (folder / JOURNAL).exists()
+    except OSError:  # a folder that may be listed, but not entered
+        return False
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

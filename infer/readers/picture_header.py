@@ -8,9 +8,11 @@ from infer import png
 from infer.errors import UnreadableScanError
 from infer.readers.choice import Choice
 from infer.readers.claim import Claim
-from infer.readers.tiff_file import BadTiffError, Content, Page, is_tiff, pages_of
+from infer.readers.tiff_file import UNSIGNED, BadTiffError, Content, Page, is_tiff, pages_of
 from infer.readers.voxel_stream import CUT_OFF
 
+_NUMBERS = {UNSIGNED: "unsigned integers", 2: "signed integers", 3: "floats"}
+_BITS_WITH_WHITE = 16  # no decoder here gives more of unsigned integers
 _JPEG = b"\xff\xd8\xff"
 _BMP = b"BM"
 JPEG_SCAN = 0xDA  # the kind of the segment that compressed data follows
@@ -58,6 +60,7 @@ def header_of(content: Content, name: str, choice: Choice) -> PictureHeader:
         raise UnreadableScanError(f"{name} ends in the middle of its data", hint=CUT_OFF) from error
     choice.refuse_large(name, _shape(header), colours=header.colours)
     _refuse_different(header, name)
+    _refuse_without_white(header, name)
     return header
 
 
@@ -194,3 +197,14 @@ def _refuse_different(header: PictureHeader, name: str) -> None:
             "cannot be read without loss",
             hint="save it as grey or RGB, without transparency",
         )
+
+
+def _refuse_without_white(header: PictureHeader, name: str) -> None:
+    """See that the samples of a TIFF run from a black to a white."""
+    for page in header.pages:
+        if page.is_picture and (page.numbers != UNSIGNED or page.bits > _BITS_WITH_WHITE):
+            kind = _NUMBERS.get(page.numbers, "numbers of an unknown kind")
+            raise UnreadableScanError(
+                f"{name} holds {kind} of {page.bits} bits, for which no white is defined",
+                hint="save it with 8 or 16 bits a channel, or as NIfTI",
+            )

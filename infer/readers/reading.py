@@ -1,6 +1,7 @@
 """Read each scan with the reader of its format."""
 
 import contextlib
+import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -42,11 +43,25 @@ def read_with_digest(path: Path, choice: Choice = USUAL) -> tuple[Volume, str]:
     """
     with in_words(path):
         if not path.name.lower().endswith(PICTURES):
-            return _format(path).read(path, choice), digest_of_scan(Source(path))
+            before = _stamps(path)
+            found = _format(path).read(path, choice), digest_of_scan(Source(path))
+            if _stamps(path) != before:  # the digest may be of what was not read
+                raise UnreadableScanError(
+                    f"{path.name} was changed while it was read",
+                    hint="score it again when it is complete",
+                )
+            return found
         from infer.readers import image
 
         content = image.content_of(path, choice)
         return image.decode(content, path.name, choice), digest(content)
+
+
+def _stamps(path: Path) -> list[tuple[int, int]]:
+    """When each file of a scan was changed last, and its size."""
+    from infer.readers.nifti_file import files_of
+
+    return [(it.st_mtime_ns, it.st_size) for it in map(os.stat, files_of(path))]
 
 
 def read_series(files: Sequence[Path], choice: Choice = USUAL) -> tuple[Volume, str]:

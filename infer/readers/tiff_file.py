@@ -14,14 +14,15 @@ _BIG_TIFF = {b"II+\0": "<", b"MM\0+": ">"}
 _INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _MOST_PAGES = 2**16
 
-_KIND, _WIDTH, _HEIGHT, _BITS, _PACKING, _SHADES, _SAMPLES, _EXTRA, _JPEG_TABLES = (
+_KIND, _WIDTH, _HEIGHT, _BITS, _PACKING, _SHADES, _SAMPLES, _EXTRA, _NUMBERS, _JPEG_TABLES = (
     *(254, 256, 257, 258, 259, 262),
-    *(277, 338, 347),
+    *(277, 338, 339, 347),
 )
 _DATA = ((273, 279), (324, 325))  # starts and lengths of strips, of tiles
 _REDUCED, _TRANSPARENCY = 1, 4  # bits of `_KIND`: a thumbnail of another page, a mask for one
 _WHITE_IS_ZERO = 0  # of `_SHADES`
 _UNASSOCIATED = 2  # of `_EXTRA`
+UNSIGNED = 1  # of `_NUMBERS`, where it says nothing, too
 _JPEG = 7  # of `_PACKING` (TIFF Technical Note 2)
 _BYTES = 7  # the kind of a tag that holds bytes of no meaning here
 
@@ -38,6 +39,7 @@ class Page:
     height: int
     colours: int  # samples of a pixel, transparency included
     bits: int  # of a sample
+    numbers: int  # what a sample is: unsigned, 2 signed, 3 a float
     is_picture: bool  # not a thumbnail or a mask of another page
     white_is_zero: bool
     unassociated: int | None  # where the file says that colours do not depend on transparency
@@ -82,6 +84,7 @@ def _page(tags: dict[int, list[int]], places: dict[int, int]) -> Page:
         height=first.get(_HEIGHT, 0),
         colours=first.get(_SAMPLES, 1),
         bits=first.get(_BITS, 1),
+        numbers=first.get(_NUMBERS, UNSIGNED),
         is_picture=not first.get(_KIND, 0) & (_REDUCED | _TRANSPARENCY),
         white_is_zero=first.get(_SHADES) == _WHITE_IS_ZERO,
         unassociated=places[_EXTRA] if tags.get(_EXTRA) == [_UNASSOCIATED] else None,

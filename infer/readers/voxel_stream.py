@@ -50,10 +50,7 @@ def read_voxels(
                 hint=CUT_OFF,
             )
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            part[:] = np.frombuffer(target, kind)
-            if (slope, intercept) != (1, 0):
-                part *= np.float32(slope)
-                part += np.float32(intercept)
+            part[:] = rescaled(np.frombuffer(target, kind), slope, intercept)
         if not (np.isfinite(part.min()) and np.isfinite(part.max())):
             infinite += len(part) - int(np.count_nonzero(np.isfinite(part)))
     # Damage explains more than what it made of the values: on to the end, where checksums are.
@@ -64,6 +61,20 @@ def read_voxels(
             hint="replace them, e.g. by the value of air, and score it again",
         )
     return voxels.reshape(tuple(shape), order="F" if order == "F" else "C")
+
+
+def rescaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    """Stored values as those of the scanner, to be kept in float32.
+
+    Rounded to float32 before the intercept is added, large ones would lose what tells them apart.
+    """
+    if (slope, intercept) == (1, 0):
+        return stored
+    wide = np.float32 if np.can_cast(stored.dtype, np.float32) else np.float64
+    values = stored.astype(wide)
+    np.multiply(values, wide(slope), out=values)
+    np.add(values, wide(intercept), out=values)
+    return values
 
 
 def first_bytes(stream: Stream, count: int) -> bytes:

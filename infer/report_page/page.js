@@ -127,10 +127,11 @@
 
   function slicesOf(row) {
     if (!row.profile) return null;
-    const along = row.profile.split(" ").map(Number);
+    const along = row.profile.split(": ").pop().split(" ").map(Number);
+    const [first, last] = slicesSeen(row);
     const [width, height] = [300, 30];
     const [low, high] = [Math.min(...along), Math.max(...along)];
-    const x = (at) => ((at + 0.5) * width) / row.slices;
+    const x = (at) => ((at - first + 0.5) * width) / row.slices;
     const y = (score) => height - 3 - ((height - 6) * (score - low)) / (high - low || 1);
     const step = width / along.length;
     const line = along.map((score, at) => `${at ? "L" : "M"}${at * step},${y(score)}L${(at + 1) * step},${y(score)}`);
@@ -139,15 +140,21 @@
       "svg",
       {
         viewBox: `0 0 ${width + 6} ${height + 15}`, role: "img",
-        "aria-label": `scores of slices 0 to ${row.slices - 1}, highest in slice ${row.worst_slice}`,
+        "aria-label": `scores of slices ${first} to ${last}, highest in slice ${row.worst_slice}`,
       },
       shape("path", { class: "along", d: line.join("") }),
       shape("line", { class: "axis", x1: 0, x2: width, y1: height, y2: height }),
       shape("circle", { class: "tip", cx: worst, cy: y(high), r: 3.5 }),
       text(Math.min(width - 30, Math.max(30, worst)), height + 13, `slice ${row.worst_slice}`),
-      ...(worst > 70 ? [text(0, height + 13, "0", "start")] : []),
-      ...(worst < width - 70 ? [text(width, height + 13, `${row.slices - 1}`, "end")] : []),
+      ...(worst > 70 ? [text(0, height + 13, `${first}`, "start")] : []),
+      ...(worst < width - 70 ? [text(width, height + 13, `${last}`, "end")] : []),
     );
+  }
+
+  // The first and the last slice that the model looked at: a profile names the first if it is not 0.
+  function slicesSeen(row) {
+    const first = row.profile && row.profile.includes(":") ? parseInt(row.profile, 10) : 0;
+    return [first, first + row.slices - 1];
   }
 
   function text(x, y, words, anchor = "middle") {
@@ -222,7 +229,7 @@
       element("dl", {}, ...terms([
         ["Lesions", row.lesions === null ? null : `${row.lesions}${row.lesions && found ? ` (${found})` : ""}`],
         ["Peak", peak.length && row.peak_value !== null ? `${place}: ${number(row.peak_value)}` : null],
-        ["Worst slice", row.slices > 1 ? `${row.worst_slice} (of 0 to ${row.slices - 1})` : null],
+        ["Worst slice", row.slices > 1 ? `${row.worst_slice} (of ${slicesSeen(row).join(" to ")})` : null],
         ["Mask", mask],
       ])));
   }
@@ -325,7 +332,9 @@
     document.title = `uad-infer: ${plural(rows.length, "scan")}, ${name}`;
     const date = new Date(timing.finished);
     const day = date.toLocaleString("en-GB", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" });
-    byId("what").textContent = `${plural(rows.length, "scan")} · model ${name} · ${model.modality}`;
+    const leftOut = Object.values(run.left_out).reduce((sum, count) => sum + count, 0);
+    const others = leftOut ? ` · ${plural(leftOut, "other file")} left out` : "";
+    byId("what").textContent = `${plural(rows.length, "scan")}${others} · model ${name} · ${model.modality}`;
     const left = run.outcome === "finished" ? "" : `${run.outcome} with ${counts.unfinished.toLocaleString("en")} still to do · `;
     byId("when").textContent = `${left}${day} UTC · on ${device.got}`;
     const decided = model.anomalous_by === "mask" ? "its mask is not empty" : `its score is above ${number(threshold, 6)}`;
@@ -343,6 +352,7 @@
       ["Training data", model.data_hash],
       ["Device", `${device.got} (${device.asked}: ${device.reason}), ${device.provider}`],
       ["Counts", Object.entries(counts).map(([kind, count]) => `${count.toLocaleString("en")} ${kind}`).join(" · ")],
+      ["No scans known here", Object.entries(run.left_out).map(([ending, count]) => `${count.toLocaleString("en")} ${ending}`).join(" · ")],
       ["Finished", `${timing.finished}, after ${timing.seconds} s`],
       ["Versions", Object.entries(run.versions).map((pair) => pair.join(" ")).join(", ")],
     ]));

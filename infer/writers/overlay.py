@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from infer.finding import Finding, with_channels
+from infer.colours import with_channels
+from infer.finding import Finding, slices_of
 from infer.intensity import Intensity, rescale
 from infer.manifest import Manifest
 from infer.report_csv import Row
@@ -13,6 +14,7 @@ from infer.resizing import to_image_size
 from infer.shapes import AnomalyMap, Mask
 from infer.slicing import Plane, step_axis, to_slices
 from infer.volume import Volume
+from infer.volumetric import slice_seen, worst_of
 
 PANEL = 320  # pixels along a panel's longer side
 GAP = 8
@@ -30,7 +32,7 @@ def draw_overlay(
     volume: Volume, finding: Finding, manifest: Manifest, *, scan: str, row: Row
 ) -> bytes:
     """The PNG file's content."""
-    worst = int(finding.slice_scores.argmax())
+    worst = worst_of(finding.slice_scores, finding.peak, manifest)
     panels = _panels(volume, finding, manifest, worst)
     titles = {name: _title(name, finding, manifest) for name in panels}
     pictures = [_titled(titles[name], panel) for name, panel in panels.items()]
@@ -39,7 +41,7 @@ def draw_overlay(
     )
     header = np.zeros((HEADER, body.shape[1], 3), np.uint8)
     place = (
-        f"slice {row.worst_slice} (from 0) of {row.slices}, {manifest.plane}"
+        f"slice {row.worst_slice} (from 0), highest of {row.slices}, {manifest.plane}"
         if volume.voxels.ndim == 4
         else ""
     )
@@ -54,17 +56,24 @@ def draw_overlay(
 def _panels(
     volume: Volume, finding: Finding, manifest: Manifest, worst: int
 ) -> dict[str, np.ndarray]:
-    """The panels by name, each PANEL wide and all of the same height."""
+    """The panels by name, each PANEL wide and all of the same height.
+
+    Args:
+        worst: of the slices looked at, the one to show.
+    """
     intensity, plane = manifest.intensity, manifest.plane
-    voxels = rescale(with_channels(volume.voxels, manifest.channels), volume.unit, intensity)
-    seen = _shown(to_slices(voxels, plane)[worst], intensity)
+    channels = with_channels(volume.voxels, manifest.channels, manifest.colours)
+    voxels = rescale(channels, volume.unit, intensity)
+    at = slices_of(volume, manifest)[worst]
+    seen = _shown(to_slices(voxels, plane)[at], intensity)
     size = _size(seen.shape[:2], _pixel_mm(volume, plane))
-    anomaly_map = to_slices(finding.anomaly_map[np.newaxis], plane)[worst, 0]
-    mask = to_slices(finding.mask[np.newaxis], plane)[worst, 0]
+    anomaly_map = to_slices(finding.anomaly_map[np.newaxis], plane)[at, 0]
+    mask = to_slices(finding.mask[np.newaxis], plane)[at, 0]
     seen = _resized(seen, size)
     panels = {"scan": seen}
     if finding.reconstruction is not None:
-        panels["reconstruction"] = _resized(_shown(finding.reconstruction[worst], intensity), size)
+        redrawn = slice_seen(finding.reconstruction, worst, plane, volume.voxels.shape[1:])
+        panels["reconstruction"] = _resized(_shown(redrawn, intensity), size)
     coloured = colour_map(np.ascontiguousarray(anomaly_map), manifest.map_threshold.value)
     panels["map"] = _resized(coloured, size)
     panels["mask"] = with_contour(seen, mask)

@@ -62,9 +62,9 @@ def _write_one(out: Path, truth: Path, at: int, seed: int) -> Truth:
         name = f"head_{at:04}.nii.gz"
         phantom = head_volume(seed, shape=VOLUME_SHAPE, lesions=lesions)
         voxels = np.round(phantom.voxels_hu).astype(np.int16)
-        _write_nifti(out / name, voxels, phantom.spacing_mm)
+        write_nifti(out / name, voxels, phantom.spacing_mm)
         if lesions:
-            _write_nifti(truth / name, phantom.mask.astype(np.uint8), phantom.spacing_mm)
+            write_nifti(truth / name, phantom.mask.astype(np.uint8), phantom.spacing_mm)
     else:
         name = f"head_{at:04}.png"
         phantom = head(seed, size=PICTURE_SIZES[at % len(PICTURE_SIZES)], lesions=lesions)
@@ -80,7 +80,7 @@ def _write_png(path: Path, picture: np.ndarray) -> None:
         raise BadOutputError(f"cannot write {path}")
 
 
-def _write_nifti(path: Path, voxels: np.ndarray, spacing_mm: Sequence[float]) -> None:
+def write_nifti(path: Path, voxels: np.ndarray, spacing_mm: Sequence[float]) -> None:
     """Stored as scanners' files often are, in L, P, S turned to L, A, S: not our own order."""
     stored = voxels.transpose(2, 1, 0)[:, ::-1]
     image = nib.Nifti1Image(  # type: ignore[no-untyped-call]

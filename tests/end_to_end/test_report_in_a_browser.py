@@ -245,6 +245,8 @@ def test_ten_thousand_scans_are_as_quick_to_look_through(browser, tmp_path):
     assert (tmp_path / "report.html").stat().st_size < 2e6
     browser.open((tmp_path / "report.html").as_uri())
     assert names(browser)[0] == "ward/09990.png"  # the highest of the anomalous
+    head = browser.value("document.querySelector('header').innerText")
+    assert "10,000 scans · 3 other files left out" in head
     assert browser.value("document.querySelectorAll('*').length") < 2000
     assert browser.value("+document.documentElement.dataset.ready") < 20_000  # ms; 300 if idle
     assert not troubles(browser)

@@ -54,3 +54,33 @@ def test_brightness_counts_where_it_says_so():
     assert BASELINES["baseline_maximum"].run(image).score == pytest.approx([1.0])
     assert BASELINES["baseline_strongest_7x7"].run(image).score == pytest.approx([0.5])
     assert BASELINES["intensity_threshold"].run(image).score == pytest.approx([0.5])
+
+
+@pytest.mark.parametrize("name", ["baseline_sharpness", "baseline_mean_intensity"])
+def test_the_unusual_is_found_on_either_side(name):
+    chance = np.random.default_rng(2)
+    noise = chance.random((40, 1, 16, 16), np.float32)
+
+    def drawn(level, contrast):
+        return np.float32(level) + np.float32(contrast) * (noise - noise.mean())
+
+    usual = drawn(0.5, 0.1) + chance.normal(0, 0.01, (40, 1, 1, 1)).astype(np.float32)
+    engine = {it.name: it for it in baselines(usual)}[name]
+    odd = {
+        "baseline_sharpness": (drawn(0.5, 0.05), drawn(0.5, 0.2)),
+        "baseline_mean_intensity": (drawn(0.4, 0.1), drawn(0.6, 0.1)),
+    }[name]
+    for images in odd:
+        assert engine.run(images).score.min() > engine.run(usual).score.max()
+
+
+def test_sharpness_is_the_mean_laplacian_counted_in_spreads_of_the_training_images():
+    def sharpness(image):
+        own = np.pad(image[0].astype(float), 1, mode="reflect")
+        around = own[:-2, 1:-1] + own[2:, 1:-1] + own[1:-1, :-2] + own[1:-1, 2:]
+        return np.abs(around - 4 * own[1:-1, 1:-1]).mean()
+
+    usual = np.array([sharpness(it) for it in TRAINING])
+    expected = [abs(sharpness(it) - usual.mean()) / usual.std() for it in IMAGES]
+    found = BASELINES["baseline_sharpness"].run(IMAGES).score
+    np.testing.assert_allclose(found, expected, rtol=1e-3)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ def config(**changes):
     numbers = {
         "anomalous_by": "score",
         "score_threshold": "f1",
+        "normals": "scans",
         "map_false_positive_rate": 0.1,
         "aggregation": Aggregation(top_share=1.0),
         "postprocessing": Postprocessing(closing_radius_px=0, smallest_lesion_px=0),
@@ -55,6 +57,7 @@ def scored(score, *, normal, size=(10, 10)):
             lesions=0,
         ),
         truth=None,
+        plane="axial",
     )
 
 
@@ -124,7 +127,7 @@ def test_validation_without_normals_is_refused():
 
 def test_memory_is_bounded_and_the_threshold_hardly_moves(monkeypatch):
     whole = calibrate([scored(1, normal=True, size=(100, 100))], config(score_threshold=0.0))
-    monkeypatch.setattr("export.calibration.PIXELS_PER_SCAN", 1000)
+    monkeypatch.setattr("export.normal_voxels.PIXELS_PER_SCAN", 1000)
     thinned = calibrate([scored(1, normal=True, size=(100, 100))], config(score_threshold=0.0))
     assert thinned.map_threshold.value == pytest.approx(whole.map_threshold.value, abs=2e-3)
     assert "1000 pixels" in thinned.map_threshold.chosen_by
@@ -134,3 +137,68 @@ def test_memory_is_bounded_and_the_threshold_hardly_moves(monkeypatch):
 def test_a_rate_beyond_0_to_1_is_refused(rate):
     with pytest.raises(ValueError, match="score_threshold"):
         config(score_threshold=rate)
+
+
+def volume(*, lesion_in, normal=False, foreground=None, slice_scores=(1.0, 2.0, 3.0, 4.0)):
+    """A scan of four slices; the map of slice k is k + 1 everywhere."""
+    shape = (4, 5, 6)
+    anomaly_map = np.empty(shape, np.float32)
+    anomaly_map[:] = np.arange(1, 5)[:, np.newaxis, np.newaxis]
+    truth = np.zeros(shape, bool)
+    truth[lesion_in, 2, 2] = True
+    plain = scored(4, normal=normal)
+    return replace(
+        plain,
+        volume=replace(plain.volume, voxels=anomaly_map[np.newaxis], spacing_mm=(2.0, 1.0, 1.0)),
+        finding=replace(
+            plain.finding,
+            anomaly_map=anomaly_map,
+            mask=np.zeros(shape, bool),
+            slice_scores=np.array(slice_scores, np.float32),
+            images=np.arange(4, dtype=np.float32).reshape(4, 1, 1, 1) * np.ones((1, 1, 2, 2), "f4"),
+            foreground=foreground,
+        ),
+        truth=truth,
+    )
+
+
+SLICES = {"normals": "slices", "score_threshold": 0.0, "map_false_positive_rate": 0.5}
+
+
+def test_lesion_free_slices_of_abnormal_scans_are_normals_where_that_is_asked_for():
+    found = calibrate([volume(lesion_in=[2, 3])], config(**SLICES))
+    assert found.normals.scores == (1.5,)  # the mean of slices 0 and 1, as the aggregation says
+    assert found.normals.intensity_mean == (0.5,)
+    assert found.score_threshold.value == 1.5
+    assert found.map_threshold.value == 1.5  # half of the values are 1, half are 2
+    assert "60 pixels of 1 validation normals" in found.map_threshold.chosen_by
+
+
+def test_only_the_foreground_of_normal_slices_counts():
+    inside = np.zeros((4, 5, 6), bool)
+    inside[1:, 1:3, 1:3] = True  # nothing of slice 0
+    found = calibrate([volume(lesion_in=[2, 3], foreground=inside)], config(**SLICES))
+    assert found.normals.scores == (2.0,)
+    assert found.map_threshold.value == 2.0
+    assert "on 4 pixels" in found.map_threshold.chosen_by
+
+
+def test_of_a_normal_scan_the_foreground_alone_counts_as_well():
+    inside = np.zeros((4, 5, 6), bool)
+    inside[3] = True
+    scan = volume(lesion_in=[], normal=True, foreground=inside)
+    assert calibrate([scan], config(score_threshold=0.0)).map_threshold.value == 4.0
+
+
+def test_a_scan_with_lesions_in_every_slice_or_no_mask_has_no_normal_part():
+    everywhere = volume(lesion_in=[0, 1, 2, 3])
+    unknown = replace(volume(lesion_in=[]), truth=None)
+    normal = scored(1, normal=True)
+    alone = calibrate([normal], config(**SLICES))
+    assert calibrate([normal, everywhere, unknown], config(**SLICES)) == alone
+
+
+def test_normals_without_any_foreground_are_refused():
+    scan = volume(lesion_in=[], normal=True, foreground=np.zeros((4, 5, 6), bool))
+    with pytest.raises(CalibrationError, match="no validation normal has a pixel of foreground"):
+        calibrate([scan], config(score_threshold=0.0))

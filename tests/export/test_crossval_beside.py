@@ -65,6 +65,7 @@ def test_it_stands_apart_and_is_called_supervised(found):
         beside=found,
         published={},
         variants={},
+        leaks=[],
     )
     others, own = text.split("## `supervised`")
     assert "densenet" not in others

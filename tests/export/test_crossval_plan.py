@@ -8,11 +8,13 @@ import pytest
 from export import crossval_plan, fold_result
 from export.fold_job import checkpoint_of, fingerprint_of
 from tests.export import fold_results
-from train.params import Params, load
+from train.params import BadParamsError, Params, load
 from train.pool import Pool
 from train.protocol import CrossvalConfig
+from train.stored_images import StoredImages
 
-POOL = Pool(cases=[], rows=[], images=np.zeros((1, 1, 32, 32), np.float32), hash="images")
+IMAGES = StoredImages(np.zeros((1, 1, 32, 32), np.float32), np.arange(1))
+POOL = Pool(cases=[], rows=[], images=IMAGES, hash="images")
 
 
 @pytest.fixture
@@ -140,3 +142,11 @@ def test_members_whose_checkpoints_are_there_are_not(missing):
 def test_a_variant_alone_needs_the_method_it_shares_networks_with(missing):
     assert missing(["fanogan-izi"], checkpoints=["cae"]) == ["fanogan", "fanogan-izi"]
     assert missing(["fanogan-izi"], checkpoints=["fanogan"]) == ["fanogan-izi"]
+
+
+def test_a_study_that_is_not_divided_into_folds_is_not_cross_validated(params):
+    split = {**params.values["split"], "scheme": "groups"}
+    other = Params("params.yaml", {**params.values, "split": split})
+    config = other.block(CrossvalConfig, "crossval")
+    with pytest.raises(BadParamsError, match=r"split\.scheme is groups"):
+        list(crossval_plan.plan(other, config, POOL, stored="p", methods=(), ablations=()))

@@ -15,7 +15,9 @@ from tests.export.tiny_pool import numbers
 from train.datasets.case import Case
 from train.pool import Pool
 from train.protocol import CrossvalConfig
+from train.stored_images import StoredImages
 
+IMAGES = StoredImages(np.zeros((1, 1, 32, 32), np.float32), np.arange(1))
 PROTOCOLS, GROUPINGS = ("study", "blind"), ("published", "grouped")
 # (normal, score): with a threshold of 0.5, one scan of each outcome.
 SCANS = {
@@ -102,12 +104,14 @@ def report(tmp_path_factory):
         for kind in ("normal", "abnormal")
         for at in range(6)
     ]
-    pool = Pool(cases=cases, rows=[], images=np.zeros((1, 1, 32, 32), np.float32), hash="images")
+    pool = Pool(cases=cases, rows=[], images=IMAGES, hash="images")
     folder = Path("reports/tiny/crossval")
     params = numbers()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("report"))
         patch.setattr(crossval_report, "DPI", 30)
+        for case in cases:
+            cv2.imwrite(str(case.scan), np.zeros((SIDE, SIDE), np.uint8))
         for protocol in PROTOCOLS:
             for method in ("cae", "ssae"):  # the second has panels of another run and no results
                 kept = folder / "panels" / protocol / method

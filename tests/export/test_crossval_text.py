@@ -10,7 +10,7 @@ from train.metrics import Bootstrap
 CONFIG = Bootstrap(resamples=20, confidence=0.9, seed=0)
 
 
-def table(*methods, missing=(), published=None, variants=None):
+def table(*methods, missing=(), published=None, variants=None, leaks=()):
     results = [it for one in methods for it in one]
     values = crossval_table.values_of(results)
     summaries = crossval_table.summaries_of(results, values, CONFIG)
@@ -26,6 +26,7 @@ def table(*methods, missing=(), published=None, variants=None):
         beside=(),
         published=published or {},
         variants=variants or {},
+        leaks=leaks,
     )
 
 
@@ -89,3 +90,9 @@ def test_a_single_result_has_no_spread():
 def test_what_a_variants_fit_time_leaves_out_is_said():
     text = table(fold_results.many("fanogan-izi", 0.5), variants={"fanogan-izi": "fanogan"})
     assert "fit seconds of fanogan-izi leave out what it took over from fanogan" in text
+
+
+def test_what_else_tells_the_labels_stands_before_the_tables():
+    leak = "The size of a scan tells its label."
+    before, *_ = table(fold_results.many("cae", 0.5), leaks=[leak]).split("## `study`")
+    assert leak in before

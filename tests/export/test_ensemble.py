@@ -5,13 +5,13 @@ import torch
 
 from export import onnx_file
 from export.calibration import CalibrationError
-from export.ensemble import BATCH, LARGEST_SCORE, ensemble_of, score_in_words, units_of
+from export.ensemble import LARGEST_SCORE, ensemble_of, score_in_words, units_of
 from export.fitted import Fitted
 from export.graph import ExportedGraph, output_names
 from export.parity import measure
 from infer.engine import open_engine
 from tests.export.tiny_graph import RECIPE, SIZE, TINY_MANIFEST, TinyModel
-from train.batches import AS_THEY_ARE, ChannelScale
+from train.batches import AS_THEY_ARE, ChannelScale, at_once
 from train.methods.method import Findings
 from train.scores import Scorer
 
@@ -76,7 +76,7 @@ def units_of_scores(scores):
 
 @pytest.fixture(scope="module")
 def normals():
-    return images(BATCH + 5, seed=1)
+    return images(at_once(SIZE) + 5, seed=1)
 
 
 @pytest.fixture(scope="module")

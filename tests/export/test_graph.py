@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
 from export.graph import ExportedGraph, in_words, output_names
@@ -38,6 +39,7 @@ def test_a_method_without_reconstruction_has_no_such_output():
         power=1,
         top_share=1.0,
         parts={},
+        typicality="none",
     )
     graph = ExportedGraph(Evidence(), Scorer(bare))
     assert output_names(graph, IMAGES) == ("anomaly_map", "score")
@@ -48,6 +50,19 @@ def test_a_graph_around_a_model_in_training_mode_evaluates():
     graph = ExportedGraph(TinyModel().train(), Scorer(RECIPE))
     alone = graph(IMAGES[:1])[1]
     torch.testing.assert_close(graph(IMAGES)[1][:1], alone)  # batch norm looks at no neighbours
+
+
+@pytest.mark.parametrize(
+    ("typicality", "words"),
+    [
+        ("score", "distance of (mean of map^2 over all) from that of healthy training images"),
+        ("code", "Mahalanobis distance of the image's code"),
+    ],
+)
+def test_a_recipe_in_words_says_that_it_looks_on_either_side(typicality, words):
+    share = {"score": 1.0, "code": 0.0}[typicality]
+    recipe = replace(RECIPE, parts={}, top_share=share, typicality=typicality)
+    assert words in in_words("mine", recipe)
 
 
 def test_a_recipe_in_words_says_each_of_its_numbers():

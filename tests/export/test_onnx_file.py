@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from export.graph import ExportedGraph
 from infer.engine import open_engine, read_manifest
 from tests.export.tiny_graph import SIZE, TINY_MANIFEST, tiny_graph
 from tests.train.methods import test_cae, test_fanogan
-from train.scores import Scorer, ScoreRecipe
+from train.scores import Scorer, ScoreRecipe, scorers
 
 PLAIN = ScoreRecipe(
     polarity="bright",
@@ -20,6 +21,7 @@ PLAIN = ScoreRecipe(
     power=1,
     top_share=0.01,
     parts={},
+    typicality="none",
 )
 METHODS = {"cae": test_cae.cae, "fanogan": test_fanogan.fanogan}
 
@@ -51,6 +53,27 @@ def test_every_method_keeps_the_contract_and_is_exported_quietly(method, tmp_pat
         assert found.anomaly_map.shape == found.reconstruction.shape == (count, 1, *SIZE)
         assert found.score.shape == (count,)
         assert (found.anomaly_map >= 0).all()
+
+
+@pytest.mark.parametrize("typicality", ["score", "code"])
+def test_a_score_that_looks_on_either_side_is_in_the_graph(typicality, tmp_path):
+    model = test_cae.cae().eval()
+    share = {"score": 0.01, "code": 0.0}[typicality]
+    recipe = replace(PLAIN, top_share=share, typicality=typicality)
+    with torch.no_grad():
+        healthy = model.findings(torch.from_numpy(images(20)))
+        (scorer,) = scorers({"typical": recipe}, healthy, healthy).values()
+        graph = ExportedGraph(model, scorer)
+        onnx_file.write(
+            tmp_path / "m.onnx",
+            onnx_file.to_onnx(graph, torch.from_numpy(images(2))),
+            TINY_MANIFEST,
+        )
+        expected = graph.outputs(torch.from_numpy(images(5)))["score"].numpy()
+    engine = open_engine(tmp_path / "m.onnx", device="cpu", threads=1)
+    # Counted in spreads of scores that differ little: their rounding counts, too.
+    np.testing.assert_allclose(engine.run(images(5)).score, expected, atol=1e-3)
+    assert np.ptp(expected) > 0.1
 
 
 def test_the_manifest_is_in_the_file(tiny_file):

@@ -80,3 +80,11 @@ def test_anomalous_follows_the_score_or_the_mask_as_the_manifest_says(tmp_path):
     assert scored.finding.mask.any()
     assert not is_anomalous(scored.finding, by_score)
     assert is_anomalous(scored.finding, replace(by_score, anomalous_by="mask"))
+
+
+def test_a_scan_knows_which_of_its_slices_were_looked_at(tmp_path):
+    manifest = replace(TINY_MANIFEST, plane="coronal", slice_range=(0.5, 1.0))
+    (scored,) = score_scans([volume(tmp_path, "v")], manifest, Brightness())
+    assert scored.plane == "coronal"
+    assert scored.slices == range(7, 14)
+    assert len(scored.finding.slice_scores) == 7

@@ -63,13 +63,21 @@ def test_the_csv_is_empty_where_a_metric_does_not_exist():
 @pytest.mark.parametrize("metric", ["auroc", "psnr"])
 def test_the_readable_copy_shows_intervals(metric):
     rows = [row("cae", 0.5, seconds=1.0, psnr=20.0)]
-    text = to_markdown(rows, study="s", confidence=0.95, resamples=10, variants={})
+    text = to_markdown(rows, study="s", confidence=0.95, resamples=10, variants={}, leaks=[])
     assert {"auroc": "0.500 [0.48, 0.52]", "psnr": "20.00 [20.0, 20.0]"}[metric] in text
 
 
 def test_what_a_variants_fit_time_leaves_out_is_said():
     rows = [row("fanogan-izi", 0.9, seconds=1.0), row("mean", 0.8)]
     text = to_markdown(
-        rows, study="s", confidence=0.95, resamples=5, variants={"fanogan-izi": "fanogan"}
+        rows, study="s", confidence=0.95, resamples=5, variants={"fanogan-izi": "fanogan"}, leaks=[]
     )
     assert "`fit_seconds` of fanogan-izi, in the CSV file, leaves out" in text
+
+
+def test_what_else_tells_the_labels_is_said_among_the_results():
+    rows = [row("cae", 0.9, seconds=1.0), row("mean", 0.8)]
+    leak = "The size of a scan tells its label."
+    text = to_markdown(rows, study="s", confidence=0.9, resamples=5, variants={}, leaks=[leak])
+    shown, _ = text.split("## How to read it")
+    assert f"- {leak}" in shown

@@ -21,6 +21,7 @@ RECIPE = ScoreRecipe(
     power=2,
     top_share=0.1,
     parts={"latent": 0.5},
+    typicality="none",
 )
 
 

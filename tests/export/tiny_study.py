@@ -31,6 +31,7 @@ RECIPE = ScoreRecipe(
     power=1,
     top_share=0.02,
     parts={},
+    typicality="none",
 )
 
 

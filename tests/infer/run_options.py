@@ -21,6 +21,7 @@ PLAIN = {
     "executor": "local",
     "ray_address": None,
     "retries": None,
+    "require_signature": None,
 }
 
 

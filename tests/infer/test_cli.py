@@ -1,12 +1,16 @@
 """The command line: exit codes, the error lines, what is printed where."""
 
+import json
 import os
 import subprocess
 import sys
 
+import nibabel
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from infer import batch
 from infer.cli import app
 
 
@@ -20,6 +24,40 @@ def test_all_scored_is_0_and_says_where_the_results_are(scans, tiny_model, tmp_p
     assert "7 scans: 7 ok (3 anomalous), 0 failed" in done.stdout
     assert str(tmp_path / "out/report.csv") in done.stdout
     assert "auto: " in done.stdout
+
+
+def test_nothing_is_passed_over_in_silence(scans, tiny_model, tmp_path):
+    for at in range(5):
+        (scans / f"broken\x1b{at}.png").write_bytes(b"")
+    (scans / "brain.nrrd").write_bytes(b"NRRD")
+    voxels = np.full((20, 21, 5, 2), 30, np.int16)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), scans / "several.nii.gz")
+    done = uad_infer(scans, "--model", tiny_model, "--out", tmp_path / "out")
+    assert "13 scans: 8 ok (3 anomalous, 1 with a warning), 5 failed" in done.stdout
+    told = [line for line in done.stdout.splitlines() if line.startswith("failed: ")]
+    assert told[0].startswith("failed: broken\\x1b0.png is empty (0 bytes)")
+    assert len(told) == 4
+    assert told[3] == "failed: 2 more, report.csv says why of each"
+    assert "1 file was left out, it is no scan known here: 1 .nrrd" in done.stdout
+    record = json.loads((tmp_path / "out/run.json").read_text())
+    assert record["left_out"] == {".nrrd": 1}
+    assert record["counts"]["warned"] == 1
+
+
+def test_what_is_wrong_with_the_model_is_said_before_scans_are_looked_for(
+    scans, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(batch, "scans_in", lambda *given: pytest.fail("scans were looked for"))
+    done = uad_infer(scans, "--model", tmp_path / "gone.onnx", "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "gone.onnx cannot be read" in done.stderr
+
+
+def test_a_terminal_that_knows_few_letters_is_told_all_the_same(scans, tiny_model):
+    environment = {**os.environ, "PYTHONIOENCODING": "cp437"}
+    command = [sys.executable, "-m", "infer.cli", str(scans), "--list"]
+    done = subprocess.run(command, env=environment, capture_output=True, check=True)
+    assert b"40 \\xd7 50" in done.stdout
 
 
 def test_a_failed_scan_is_1(scans, tiny_model, tmp_path):

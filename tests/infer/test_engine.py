@@ -98,6 +98,14 @@ def test_a_manifest_of_the_second_schema_takes_scans_unprocessed():
     assert from_json(json.dumps(said), where="old.onnx").preprocessing == UNPROCESSED
 
 
+def test_a_manifest_of_the_third_schema_thresholds_the_map_as_it_is():
+    said = json.loads(to_json(replace(MANIFEST, schema=3)))
+    kept = ("closing_radius_px", "smallest_lesion_px")
+    said["postprocessing"] = {name: said["postprocessing"][name] for name in kept}
+    assert from_json(json.dumps(said), where="a.onnx").postprocessing == MANIFEST.postprocessing
+    assert not MANIFEST.postprocessing.acts_on_map
+
+
 def test_a_newer_schema_is_refused(tmp_path):
     path = tmp_path / "model.onnx"
     save(path, tiny_graph(), replace(MANIFEST, schema=SCHEMA + 1))

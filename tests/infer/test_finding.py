@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from infer.errors import UnreadableScanError
-from infer.finding import EngineOutputs, find_all, images_for, run_batches, with_channels
+from infer.finding import EngineOutputs, find_all, images_for, run_batches
 from infer.intensity import Intensity, rescale
 from infer.manifest import (
     SCHEMA,
@@ -22,7 +22,7 @@ from infer.phantom import head
 from infer.preprocessing import UNPROCESSED
 from infer.resizing import to_image_size
 from infer.scoring import Aggregation
-from infer.slicing import to_slices
+from infer.slicing import looked_at, step_axis, to_slices
 from infer.volume import Grid, Volume
 
 WINDOW = Intensity(recipe="window", low=0, high=80, output_low=0, output_high=1)
@@ -168,21 +168,6 @@ def test_batches_cross_the_borders_between_volumes():
     assert sizes == [BATCH] * 3
 
 
-def test_a_grey_picture_stored_in_colour_is_the_same_picture():
-    grey = np.random.default_rng(0).random((1, 6, 5), np.float32)
-    np.testing.assert_allclose(with_channels(np.repeat(grey, 3, axis=0), 1), grey, rtol=1e-6)
-
-
-def test_a_grey_picture_becomes_three_equal_channels():
-    grey = np.random.default_rng(0).random((1, 6, 5), np.float32)
-    np.testing.assert_array_equal(with_channels(grey, 3), np.concatenate([grey] * 3))
-
-
-def test_other_channels_are_refused():
-    with pytest.raises(UnreadableScanError, match="3 channels, the model takes 2"):
-        with_channels(np.zeros((3, 4, 4), np.float32), 2)
-
-
 def test_a_slice_one_voxel_thin_is_refused():
     volume = volume_of(np.zeros((1, 20, 20, 1)))
     with pytest.raises(UnreadableScanError, match="too thin"):
@@ -296,3 +281,113 @@ def test_the_scan_itself_is_left_as_it_is():
     manifest = manifest_with(noise="median", foreground="brain")
     find_all([volume], manifest, Brightness(), batch_size=BATCH)
     np.testing.assert_array_equal(volume.voxels, before)
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+def test_slices_out_of_range_have_no_part_in_map_mask_or_score(plane):
+    voxels = np.random.default_rng(0).uniform(0, 40, (1, 10, 12, 14)).astype(np.float32)
+    manifest = dataclasses.replace(manifest_of(plane), slice_range=(0.2, 0.6))
+    looked = looked_at(voxels.shape[1:], plane, (0.2, 0.6))
+    bright = voxels.copy()
+    outside = np.setdiff1d(np.arange(voxels.shape[1 + step_axis(plane)]), looked)
+    np.moveaxis(bright, 1 + step_axis(plane), 0)[outside] = 80
+    plain, ill = (
+        find_all([volume_of(it)], manifest, Brightness(), batch_size=BATCH)[0]
+        for it in (voxels, bright)
+    )
+    assert ill.score == plain.score
+    assert len(ill.slice_scores) == len(ill.images) == len(looked)
+    np.testing.assert_array_equal(ill.anomaly_map, plain.anomaly_map)
+    maps = np.moveaxis(ill.anomaly_map, step_axis(plane), 0)
+    assert (maps[outside] == 0).all()
+    assert (maps[looked] > 0).any(axis=(1, 2)).all()
+    assert not np.moveaxis(ill.mask, step_axis(plane), 0)[outside].any()
+
+
+def test_slices_in_range_are_found_as_among_all():
+    _, volume = head_slice()
+    stack = volume_of(np.repeat(volume.voxels[:, np.newaxis], 5, axis=1) + 0.0)
+    every = manifest_with(foreground="body")
+    some = dataclasses.replace(every, slice_range=(0.4, 0.8))
+    [whole] = find_all([stack], every, Brightness(), batch_size=BATCH)
+    [part] = find_all([stack], some, Brightness(), batch_size=BATCH)
+    np.testing.assert_array_equal(part.anomaly_map[2:4], whole.anomaly_map[2:4])
+    assert (part.anomaly_map[[0, 1, 4]] == 0).all()
+
+
+def test_nothing_is_anomalous_around_a_stripped_head_and_empty_slices_are_empty():
+    voxels = np.zeros((1, 3, 20, 24), np.float32)
+    voxels[0, 1, 5:15, 6:18] = np.random.default_rng(0).uniform(50, 80, (10, 12))
+    voxels[0, 1, 9:11, 10:12] = 0  # dark tissue inside is not the background
+    manifest = manifest_with(foreground="stripped")
+    recipe = Intensity(
+        recipe="percentile", low=0, high=100, output_low=0, output_high=1, inside="stripped"
+    )
+
+    class Surprised(Brightness):
+        def run(self, images):
+            said = super().run(images)
+            return dataclasses.replace(said, anomaly_map=1 + said.anomaly_map)
+
+    [found] = find_all(
+        [volume_of(voxels)],
+        dataclasses.replace(manifest, intensity=recipe),
+        Surprised(),
+        batch_size=BATCH,
+    )
+    inside = np.zeros(voxels.shape[1:], bool)
+    inside[1, 5:15, 6:18] = True
+    darkest = (voxels[0] == voxels[0][voxels[0] > 0].min()) & inside
+    assert (found.anomaly_map[~inside] == 0).all()
+    assert (found.anomaly_map[inside & ~darkest] >= 1).all()
+    assert found.warnings == ()
+
+
+def cleaned(**changed):
+    manifest = manifest_of("axial")
+    postprocessing = dataclasses.replace(manifest.postprocessing, **changed)
+    return dataclasses.replace(manifest, postprocessing=postprocessing)
+
+
+def test_postprocessing_of_the_map_is_seen_in_map_peak_and_mask_and_not_in_the_score():
+    voxels = np.zeros((1, 3, 8, 8))
+    voxels[0, :, 2:6, 2:6] = 40.0
+    voxels[0, 1, 4, 4] = 80.0  # a single voxel
+    [plain] = find_all([volume_of(voxels)], cleaned(), Brightness(), batch_size=BATCH)
+    quiet = cleaned(median="volume", foreground="stripped", erosion_radius_px=1)
+    [found] = find_all([volume_of(voxels)], quiet, Brightness(), batch_size=BATCH)
+    assert plain.peak == (1, 4, 4)
+    assert plain.lesions == 1
+    assert plain.foreground is None
+    assert found.score == plain.score
+    assert not found.mask.any()
+    np.testing.assert_array_equal(found.foreground, voxels[0] > 0)
+    np.testing.assert_array_equal(found.anomaly_map[:, 3:5, 3:5], 0.5)
+    assert found.anomaly_map.sum() == 3 * 4 * 0.5
+
+
+def test_a_map_that_is_not_finite_is_refused_though_a_filter_would_hide_it():
+    class NanOutside:
+        def run(self, images):
+            maps = np.where(images > 0.5, images, np.float32(np.nan))
+            return EngineOutputs(
+                anomaly_map=maps,
+                score=images.mean(axis=(1, 2, 3)),
+                reconstruction=None,
+                score_parts={},
+            )
+
+    voxels = np.zeros((1, 3, 8, 8))
+    voxels[0, :, 2:6, 2:6] = 80.0
+    with pytest.raises(UnreadableScanError, match="not finite"):
+        find_all([volume_of(voxels)], cleaned(foreground="stripped"), NanOutside(), batch_size=4)
+
+
+def test_slices_without_a_brain_are_counted_where_only_postprocessing_looks_for_one():
+    [found] = find_all(
+        [volume_of(np.ones((1, 4, 12, 12)))],
+        cleaned(foreground="brain"),
+        Brightness(),
+        batch_size=BATCH,
+    )
+    assert found.warnings == ("no brain was found in 4 of 4 slices: looked at as a whole",)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from infer.foreground import foreground_of, three_classes
+from infer.foreground import foreground_of, stripped, three_classes
 from infer.phantom import brain_window, head
 
 SIZES = [(72, 60), (144, 120), (436, 345)]
@@ -161,3 +161,12 @@ def test_a_mirrored_head_has_a_mirrored_brain():
     pixels[40:60, 30:38] = BONE
     mirrored = found(pixels[:, ::-1].copy(), "brain")[:, ::-1]
     assert overlap(found(pixels, "brain"), mirrored) > 0.99
+
+
+def test_what_is_left_of_a_stripped_scan_differs_from_what_is_around_it_in_any_channel():
+    voxels = np.full((2, 3, 7, 8), -3.5, np.float32)
+    voxels[1] = 0  # standardised after it was stripped: its background lies in the middle
+    voxels[0, 1, 2, 3] = -3.6
+    voxels[1, 2, 0, 0] = 7.0
+    voxels[1, 2, 4, 4] = -7.0
+    assert np.argwhere(stripped(voxels)).tolist() == [[1, 2, 3], [2, 0, 0], [2, 4, 4]]

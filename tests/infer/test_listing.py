@@ -56,6 +56,13 @@ def test_each_scan_is_listed_in_one_part(ward):
     assert sum(map(len, parts)) == len(listed(ward))
 
 
+def test_files_that_would_be_left_out_are_counted_beside_the_list(ward):
+    (ward / "brain.nrrd").write_bytes(b"NRRD")
+    for how in ((), ("--json",)):
+        done = uad_infer(ward, "--list", *how)
+        assert done.stderr == ("1 file was left out, it is no scan known here: 1 .nrrd\n")
+
+
 def test_shapes_are_those_of_the_files(ward):
     found = listed(ward)
     said = {scan: (it["format"], it["shape"], it["kind"]) for scan, it in found.items()}

@@ -1,16 +1,22 @@
 """Anomaly maps and slice scores of a run: on the scan's own grid, made once, found again."""
 
 import csv
+import dataclasses
 
 import cv2
 import nibabel
 import numpy as np
 import pytest
 
+from infer import load
+from infer.describe import describe_model
 from infer.engine import open_engine
 from infer.finding import find_all
+from infer.intensity import Intensity
+from infer.preprocessing import UNPROCESSED
 from infer.readers import read
 from tests.infer.test_batch import report, run
+from tests.infer.tiny_model import MANIFEST, write_tiny_model
 
 PARTS = ["score_mean"]  # of the tiny model
 
@@ -126,3 +132,45 @@ def test_slices_of_an_earlier_run_are_taken_from_the_journal(scans, tiny_model, 
     assert len(again) == len(whole.splitlines()) - 1
     scores = {row["scan"]: row["score"] for row in again}
     assert scores["ward/healthy005.png"] == scores["healthy002.png"]
+
+
+@pytest.mark.parametrize("scan", ["lesion.nii.gz", "turned.nii.gz"])
+def test_a_model_of_a_part_of_volumes_names_slices_by_their_place_in_the_file(
+    turned, tmp_path, scan
+):
+    """The lesion lies in slice 2 of 7; stored the other way round, in slice 4."""
+    manifest = dataclasses.replace(MANIFEST, slice_range=(0.0, 0.6))  # slices 0 to 3 from below
+    model = write_tiny_model(tmp_path / "part.onnx", manifest)
+    run(turned, model, tmp_path / "out", maps=True)
+    row = report(tmp_path / "out")[scan]
+    listed = [it for it in slices(tmp_path / "out") if it["scan"] == scan]
+    looked, ill = ([3, 4, 5, 6], 4) if scan == "turned.nii.gz" else ([0, 1, 2, 3], 2)
+    assert [int(it["slice"]) for it in listed] == looked
+    assert int(row["worst_slice"]) == int(row["peak_z"]) == ill
+    assert int(row["slices"]) == 4
+    values = np.asarray(nibabel.load(tmp_path / "out/maps" / scan).dataobj)
+    assert np.flatnonzero(values.any(axis=(0, 1))).tolist() == looked
+
+
+def test_a_program_is_told_which_slices_were_not_looked_at(scans, tmp_path):
+    manifest = dataclasses.replace(MANIFEST, slice_range=(0.2, 0.5))
+    found = load(write_tiny_model(tmp_path / "part.onnx", manifest)).score(scans / "lesion.nii.gz")
+    assert np.isnan(found.slice_scores).tolist() == [True, False, False] + [True] * 4
+    assert found.worst_slice == 2
+
+
+def test_a_model_says_what_it_looks_at(tmp_path):
+    manifest = dataclasses.replace(
+        MANIFEST,
+        slice_range=(0.2, 0.5),
+        intensity=Intensity(
+            recipe="zscore", low=-3, high=3, output_low=0, output_high=1, inside="stripped"
+        ),
+        preprocessing=dataclasses.replace(
+            UNPROCESSED, foreground="stripped", blank=((0.0, 0.0, 0.1, 0.5),)
+        ),
+    )
+    said = describe_model(write_tiny_model(tmp_path / "part.onnx", manifest))
+    assert "from 20% to 50% of a volume" in said
+    assert "zscore -3 to 3 standard deviations from the mean of" in said
+    assert "only what lies in a background of one single value; blank in 1 rectangle" in said

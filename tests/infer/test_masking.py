@@ -17,7 +17,16 @@ PLAIN = Postprocessing(closing_radius_px=0, smallest_lesion_px=0)
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"closing_radius_px": LARGEST + 1}, {"closing_radius_px": -1}, {"smallest_lesion_px": -1}],
+    [
+        {"closing_radius_px": LARGEST + 1},
+        {"closing_radius_px": -1},
+        {"smallest_lesion_px": -1},
+        {"erosion_radius_px": -1},
+        {"erosion_radius_px": 1},  # of no foreground
+        {"median_px": 4},
+        {"median_px": 17},
+        {"prior_share": 0.0},
+    ],
 )
 def test_numbers_that_mean_nothing_or_would_take_hours_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

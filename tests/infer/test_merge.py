@@ -130,6 +130,19 @@ def test_run_json_counts_all_and_names_each_part(done):
     assert [it["folder"] for it in run["merged"]] == ["../part1", "../part2", "../part3"]
 
 
+@pytest.mark.parametrize(("part", "expected"), [(True, 2), (False, 6)])
+def test_files_that_each_part_left_out_are_the_same_and_those_of_other_runs_are_not(
+    done, part, expected
+):
+    for folder in parts(done):
+        run = json.loads((folder / "run.json").read_text())
+        run["left_out"] = {".gif": 2}
+        run["options"]["part"] = run["options"]["part"] if part else None
+        (folder / "run.json").write_text(json.dumps(run))
+    merge(parts(done), done / "all")
+    assert json.loads((done / "all/run.json").read_text())["left_out"] == {".gif": expected}
+
+
 def test_missing_parts_are_named(done):
     merged = merge(parts(done)[1:2], done / "all")
     assert merged.exit_code == 1
@@ -202,7 +215,7 @@ def test_different_models_are_refused(done, scans, tmp_path):
 # infer/merge.py if they need not.
 SHAPES_RESULTS = {
     *("precision", "threshold", "map_threshold"),
-    *("keep_identifiers", "volume", "max_voxels"),
+    *("keep_identifiers", "volume", "max_voxels", "require_signature"),
 }
 MAY_DIFFER = {
     *("device", "batch_size", "workers", "overlays", "maps", "dicom_seg"),

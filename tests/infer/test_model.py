@@ -86,6 +86,20 @@ def test_a_picture_in_an_array_is_the_same_picture_in_a_file(model, tmp_path, dt
     assert of_array.map.shape == (40, 50)
 
 
+def test_volume_and_max_voxels_are_the_commands(model, tmp_path):
+    several = np.random.default_rng(0).normal(30, 5, (20, 21, 5, 2)).astype(np.float32)
+    for name, voxels in (("several.nii", several), ("second.nii", several[..., 1])):
+        nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / name)
+    found = model.score(tmp_path / "several.nii", volume=1)
+    assert found.score == model.score(tmp_path / "second.nii").score
+    assert found.score != model.score(tmp_path / "several.nii").score
+    with pytest.raises(UnreadableScanError, match="more than can be scored"):
+        model.score(tmp_path / "several.nii", max_voxels=2099)
+    assert model.score(tmp_path / "several.nii", max_voxels=2100).warnings
+    with pytest.raises(UnknownChoiceError, match="volume counts from 0"):
+        model.score(tmp_path / "several.nii", volume=-1)
+
+
 def test_a_volume_in_an_array_is_the_same_volume_in_a_file(model, tmp_path):
     voxels = np.random.default_rng(0).normal(20, 5, (5, 26, 22)).astype(np.float32)
     voxels[3, 6:11, 14:19] = 80

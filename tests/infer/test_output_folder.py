@@ -1,5 +1,8 @@
 """The output folder: one run at a time, nothing lost that is not ours."""
 
+import errno
+import os
+
 import pytest
 
 from infer import journal, output_folder
@@ -90,3 +93,14 @@ def test_what_a_killed_run_was_writing_is_removed(tmp_path):
     partial.write_bytes(b"half")
     with claimed(tmp_path):
         assert not partial.exists()
+
+
+def test_a_file_system_without_locks_is_not_taken_for_another_run(tmp_path, monkeypatch):
+    def refuse(file, *, shared=False):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(output_folder, "_lock", refuse)
+    place = claimed(tmp_path / "out")
+    with pytest.raises(BadOutputError, match="cannot be locked: Function not") as caught, place:
+        pytest.fail("it was claimed")
+    assert "choose an --out elsewhere" in caught.value.hint

@@ -22,6 +22,16 @@ def test_there_is_no_bar_if_quiet(monkeypatch):
     assert isinstance(open_progress(quiet=True), Silence)
 
 
+def test_what_comes_before_the_first_scan_is_shown_too(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    bar = open_progress(quiet=False)
+    bar.prepare("looking for scans")
+    bar.end()
+    assert "looking for scans" in terminal.getvalue()
+    assert terminal.getvalue().rstrip().endswith("\x1b[2K")  # of a run that never began, no bar
+
+
 def test_the_bar_shows_progress_throughput_and_failures(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)

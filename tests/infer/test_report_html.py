@@ -41,6 +41,7 @@ RUN = {
     "device": {"asked": "cpu", "got": "cpu", "provider": "CPU", "reason": "asked for"},
     "versions": {},
     "counts": {"scans": 1, "ok": 1, "failed": 0, "anomalous": 0, "unfinished": 0},
+    "left_out": {".nrrd": 1, ".gif": 2},
     "timing": {"finished": "2026-01-02T03:04:05+00:00", "seconds": 1.0},
     "options": {"folder": "/secret/folder"},
 }
@@ -78,6 +79,7 @@ def test_worst_means_anomalous_then_by_score_and_failed_at_the_end():
     order = ["worst", "a", "b", "high but without a mask", "low", "f"]
     assert [shown.row.scan for shown in page_rows(rows, {}, {})] == order
     assert [row["scan"] for row in rows_in(text_of(*rows))] == order
+    assert [row.scan for row in page_rows(rows, {}, {}).failures()] == ["f"]
 
 
 def test_every_scan_of_the_report_is_in_it_with_the_reports_numbers(scans, tiny_model, tmp_path):

@@ -36,6 +36,15 @@ def test_more_than_is_read_at_once_is_read_once_each():
     assert [name for name, _ in shelf.items()] == [as_place(at) for at in range(count)]
 
 
+@pytest.mark.parametrize("first", [0, 3, AT_ONCE, 2 * AT_ONCE])
+def test_it_is_read_from_any_name_on(first):
+    shelf = Shelf()
+    count = 2 * AT_ONCE
+    shelf.put((as_place(at), b"") for at in range(0, count, 2))
+    found = [name for name, _ in shelf.items(start=as_place(first))]
+    assert found == [as_place(at) for at in range(0, count, 2) if at >= first]
+
+
 def test_what_is_there_is_not_added_again():
     shelf = Shelf()
     assert shelf.add(b"a", b"first")

@@ -66,13 +66,14 @@ def tiny_graph(manifest: Manifest = MANIFEST, *, input_name: str = "image") -> o
     """blur → |image − blur| → highest; parts: the mean."""
     spatial = list(manifest.image_size)
     channels = manifest.channels
-    kernel = np.full((channels, 1, KERNEL, KERNEL), 1 / KERNEL**2, np.float32)
+    dims = len(spatial)  # 3: it looks at whole volumes
+    kernel = np.full((channels, 1, *[KERNEL] * dims), 1 / KERNEL**dims, np.float32)
     nodes = [
         helper.make_node(
             "Conv",
             [input_name, "kernel"],
             ["reconstruction"],
-            pads=[KERNEL // 2] * 4,
+            pads=[KERNEL // 2] * 2 * dims,
             group=channels,
         ),
         helper.make_node("Sub", [input_name, "reconstruction"], ["residual"]),
@@ -96,7 +97,7 @@ def tiny_graph(manifest: Manifest = MANIFEST, *, input_name: str = "image") -> o
         [
             onnx.numpy_helper.from_array(kernel, "kernel"),
             onnx.numpy_helper.from_array(np.array([1]), "channel"),
-            onnx.numpy_helper.from_array(np.array([1, 2, 3]), "all"),
+            onnx.numpy_helper.from_array(np.arange(1, dims + 2), "all"),
         ],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)

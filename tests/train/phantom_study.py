@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import nibabel
 import numpy as np
 
 from infer.finding import images_of
-from infer.phantom import brain_window, head
+from infer.phantom import brain_window, head, head_volume
 from infer.readers import read
 from tests.train.tiny_configs import tiny
 from train.data import DataConfig, ImageRow, Prepared, SplitCase, save
@@ -19,17 +20,19 @@ from train.paths import data_folder
 STUDY = "contract"
 REPOSITORY = Path(__file__).parents[2]
 SLICE_SIZE = (72, 60)  # (height, width) of the scans, pixels
+VOLUME_SIZES = ((9, 48, 40), (12, 40, 48), (36, 24, 20))  # in turn: all become images of one size
 COUNTS = {"train": (8, 2), "validation": (3, 3), "test": (2, 1)}  # normal, abnormal
 
 
 def make_phantom_study(
     method: str,
-    image_size: tuple[int, int],
+    image_size: tuple[int, ...],
     channels: int,
     patches: Mapping[str, Any] | None = None,
 ) -> Params:
     """Write scans and tables into the working directory; the method's numbers are made tiny.
 
+    Slices are pictures; where `image_size` is of volumes, scans are NIfTI volumes of several sizes.
     With two channels, `infer.finding.with_channels` must be `powers`.
 
     Args:
@@ -43,8 +46,10 @@ def make_phantom_study(
         for split, (normal, abnormal) in COUNTS.items()
         for at in range(normal + abnormal)
     ]
+    draw, ending = (_draw_volume, "nii.gz") if len(image_size) == 3 else (_draw, "png")
+    names = [scans / f"{split}_{seed:02}.{ending}" for seed, (split, _) in enumerate(kinds)]
     cases = [
-        SplitCase(case=_draw(scans / f"{split}_{seed:02}.png", seed, normal=normal), split=split)
+        SplitCase(case=draw(names[seed], seed, normal=normal), split=split)
         for seed, (split, normal) in enumerate(kinds)
     ]
     data = params.block(DataConfig, "data")
@@ -65,7 +70,7 @@ def powers(voxels: np.ndarray, channels: int) -> np.ndarray:
 
 
 def _params(
-    method: str, image_size: tuple[int, int], channels: int, patches: Mapping[str, Any] | None
+    method: str, image_size: tuple[int, ...], channels: int, patches: Mapping[str, Any] | None
 ) -> Params:
     params = load(REPOSITORY / "params.yaml")
     values = dict(params.values)
@@ -75,7 +80,7 @@ def _params(
     values["methods"] = [of]
     values["variants"] = {method: of} if of != method else {}
     values["data"] = {**values["data"], "image_size": list(image_size), "channels": channels}
-    values["fit"] = {name: tiny(name, blocks[name]) for name in (method, of)}
+    values["fit"] = {name: tiny(name, blocks[name], len(image_size)) for name in (method, of)}
     values["patches"] = {} if patches is None else {of: dict(patches)}
     return Params(params.path, values)
 
@@ -83,6 +88,15 @@ def _params(
 def _draw(path: Path, seed: int, *, normal: bool) -> Case:
     phantom = head(seed, size=SLICE_SIZE, lesions=[] if normal else ["bleed"])
     cv2.imwrite(str(path), brain_window(phantom.voxels_hu))
+    return Case(scan=path, group=path.stem, normal=normal, mask=None)
+
+
+def _draw_volume(path: Path, seed: int, *, normal: bool) -> Case:
+    shape, lesions = VOLUME_SIZES[seed % len(VOLUME_SIZES)], [] if normal else ["bleed"]
+    phantom = head_volume(seed, shape=shape, lesions=lesions)
+    stored = phantom.voxels_hu.transpose(2, 1, 0)  # towards L, P and S
+    affine = np.diag([-phantom.spacing_mm[2], -phantom.spacing_mm[1], phantom.spacing_mm[0], 1.0])
+    nibabel.save(nibabel.Nifti1Image(stored, affine), path)
     return Case(scan=path, group=path.stem, normal=normal, mask=None)
 
 

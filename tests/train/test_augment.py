@@ -29,49 +29,82 @@ STILL = AugmentConfig(
 )
 
 
+# (height, width) of slices, and (depth, height, width) of volumes.
+sizes = pytest.mark.parametrize("size", [(32, 48), (8, 32, 48)], ids=["slices", "volumes"])
+
+
+@sizes
 @pytest.mark.parametrize("channels", [1, 2, 3])
-def test_images_keep_their_shape_and_range(channels):
-    images = torch.rand(16, channels, 32, 48)
-    changed = Augmentation(STRONG, channels)(images)
+def test_images_keep_their_shape_and_range(channels, size):
+    images = torch.rand(16, channels, *size)
+    changed = Augmentation(STRONG, channels, len(size))(images)
     assert changed.shape == images.shape
     assert changed.min() >= 0
     assert changed.max() <= 1
     assert not torch.allclose(changed, images)
 
 
-def test_what_comes_from_beyond_the_image_is_the_darkest_value():
+@sizes
+def test_what_comes_from_beyond_the_image_is_the_darkest_value(size):
     away = dataclasses.replace(STILL, scale=(0.5, 0.5))
-    changed = Augmentation(away, 1)(torch.ones(2, 1, 32, 32))
+    changed = Augmentation(away, 1, len(size))(torch.ones(2, 1, *size))
     assert torch.all(changed[:, :, 0] == 0)
-    assert torch.all(changed[:, :, 16, 16] > 0.99)
+    assert torch.all(changed[..., 0, :] == 0)
+    assert torch.all(changed[..., 0] == 0)
+    middle = (slice(None), slice(None), *(side // 2 for side in size))
+    assert torch.all(changed[middle] > 0.99)
 
 
-def test_nothing_asked_for_changes_nothing():
-    images = torch.rand(4, 1, 32, 32)
-    torch.testing.assert_close(Augmentation(STILL, 1)(images), images, atol=1e-5, rtol=0)
+@sizes
+def test_nothing_asked_for_changes_nothing(size):
+    images, change = torch.rand(4, 1, *size), Augmentation(STILL, 1, len(size))
+    torch.testing.assert_close(change(images), images, atol=1e-5, rtol=0)
 
 
-def test_a_flip_mirrors_left_and_right():
-    images = torch.rand(4, 1, 32, 32)
-    flipped = Augmentation(dataclasses.replace(STILL, flip_probability=1.0), 1)(images)
+@sizes
+def test_a_flip_mirrors_left_and_right(size):
+    images = torch.rand(4, 1, *size)
+    flipped = Augmentation(dataclasses.replace(STILL, flip_probability=1.0), 1, len(size))(images)
     torch.testing.assert_close(flipped, images.flip(-1), atol=1e-5, rtol=0)
 
 
-def test_each_image_is_changed_in_its_own_way():
-    images = torch.rand(1, 1, 32, 32).expand(2, 1, 32, 32)
-    first, second = Augmentation(STRONG, 1)(images)
+@sizes
+def test_each_image_is_changed_in_its_own_way(size):
+    images = torch.rand(1, 1, *size).expand(2, 1, *size)
+    first, second = Augmentation(STRONG, 1, len(size))(images)
     assert not torch.allclose(first, second)
 
 
 def test_the_images_are_left_untouched():
     images = torch.rand(4, 3, 32, 32)
     before = images.clone()
-    Augmentation(STRONG, 3)(images)
+    Augmentation(STRONG, 3, 2)(images)
     assert torch.equal(images, before)
 
 
-def test_the_same_seed_gives_the_same_changes():
-    images, change = torch.rand(4, 1, 32, 32), Augmentation(STRONG, 1)
+def test_a_volume_has_one_brightness():
+    grey = torch.full((1, 1, 8, 32, 32), 0.5)
+    changed = Augmentation(dataclasses.replace(STILL, brightness=0.3), 1, 3)(grey)
+    assert changed.std() < 1e-6
+    assert changed.mean() != 0.5
+
+
+def test_a_volume_is_turned_about_every_axis():
+    boxes = torch.zeros(16, 1, 16, 16, 16)
+    boxes[:, :, 3:6, 10:13, 7:9] = 1
+    turned = Augmentation(dataclasses.replace(STILL, rotation_degrees=30.0), 1, 3)(boxes)
+    axes = torch.meshgrid(*[torch.arange(16.0) - 7.5] * 3, indexing="ij")
+    before, after = (
+        torch.stack([(axis * it).flatten(1).sum(1) / it.flatten(1).sum(1) for axis in axes])
+        for it in (boxes, turned)
+    )
+    assert torch.all((after - before).abs().amax(dim=1) > 0.5)  # along each axis, of one at least
+    torch.testing.assert_close(after.norm(dim=0), before.norm(dim=0), atol=0.2, rtol=0)
+
+
+@sizes
+def test_the_same_seed_gives_the_same_changes(size):
+    images, change = torch.rand(4, 1, *size), Augmentation(STRONG, 1, len(size))
     torch.manual_seed(5)
     first = change(images)
     torch.manual_seed(5)

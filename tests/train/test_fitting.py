@@ -1,5 +1,7 @@
 """A fit with several keepers: each is deaf to the images of the others."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from train import checkpoint, tracking
 from train.fitting import fitted, task_of
 from train.keeper import Keeper
 from train.params import Params, load
+from train.stored_images import StoredImages
 
 NORMAL, ABNORMAL = 6, 8  # validation images; abnormal ones in two halves
 
@@ -38,10 +41,10 @@ def keepers(blind_rule):
     ]
 
 
-def fit(params, abnormal_images, folder, *, blind_rule="loss"):
-    """Fit to noise; the keepers, with what they wrote."""
+def fit(params, abnormal_images, folder, *, blind_rule="loss", place=lambda images: images):
+    """Fit to noise, which lies at some `place`; the keepers, with what they wrote."""
     chance = np.random.default_rng(0)
-    train = chance.random((8, 1, 32, 32), np.float32) / 2
+    train = place(chance.random((8, 1, 32, 32), np.float32) / 2)
     normal = chance.random((NORMAL, 1, 32, 32), np.float32) / 2
     held = keepers(blind_rule)
     with fitted(
@@ -78,6 +81,40 @@ def test_a_blind_keeper_keeps_the_same_whatever_the_abnormal_images_are(
     assert all(torch.equal(first[0][name], second[0][name]) for name in first[0])
     assert first[1]["score"] == second[1]["score"] == "mean_absolute"
     assert first[1]["validation"].split('"fit_seconds"')[0].count("auroc") == 0
+
+
+def test_a_fit_from_the_disk_arrives_at_the_weights_of_one_from_memory(params, tmp_path):
+    def on_the_disk(images):
+        np.save(tmp_path / "images.npy", images[::-1])  # in another order than they are shown in
+        store = np.load(tmp_path / "images.npy", mmap_mode="r")
+        return StoredImages(store, np.arange(len(images))[::-1])
+
+    fit(params, images(1, 0.0), tmp_path / "memory")
+    fit(params, images(1, 0.0), tmp_path / "disk", place=on_the_disk)
+    first, second = (
+        checkpoint.load(tmp_path / name / "blind.safetensors")[0] for name in ("memory", "disk")
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_share_of_time_spent_waiting_is_told_as_it_is(params, tmp_path, monkeypatch):
+    told = Told()
+    monkeypatch.setattr(tracking, "start", lambda *given, **named: told)
+
+    class Slow(StoredImages):
+        def __getitem__(self, at):
+            time.sleep(0.2)
+            return super().__getitem__(at)
+
+    def slow(images):
+        return Slow(images, np.arange(len(images)))
+
+    fit(params, images(1, 0.0), tmp_path / "fast")
+    fast = told.metrics[params.values["fit"]["cae"]["epochs"]]["blind/kept_data_wait_share"]
+    fit(params, images(1, 0.0), tmp_path / "slow", place=slow)
+    last = params.values["fit"]["cae"]["epochs"]
+    assert all(0 <= told.metrics[at]["data_wait_share"] <= 1 for at in range(last))
+    assert 0 <= fast < told.metrics[last]["blind/kept_data_wait_share"] <= 1
 
 
 def test_a_half_decides_nothing_for_the_other(params, tmp_path):

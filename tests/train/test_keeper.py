@@ -6,7 +6,6 @@ import torch
 
 from train.keeper import Keeper
 from train.scores import Scorer, ScoreRecipe
-from train.usual import Usual
 from train.validation import Validation
 
 SCORER = Scorer(
@@ -18,8 +17,9 @@ SCORER = Scorer(
         power=1,
         top_share=1.0,
         parts={},
+        typicality="none",
     ),
-    Usual(torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)),
+    {"mean": torch.zeros(1, 1, 4, 4), "spread": torch.ones(1, 1, 4, 4)},
 )
 # Looks at (loss, AUROC under each of two recipes), record by record.
 LOOKS = [

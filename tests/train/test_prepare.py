@@ -1,5 +1,7 @@
 """The stage `prepare`, run in an empty folder on a few phantoms."""
 
+import hashlib
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -7,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infer.errors import BadOutputError
 from infer.phantom import head_volume
 from infer.preprocessing import UNPROCESSED, preprocess
 from infer.readers import read
 from infer.resizing import to_image_size
-from infer.writers.phantoms import _write_nifti
-from train import data
+from infer.writers.phantoms import write_nifti
+from train import data, storing
 from train.command import run_stage
+from train.datasets.catalog import DATASETS
+from train.reading import read_case
 from train.stages.prepare import prepare
 
 BLOCKS = """
@@ -29,22 +34,35 @@ data:
   source: {source}
   modality: CT
   channels: 1
+  colours: []
   image_size: [32, 64]
   plane: axial
-  intensity: {{recipe: window, low: 0.0, high: 80.0}}
+  slice_range: {slice_range}
+  intensity: {{recipe: window, low: 0.0, high: 80.0, inside: all}}
   preprocessing:
     noise: {noise}
     noise_px: 3
     noise_search_px: 5
     noise_strength: 0.05
     foreground: {foreground}
+    blank: []
+  store: float32
+  smallest_foreground: 0.0
   options: {options}
-split: {{seed: 1, normal_folds: 5, fold: 0, abnormals: halves, half: 0}}
+split:
+  seed: 1
+  scheme: {scheme}
+  normal_folds: 5
+  fold: 0
+  groups: {groups}
+  abnormals: {abnormals}
+  half: 0
 augment: {{}}
 fit: {{}}
 scores: {{}}
 export: {{}}
 evaluate: {{}}
+where: {{}}
 compare: {{}}
 crossval: {{}}
 """
@@ -64,6 +82,10 @@ def _prepare(
     options=PHANTOM,
     noise="none",
     foreground="none",
+    scheme="folds",
+    groups="{train: 0, validation: 0, test: 0}",
+    abnormals="halves",
+    slice_range="[0.0, 1.0]",
 ):
     text = BLOCKS.format(
         study=study,
@@ -72,6 +94,10 @@ def _prepare(
         options=options,
         noise=noise,
         foreground=foreground,
+        scheme=scheme,
+        groups=groups,
+        abnormals=abnormals,
+        slice_range=slice_range,
     )
     Path("params.yaml").write_text(text)
     return run_stage(prepare, ["params.yaml"])
@@ -142,7 +168,10 @@ def test_tables_are_plain_csv_with_the_promised_columns():
     first_lines = [
         Path("data/tiny", name).read_text().splitlines()[0] for name in ("cases.csv", "images.csv")
     ]
-    assert first_lines == ["scan,group,label,mask,split", "row,scan,slice,split,label"]
+    assert first_lines == [
+        "scan,group,label,mask,split",
+        "row,scan,slice,split,label,group,position,foreground",
+    ]
 
 
 def test_the_hash_follows_the_data():
@@ -168,6 +197,106 @@ def test_a_broken_scan_is_reported_and_left_out(capsys):
     assert "1 of 10 scans were skipped" in errors
 
 
+def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(monkeypatch):
+    _own_data()
+    own = {"study": "own", "dataset": "folder", "source": "mine", "options": "{}"}
+    assert _prepare(**own) == 0
+    whole = {path: path.read_bytes() for path in Path("data/own").iterdir()}
+    shutil.rmtree("data/own")
+    reads = []
+
+    def stopped(case, numbers, stop_at):
+        if len(reads) == stop_at:
+            raise KeyboardInterrupt
+        reads.append(case.scan)
+        return read_case(case, numbers)
+
+    monkeypatch.setattr(storing, "cores", lambda: 1)
+    monkeypatch.setattr(storing, "read_case", lambda *given: stopped(*given, stop_at=6))
+    with pytest.raises(KeyboardInterrupt):
+        _prepare(**own)
+    assert not Path("data/own").exists()
+    monkeypatch.setattr(storing, "read_case", lambda *given: stopped(*given, stop_at=-1))
+    assert _prepare(**own) == 0
+    assert len(reads) == len(set(reads)) == 10  # each once in both runs together
+    assert {path: path.read_bytes() for path in Path("data/own").iterdir()} == whole
+    assert {path.name for path in Path("data").iterdir()} == {"tiny", "own"}
+
+
+def test_what_was_read_before_the_disk_was_full_is_kept(monkeypatch, capsys):
+    _own_data()
+    own = {"study": "own", "dataset": "folder", "source": "mine", "options": "{}"}
+
+    def full(*given):
+        raise BadOutputError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storing.GrowingStore, "finish", full)
+        assert _prepare(**own) == 2
+    assert "the disk is full" in capsys.readouterr().err
+    assert not Path("data/own").exists()
+    monkeypatch.setattr(storing, "read_case", full)  # nothing is to be read any more
+    assert _prepare(**own) == 0
+    assert len(data.load_rows("own")) == 10
+
+
+def test_scans_that_an_earlier_run_had_drawn_do_not_stay(monkeypatch):
+    def stop(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storing.GrowingStore, "finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            _prepare(options=PHANTOM.replace("normals: 10", "normals: 15"))
+    assert _prepare() == 0
+    assert len(list(Path("data/tiny/scans").iterdir())) == 14
+
+
+def test_the_hash_is_that_of_data_prepared_before_more_was_known_of_images():
+    _prepare()
+    named = data.data_hash("tiny")
+    table = Path("data/tiny/images.csv")
+    lines = [line.split(",")[:5] for line in table.read_text().splitlines()]
+    table.write_text("".join(f"{','.join(line)}\n" for line in lines))
+    assert data.data_hash("tiny") == named
+    files = [Path("data/tiny", name) for name in ("cases.csv", "images.csv", "images.npy")]
+    parts = b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)
+    assert hashlib.sha256(parts).hexdigest() == named
+    assert data.load_rows("tiny")[0].group == ""
+
+
+def test_an_image_is_known_by_its_group_place_and_foreground():
+    _prepare()
+    groups = {it.case.scan: it.case.group for it in data.load_cases("tiny")}
+    for row in data.load_rows("tiny"):
+        assert row.group == groups[row.scan]
+        assert row.position == 0.5
+        assert 0.2 < row.foreground < 0.9  # a head in air
+
+
+@pytest.mark.parametrize("kind", ["float16", "uint8"])
+def test_images_come_back_from_a_smaller_store_within_half_a_grey_level(kind, monkeypatch):
+    _prepare()
+    exact, _ = data.load_images("tiny", "train")
+    monkeypatch.setitem(globals(), "BLOCKS", BLOCKS.replace("float32", kind))
+    _prepare(study="small")
+    images, _ = data.load_images("small", "train")
+    assert images.dtype == np.float32
+    assert 0 < np.abs(images - exact).max() <= 0.5 / 255 + 2**-24
+    assert np.load("data/small/images.npy").dtype == kind
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [("store: float8", "Invalid enum value 'float8'"), ("smallest_foreground: 1.0", "below 1")],
+)
+def test_a_store_that_there_is_not_is_refused(wrong, complaint, capsys, monkeypatch):
+    name = wrong.split(":")[0]
+    monkeypatch.setitem(globals(), "BLOCKS", re.sub(rf"{name}: \S+", wrong, BLOCKS))
+    assert _prepare() == 2
+    assert complaint in capsys.readouterr().err
+
+
 def test_with_no_scan_left_nothing_is_written(capsys):
     _own_data()
     for scan in Path("mine/normal").iterdir():
@@ -178,20 +307,143 @@ def test_with_no_scan_left_nothing_is_written(capsys):
     assert [path.name for path in Path("data").iterdir()] == ["tiny"]
 
 
+OWN = {"study": "own", "dataset": "folder", "source": "mine", "options": "{}"}
+
+
+def _volumes(kinds, *, shape=(8, 40, 32)):
+    """Volumes of a user's own, each abnormal one with its mask."""
+    for at, lesions in enumerate(kinds):
+        phantom = head_volume(at, shape=shape, lesions=lesions)
+        folder = "abnormal" if lesions else "normal"
+        for place, voxels in ((folder, phantom.voxels_hu), ("masks", phantom.mask)):
+            if lesions or place == "normal":
+                Path("mine", place).mkdir(parents=True, exist_ok=True)
+                path = Path("mine", place, f"{at}.nii.gz")
+                write_nifti(path, voxels.astype(np.int16), phantom.spacing_mm)
+
+
+def _truth(scan, shape=(8, 40, 32)):
+    return head_volume(int(scan.name[0]), shape=shape, lesions=("mass",)).mask
+
+
 def test_slices_that_no_lesion_reaches_are_normal_slices():
-    for at in range(6):
-        for folder, lesions in (("normal", ()), ("abnormal", ("mass",))):
-            phantom = head_volume(at, shape=(8, 40, 32), lesions=lesions)
-            for place, voxels in ((folder, phantom.voxels_hu), ("masks", phantom.mask)):
-                if lesions or place == "normal":
-                    Path("mine", place).mkdir(parents=True, exist_ok=True)
-                    path = Path("mine", place, f"{at}.nii.gz")
-                    _write_nifti(path, voxels.astype(np.int16), phantom.spacing_mm)
-    assert _prepare(study="own", dataset="folder", source="mine", options="{}") == 0
+    _volumes([()] * 6)
+    _volumes([("mass",)] * 6)
+    assert _prepare(**OWN) == 0
     for row in data.load_rows("own"):
         if row.scan.parent.name == "abnormal":
-            phantom = head_volume(int(row.scan.name[0]), shape=(8, 40, 32), lesions=("mass",))
-            assert row.normal == (not phantom.mask[row.slice].any())
+            assert row.normal == (not _truth(row.scan)[row.slice].any())
+
+
+def test_where_every_scan_has_a_lesion_one_is_left_out_and_normal_slices_train():
+    _volumes([("mass",)] * 5)
+    one_out = {
+        "scheme": "leave_one_out",
+        "groups": "{train: 0, validation: 1, test: 0}",
+        "abnormals": "folds",
+    }
+    assert _prepare(**OWN, **one_out) == 0
+    sides = {it.case.scan.name[0]: it.split for it in data.load_cases("own")}
+    assert sides == {"0": "test", "1": "validation", **dict.fromkeys("234", "train")}
+    images, abnormal = data.load_images("own", "train")
+    free = sum(int((~_truth(Path(name)).any(axis=(1, 2))).sum()) for name in "234")
+    assert len(images[~abnormal]) == free > 0
+    _, abnormal = data.load_images("own", "validation")
+    assert abnormal.any()
+    assert not abnormal.all()
+
+
+def test_slices_out_of_range_are_not_stored_and_the_others_keep_their_places():
+    _volumes([()] * 4 + [("mass",)] * 4)
+    whole, part = (
+        {"abnormals": "folds", "scheme": "groups", "groups": "{train: 4, validation: 2, test: 2}"}
+        | {"slice_range": it}
+        for it in ("[0.0, 1.0]", "[0.25, 0.75]")
+    )
+    assert _prepare(**OWN, **whole) == 0
+    every = {(row.scan, row.slice): row for row in data.load_rows("own")}
+    images = np.load("data/own/images.npy")
+    assert _prepare(**OWN, **part) == 0
+    rows = data.load_rows("own")
+    assert {row.slice for row in rows} == {2, 3, 4, 5}
+    assert all(every[row.scan, row.slice] == row for row in rows)
+    places = [list(every).index((row.scan, row.slice)) for row in rows]
+    np.testing.assert_array_equal(np.load("data/own/images.npy"), images[places])
+
+
+def test_normal_scans_alone_can_be_prepared_where_the_scheme_asks_for_no_others():
+    _volumes([()] * 4)
+    numbers = {"scheme": "groups", "groups": "{train: 2, validation: 1, test: 1}"}
+    assert _prepare(**OWN, **numbers) == 0
+    assert sorted(it.split for it in data.load_cases("own")) == [
+        "test",
+        "train",
+        "train",
+        "validation",
+    ]
+
+
+def test_a_side_whose_every_slice_has_a_lesion_is_refused(capsys):
+    _volumes([("mass",)] * 4)
+    for mask in Path("mine/masks").iterdir():
+        write_nifti(mask, np.ones((8, 40, 32), np.int16), (1.0, 1.0, 1.0))
+    one_out = {
+        "scheme": "leave_one_out",
+        "groups": "{train: 0, validation: 1, test: 0}",
+        "abnormals": "folds",
+    }
+    assert _prepare(**OWN, **one_out) == 2
+    errors = capsys.readouterr().err
+    assert "no readable slice without an anomaly is left for train" in errors
+    assert "slice_range" in errors
+
+
+def test_what_a_dataset_makes_of_its_cases_once_dealt_lies_on_their_sides(monkeypatch):
+    def twins(divided, options, out):
+        """An abnormal copy of each scan that does not train."""
+        copies = [it for it in divided if it.split != "train"]
+        made = []
+        for it in copies:
+            twin = out / f"twin_{it.case.scan.name}"
+            shutil.copy(it.case.scan, twin)
+            case = replace(it.case, scan=twin, normal=False)
+            made.append(replace(it, case=case))
+        return [*divided, *made]
+
+    phantom = DATASETS["phantom"]
+    monkeypatch.setitem(DATASETS, "phantom", replace(phantom, dealt=twins))
+    numbers = {"scheme": "groups", "groups": "{train: 5, validation: 2, test: 3}"}
+    options = PHANTOM.replace("abnormals: 4", "abnormals: 0")
+    assert _prepare(options=options, **numbers) == 0
+    sides = {}
+    for it in data.load_cases("tiny"):
+        assert it.case.scan.is_file()
+        sides.setdefault(it.case.group, []).append((it.split, it.case.normal))
+    assert sorted(map(sorted, sides.values())) == sorted(
+        [[("train", True)]] * 5
+        + [[("validation", False), ("validation", True)]] * 2
+        + [[("test", False), ("test", True)]] * 3
+    )
+
+
+def test_artificial_anomalies_validate_and_test_and_never_train():
+    planting = (
+        "{kinds: [sphere_bright, noise], per_scan: 2, radii_mm: [4.0, 6.0], contrast: [1.0, 2.0], "
+        "least_change: 0.25, edge: 0.4, foreground: body, margin_mm: 2.0, pixel_mm: 1.0, seed: 1}"
+    )
+    heads = "{normals: 10, abnormals: 0, size: [72, 60], seed: 1}"
+    options = f"{{of: phantom, options: {heads}, planting: {planting}}}"
+    assert _prepare(dataset="artificial", options=options) == 0
+    cases = data.load_cases("tiny")
+    for split, normal, abnormal in (("train", 6, 0), ("validation", 2, 4), ("test", 2, 4)):
+        found = [it.case for it in cases if it.split == split]
+        assert sum(case.normal for case in found) == normal
+        planted = [case for case in found if not case.normal]
+        assert [case.kind for case in planted].count("noise") * 2 == len(planted) == abnormal
+        assert all(case.scan.is_file() and case.mask.is_file() for case in planted)
+        assert {case.group for case in planted} <= {case.group for case in found if case.normal}
+    _, abnormal = data.load_images("tiny", "validation")
+    assert abnormal.sum() == 4
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,31 @@
 
 import random
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.datasets.case import Case
+from train.datasets.case import BadDatasetError, Case
 from train.protocol import SplitConfig, divide, fold_of, ungrouped
+from train.whole_groups import BadSplitError, GroupCounts
 
 SPLITS = {"train", "validation", "test"}
 
 
-def _config(*, fold=0, half=0, seed=1, abnormals="halves"):
-    return SplitConfig(seed=seed, normal_folds=5, fold=fold, abnormals=abnormals, half=half)
+def _config(*, fold=0, half=0, seed=1, abnormals="halves", scheme="folds", groups=(0, 0, 0)):
+    train, validation, test = groups
+    return SplitConfig(
+        seed=seed,
+        scheme=scheme,
+        normal_folds=5,
+        fold=fold,
+        groups=GroupCounts(train=train, validation=validation, test=test),
+        abnormals=abnormals,
+        half=half,
+    )
 
 
 def _case(name, *, normal, group=None):
@@ -139,9 +150,7 @@ def test_large_groups_are_balanced_by_cases_not_by_groups():
 )
 def test_a_division_that_cannot_be_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        SplitConfig(
-            **{"seed": 1, "normal_folds": 5, "fold": 0, "abnormals": "halves", "half": 0} | wrong
-        )
+        replace(_config(), **wrong)
 
 
 @given(cases_of_groups, st.integers(0, 4))
@@ -171,3 +180,108 @@ def test_both_halves_share_a_fit_and_swap_the_abnormals():
 def test_ungrouped_scans_are_groups_of_their_own():
     pair = [_case("a.png", normal=True, group="g"), _case("b.png", normal=True, group="g")]
     assert len({case.group for case in ungrouped(pair)}) == 2
+
+
+CHILDREN = [
+    _case(f"{child:02}-{visit}", normal=True, group=f"child{child:02}")
+    for child in range(45)
+    for visit in range(1 + child % 3)
+]
+
+
+def test_numbers_of_groups_are_kept_whatever_scans_each_has():
+    divided = divide(CHILDREN, _config(scheme="groups", groups=(30, 6, 9), abnormals="folds"))
+    sides = {it.case.group: it.split for it in divided}
+    assert all(sides[it.case.group] == it.split for it in divided)
+    assert Counter(sides.values()) == {"train": 30, "validation": 6, "test": 9}
+
+
+def test_numbers_of_groups_fall_otherwise_with_another_seed_and_alike_in_any_order():
+    first, second = (
+        divide(CHILDREN, _config(scheme="groups", groups=(30, 6, 9), seed=seed)) for seed in (1, 2)
+    )
+    assert first != second
+    assert first == divide(CHILDREN[::-1], _config(scheme="groups", groups=(30, 6, 9)))
+
+
+@pytest.mark.parametrize("groups", [(30, 6, 8), (30, 6, 10)])
+def test_numbers_that_do_not_add_up_to_the_groups_are_refused(groups):
+    with pytest.raises(BadSplitError, match="the data has 45 to divide"):
+        divide(CHILDREN, _config(scheme="groups", groups=groups))
+
+
+def test_beside_numbers_of_normal_groups_abnormal_ones_can_be_halved():
+    ill = [_case(f"ill{at}", normal=False) for at in range(10)]
+    config = _config(scheme="groups", groups=(30, 6, 9))
+    sides = {it.case.group: it.split for it in divide([*CHILDREN, *ill], config)}
+    found = Counter((split, group.startswith("ill")) for group, split in sides.items())
+    assert found[("validation", True)] == found[("test", True)] == 5
+    assert (found[("train", False)], found[("train", True)]) == (30, 0)
+
+
+def test_or_dealt_together_with_them():
+    ill = [_case(f"ill{at}", normal=False) for at in range(10)]
+    config = _config(scheme="groups", groups=(35, 10, 10), abnormals="folds")
+    sides = {it.case.group: it.split for it in divide([*CHILDREN, *ill], config)}
+    assert Counter(sides.values()) == {"train": 35, "validation": 10, "test": 10}
+
+
+PATIENTS = [
+    _case(f"{patient}{scan}", normal=False, group=patient)
+    for patient in "fabdce"
+    for scan in (1, 2)
+]
+
+
+def _left_out(fold, validation=1):
+    config = _config(
+        scheme="leave_one_out", fold=fold, groups=(0, validation, 0), abnormals="folds"
+    )
+    return {it.case.group: it.split for it in divide(PATIENTS, config)}
+
+
+def test_left_out_one_at_a_time_each_group_is_tested_once_and_validates_once():
+    folds = [_left_out(fold) for fold in range(6)]
+    for split in ("test", "validation"):
+        by_fold = [[group for group, side in sides.items() if side == split] for sides in folds]
+        assert sorted(by_fold) == [[group] for group in "abcdef"]
+    assert all(list(sides.values()).count("train") == 4 for sides in folds)
+
+
+def test_the_fold_is_the_group_s_place_in_the_order_of_names_and_the_next_ones_validate():
+    sides = _left_out(4, validation=2)
+    assert sides == dict.fromkeys("bcd", "train") | {"e": "test"} | dict.fromkeys(
+        "fa", "validation"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fold", "validation", "complaint"), [(6, 1, "6 groups"), (0, 5, "none is left to train")]
+)
+def test_leaving_out_more_than_there_is_is_refused(fold, validation, complaint):
+    with pytest.raises(BadSplitError, match=complaint):
+        _left_out(fold, validation)
+
+
+def test_leaving_one_out_asks_for_validation_and_for_no_halves():
+    for wrong in ({"abnormals": "halves"}, {"groups": (0, 0, 0)}):
+        numbers = {"scheme": "leave_one_out", "groups": (0, 1, 0), "abnormals": "folds"} | wrong
+        with pytest.raises(ValueError, match="leave_one_out needs"):
+            _config(**numbers)
+
+
+def test_what_the_dataset_says_of_its_sides_is_followed():
+    cases = [
+        replace(_case(f"{at}", normal=True), split=split)
+        for at, split in enumerate(("train", "test", "validation", "train"))
+    ]
+    divided = divide(cases, _config(scheme="given"))
+    assert [it.split for it in divided] == ["train", "test", "validation", "train"]
+
+
+def test_a_dataset_that_says_nothing_or_divides_a_patient_is_refused():
+    with pytest.raises(BadDatasetError, match="does not say on which side"):
+        divide(CHILDREN, _config(scheme="given"))
+    torn = [replace(CHILDREN[1], split="train"), replace(CHILDREN[2], split="test")]
+    with pytest.raises(BadDatasetError, match="divides group child01"):
+        divide(torn, _config(scheme="given"))

@@ -3,6 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from sklearn.covariance import LedoitWolf
+from torch.nn.functional import avg_pool3d
 
 from train.methods.method import Findings
 from train.scores import Scorer, ScoreRecipe, candidates, scorers, smooth
@@ -15,6 +17,7 @@ PLAIN = ScoreRecipe(
     power=2,
     top_share=1.0,
     parts={},
+    typicality="none",
 )
 
 
@@ -52,9 +55,9 @@ def brute_force(evidence, recipe):
 
 def test_standardised_evidence_is_counted_in_spreads_from_the_mean_of_healthy_images():
     recipe = changed(standardised=True, power=1)
-    healthy = findings(seed=1).evidence
-    (scorer,) = scorers({"z": recipe}, (), healthy).values()
-    own = healthy.numpy()
+    healthy = findings(seed=1)
+    (scorer,) = scorers({"z": recipe}, healthy, healthy).values()
+    own = healthy.evidence.numpy()
     spread = own.std(axis=0) + own.std(axis=0).mean()
     seen = findings()
     expected = np.abs((seen.evidence.numpy() - own.mean(axis=0)) / spread).mean(axis=1)
@@ -64,15 +67,17 @@ def test_standardised_evidence_is_counted_in_spreads_from_the_mean_of_healthy_im
 def test_what_a_model_gets_wrong_on_every_healthy_image_is_no_finding():
     always_wrong = torch.zeros(4, 1, 6, 6)
     always_wrong[..., 2, 3] = 5.0
-    (scorer,) = scorers({"z": changed(standardised=True)}, (), always_wrong).values()
-    assert scorer(Findings(always_wrong, None, {})).anomaly_map.max() == 0
+    healthy = Findings(always_wrong, None, {})
+    (scorer,) = scorers({"z": changed(standardised=True)}, healthy, healthy).values()
+    assert scorer(healthy).anomaly_map.max() == 0
 
 
 def test_evidence_is_denoised_before_it_is_standardised():
     recipe = changed(denoising_px=3, standardised=True)
-    healthy = findings(seed=1).evidence
-    (scorer,) = scorers({"z": recipe}, (), healthy).values()
-    np.testing.assert_allclose(scorer.usual.mean, smooth(healthy, 3).mean(0, keepdim=True))
+    healthy = findings(seed=1)
+    (scorer,) = scorers({"z": recipe}, healthy, healthy).values()
+    expected = smooth(healthy.evidence, 3).mean(0, keepdim=True)
+    np.testing.assert_allclose(scorer.usual["mean"], expected)
 
 
 def test_a_recipe_that_standardises_wants_to_know_by_what():
@@ -121,6 +126,13 @@ def test_denoising_cancels_alternating_signs_where_smoothing_does_not():
     assert Scorer(changed(smoothing_px=5))(checkers).score == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("side", [3, 7])
+def test_volumes_are_smoothed_over_cubes_of_the_voxels_that_exist(side):
+    volumes = torch.rand(2, 2, 8, 9, 12)
+    cubes = avg_pool3d(volumes, side, stride=1, padding=side // 2, count_include_pad=False)
+    torch.testing.assert_close(smooth(volumes, side), cubes)
+
+
 def test_volumes_are_scored_by_the_same_code():
     scored = Scorer(changed(smoothing_px=3))(findings(spatial=(5, 6, 7)))
     assert scored.anomaly_map.shape == (3, 1, 5, 6, 7)
@@ -128,8 +140,9 @@ def test_volumes_are_scored_by_the_same_code():
 
 def test_a_recipe_naming_a_part_the_method_lacks_is_no_candidate():
     recipes = {"plain": PLAIN, "both": changed(parts={"features": 1.0})}
-    assert list(candidates(recipes, [])) == ["plain"]
-    assert list(candidates(recipes, ["features", "latent"])) == ["plain", "both"]
+    part = torch.zeros(3)
+    assert list(candidates(recipes, findings())) == ["plain"]
+    assert list(candidates(recipes, findings(features=part, latent=part))) == ["plain", "both"]
 
 
 def test_a_score_of_parts_alone_leaves_the_map_out_of_it():
@@ -152,3 +165,83 @@ def test_a_score_of_parts_alone_leaves_the_map_out_of_it():
 def test_impossible_numbers_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         changed(**wrong)
+
+
+def coded(seed, count=50):
+    """Findings with codes of three numbers, the third of which hardly varies."""
+    chance = torch.Generator().manual_seed(seed)
+    evidence = torch.randn(count, 1, 5, 5, generator=chance)
+    codes = torch.randn(count, 3, generator=chance) * torch.tensor([1.0, 10.0, 0.1])
+    return Findings(evidence, None, {}, codes)
+
+
+@pytest.mark.parametrize("standardised", [False, True])
+def test_a_typical_score_is_counted_in_spreads_from_the_healthy_ones_on_either_side(standardised):
+    plain = changed(power=1, standardised=standardised)
+    healthy, seen = coded(seed=1), coded(seed=2)
+    recipes = {"plain": plain, "typical": dataclasses.replace(plain, typicality="score")}
+    able = scorers(recipes, healthy, healthy)
+    usual, scores = able["plain"](healthy).score, able["plain"](seen).score
+    expected = (scores - usual.mean()).abs() / usual.std(correction=0)
+    scored = able["typical"](seen)
+    torch.testing.assert_close(scored.score, expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(scored.anomaly_map, able["plain"](seen).anomaly_map)
+
+
+def test_less_than_usual_is_as_odd_as_more():
+    healthy = Findings(torch.tensor([0.9, 1.0, 1.1]).reshape(3, 1, 1, 1), None, {})
+    recipe = changed(power=1, typicality="score")
+    (scorer,) = scorers({"typical": recipe}, healthy, healthy).values()
+    seen = torch.tensor([0.5, 1.0, 1.5]).reshape(3, 1, 1, 1)
+    below, usual, above = scorer(Findings(seen, None, {})).score
+    torch.testing.assert_close(below, above, rtol=1e-4, atol=0)
+    assert usual < 1e-3 < below
+
+
+def test_a_typical_code_is_one_near_those_of_healthy_images():
+    recipe = changed(top_share=0.0, typicality="code")
+    healthy, seen = coded(seed=1), coded(seed=2)
+    (scorer,) = scorers({"typical": recipe}, healthy, healthy).values()
+    reference = LedoitWolf().fit(healthy.code.double().numpy())
+    expected = np.sqrt(reference.mahalanobis(seen.code.double().numpy()))
+    np.testing.assert_allclose(scorer(seen).score, expected, rtol=1e-3)
+
+
+def test_fewer_healthy_images_than_numbers_of_a_code_are_enough():
+    chance = torch.Generator().manual_seed(0)
+    codes = torch.randn(4, 20, generator=chance)
+    few = Findings(torch.zeros(4, 1, 2, 2), None, {}, codes)
+    recipe = changed(top_share=0.0, typicality="code")
+    (scorer,) = scorers({"typical": recipe}, few, few).values()
+    odd = few._replace(code=codes + 10)
+    assert torch.isfinite(scorer(few).score).all()
+    assert scorer(odd).score.min() > 2 * scorer(few).score.max()
+
+
+def test_codes_that_are_all_alike_can_be_compared_with():
+    alike = Findings(torch.zeros(4, 1, 2, 2), None, {}, torch.ones(4, 3))
+    recipe = changed(top_share=0.0, typicality="code")
+    (scorer,) = scorers({"typical": recipe}, alike, alike).values()
+    torch.testing.assert_close(scorer(alike).score, torch.zeros(4))
+    assert scorer(alike._replace(code=torch.zeros(4, 3))).score.min() > 0
+
+
+def test_a_method_without_a_code_follows_no_recipe_of_codes():
+    recipes = {"plain": PLAIN, "typical": changed(top_share=0.0, typicality="code")}
+    assert list(candidates(recipes, findings())) == ["plain"]
+    assert list(candidates(recipes, coded(seed=0))) == ["plain", "typical"]
+
+
+def test_patches_follow_no_recipe_that_compares_with_healthy_images():
+    recipes = {
+        "plain": PLAIN,
+        "typical": changed(typicality="score"),
+        "standardised": changed(standardised=True),
+    }
+    assert list(scorers(recipes, findings(), None)) == ["plain"]
+
+
+@pytest.mark.parametrize("changes", [{"top_share": 0.1}, {"top_share": 0.0, "parts": {"a": 1.0}}])
+def test_with_a_code_for_a_score_nothing_else_can_be_asked_for(changes):
+    with pytest.raises(ValueError, match="the code alone is the score"):
+        changed(typicality="code", **changes)

@@ -14,6 +14,7 @@ RECIPES = {
         power=1,
         top_share=1.0,
         parts={},
+        typicality="none",
     ),
     "with_energy": ScoreRecipe(
         polarity="absolute",
@@ -23,6 +24,7 @@ RECIPES = {
         power=1,
         top_share=1.0,
         parts={"energy": 1.0},
+        typicality="none",
     ),
 }
 
@@ -63,7 +65,7 @@ def test_without_abnormal_images_there_is_no_auroc():
 def test_findings_do_not_depend_on_how_images_are_divided(monkeypatch):
     images = torch.rand(7, 1, 4, 4)
     whole = validation.findings_of(Zero(), images)
-    monkeypatch.setattr(validation, "BATCH", 3)
+    monkeypatch.setattr(validation, "at_once", lambda size: 3)
     parts = validation.findings_of(Zero(), images)
     assert torch.equal(whole.evidence, parts.evidence)
     assert torch.equal(whole.reconstruction, parts.reconstruction)

@@ -26,10 +26,12 @@ TINY: dict[str, dict[str, Any]] = {
     "dagmm": {"latent": 2, "estimation_dropout": 0.0},
     "vae": {"features": [4, 8]},
     "cevae": {"features": [4, 8]},
+    "gmvae": {"features": [4, 8], "components": 3, "warm_up": 1},
 }
 
 
-def tiny(method: str, block: dict[str, Any]) -> dict[str, Any]:
+def tiny(method: str, block: dict[str, Any], spatial_dims: int = 2) -> dict[str, Any]:
     """The numbers of a method's block, made small."""
-    common = {name: value for name, value in COMMON.items() if name in block}
+    numbers = {**COMMON, "spatial_dims": spatial_dims}
+    common = {name: value for name, value in numbers.items() if name in block}
     return {**block, **common, **TINY.get(method, {})}

@@ -11,6 +11,14 @@ class Told(tracking.SilentRun):
     def __init__(self, stop_at=None):
         self.metrics, self.pictures, self.status, self.stop_at = {}, [], "", stop_at
 
+    @property
+    def learned(self):
+        """The metrics that are the same in every fit of a task: but for what a clock says."""
+        return {
+            step: {name: it for name, it in metrics.items() if name != "data_wait_share"}
+            for step, metrics in self.metrics.items()
+        }
+
     def log(self, metrics, step):
         if step == self.stop_at:
             raise KeyboardInterrupt

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from infer.errors import UadError
+
+Split = Literal["train", "validation", "test"]
 
 
 class BadDatasetError(UadError):
@@ -19,6 +22,8 @@ class Case:
     normal: bool
     mask: Path | None  # non-zero where the scan is abnormal; None: not known, or normal
     kind: str = ""  # of abnormality, where a dataset knows it: a grade, or what was planted
+    size_mm: float | None = None  # radius of the sphere of its volume, where it was planted
+    split: Split | None = None  # where the dataset itself says it; for `split.scheme: given`
 
 
 def from_root(path: Path) -> Path:

@@ -2,21 +2,24 @@
 
 <source>/normal/…, <source>/abnormal/…, and optionally <source>/masks/… that mirrors `abnormal`
 (a mask has its scan's name; the ending may differ). A folder inside `normal` or `abnormal` is one
-patient.
+patient. One of `normal` and `abnormal` may be missing, where `split.scheme` needs no such scans.
 
-<source>.csv with the columns scan,label,patient,mask: paths relative to the table, label normal or
-abnormal, patient and mask may be empty. Scans without a patient stand alone.
+<source>.csv with the columns scan,label,patient,mask and, if wanted, kind (of abnormality): paths
+relative to the table, label normal or abnormal, patient, mask and kind may be empty. Scans without
+a patient stand alone.
 
-Pictures (PNG, JPEG, TIFF) and NIfTI volumes alike.
+Pictures (PNG, JPEG, TIFF), NIfTI volumes and DICOM series alike. A series is a folder of its own;
+its mask has the folder's name: abnormal/eve/ct/… and masks/eve/ct.nii.gz.
 """
 
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path, PurePath
 
-from infer.readers import find_scans
+from infer.readers import find_scans, find_sources
 from train.datasets.case import BadDatasetError, Case, from_root
 
 COLUMNS = ("scan", "label", "patient", "mask")
@@ -25,6 +28,7 @@ LAYOUT = (
     "data.source must be a folder with normal/ and abnormal/ in it (and masks/, if there are any), "
     "or a .csv file with the columns scan,label,patient,mask"
 )
+OWN_FOLDER = "give each DICOM series a folder of its own, inside its patient's if you like"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +50,13 @@ def folder_cases(source: Path, options: FolderOptions, out: Path) -> list[Case]:
 
 
 def _from_folders(source: Path) -> list[Case]:
-    if missing := [f"{label}/" for label in LABELS if not (source / label).is_dir()]:
-        raise BadDatasetError(f"{source} has no {' and no '.join(missing)}", hint=LAYOUT)
+    _check_folders(source)
     masks = _masks_by_name(source / "masks")
     cases = [
         _in_folder(source / label, scan, normal, masks)
         for label, normal in LABELS.items()
-        for scan in find_scans(source / label)
+        if (source / label).is_dir()
+        for scan in _scans_in(source / label)
     ]
     used = {case.mask for case in cases}
     if unused := sorted(str(mask) for mask in masks.values() if from_root(mask) not in used):
@@ -63,11 +67,49 @@ def _from_folders(source: Path) -> list[Case]:
     return cases
 
 
+def _check_folders(source: Path) -> None:
+    """One of the two may be missing, but not misspelt."""
+    missing = [f"{label}/" for label in LABELS if not (source / label).is_dir()]
+    others = [it for it in source.iterdir() if it.is_dir() and not it.name.startswith(".")]
+    strange = [it.name for it in others if it.name not in (*LABELS, "masks")]
+    if len(missing) == len(LABELS) or (missing and strange):
+        raise BadDatasetError(f"{source} has no {' and no '.join(missing)}", hint=LAYOUT)
+
+
+def _scans_in(folder: Path) -> list[Path]:
+    """Files, and the folders of DICOM series of several files, sorted.
+
+    Raises:
+        BadDatasetError: a series shares its folder with another scan.
+    """
+    scans = []
+    for source in find_sources(folder).values():
+        if len(source.series) < 2:
+            scans.append(source.path)
+            continue
+        homes = {file.parent for file in source.series}
+        if len(homes) > 1 or folder in homes:
+            raise BadDatasetError(
+                f"the {len(source.series)} files of the DICOM series of {source.path} have no "
+                "folder of their own",
+                hint=OWN_FOLDER,
+            )
+        scans += homes
+    for scan, following in pairwise(sorted(scans)):
+        if following.is_relative_to(scan):
+            raise BadDatasetError(
+                f"{scan} holds a DICOM series and other scans besides", hint=OWN_FOLDER
+            )
+    return sorted(scans)
+
+
 def _in_folder(folder: Path, scan: Path, normal: bool, masks: dict[PurePath, Path]) -> Case:
     inside = scan.relative_to(folder)
-    mask = None if normal else masks.get(_without_ending(inside))
+    is_series = scan.is_dir()
+    mask = None if normal else masks.get(inside if is_series else _without_ending(inside))
     # A patient's folder has the same name under `normal` and `abnormal`; a lone scan need not.
-    patient = inside.parts[0] if len(inside.parts) > 1 else f"{folder.name}/{inside.name}"
+    of_patient = is_series or len(inside.parts) > 1
+    patient = inside.parts[0] if of_patient else f"{folder.name}/{inside.name}"
     return Case(
         scan=from_root(scan), group=patient, normal=normal, mask=from_root(mask) if mask else None
     )
@@ -119,7 +161,7 @@ def _in_table(table: Path, at: int, line: dict[str, str]) -> Case:
             f"{table}, line {at}: label {label!r} is unknown", hint=f"use {' or '.join(LABELS)}"
         )
     for name in filter(None, (scan, mask)):
-        if not (table.parent / name).is_file():
+        if not (table.parent / name).exists():  # a DICOM series is a folder
             raise BadDatasetError(
                 f"{table}, line {at}: {table.parent / name} does not exist",
                 hint="paths are relative to the table",
@@ -131,4 +173,5 @@ def _in_table(table: Path, at: int, line: dict[str, str]) -> Case:
         group=patient or scan,
         normal=LABELS[label.lower()],
         mask=from_root(table.parent / mask) if mask else None,
+        kind=(line.get("kind") or "").strip(),
     )

@@ -18,7 +18,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from train.methods.method import Findings, TrainingLoss
-from train.networks.autoencoder import Decoder, Encoder, Shape
+from train.networks.autoencoder import Decoder, Encoder, Shape, refuse_other_dims
 from train.precision import Precision
 from train.shapes import Images
 
@@ -34,6 +34,7 @@ class CaeConfig:
     devices: int  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
+    spatial_dims: Literal[2, 3]  # 2: slices; 3: whole volumes, or patches of them
     width: int  # channels after the first halving
     latent: int
     dropout: float
@@ -54,6 +55,7 @@ class Cae(nn.Module):
 
     def __init__(self, config: CaeConfig, channels: int, image_size: tuple[int, ...]) -> None:
         super().__init__()
+        refuse_other_dims(config.spatial_dims, image_size)
         self.config = config
         shape = Shape(
             channels=channels,
@@ -70,9 +72,10 @@ class Cae(nn.Module):
         return TrainingLoss(LOSSES[self.config.loss](self._reconstruct(images).float(), images), {})
 
     def findings(self, images: Images) -> Findings:
-        """Image minus reconstruction; no further parts."""
-        reconstruction = self._reconstruct(images)
-        return Findings(images - reconstruction, reconstruction, {})
+        """Image minus reconstruction, and the latent; no further parts."""
+        latents = self.encoder(images)
+        reconstruction = self.decoder(latents)
+        return Findings(images - reconstruction, reconstruction, {}, latents)
 
     def optimizers(self) -> dict[str, Optimizer]:
         """Adam on everything."""

@@ -95,7 +95,7 @@ class Cevae(nn.Module):
     def findings(self, images: Images) -> Findings:
         """The map, and the image's two losses; nothing is masked or left to chance."""
         seen = self.network.look(images, self.config.anomaly_map)
-        return Findings(seen.evidence, seen.reconstruction, seen.elbo._asdict())
+        return Findings(seen.evidence, seen.reconstruction, seen.elbo._asdict(), seen.latents)
 
     def optimizers(self) -> dict[str, Optimizer]:
         """Adam on everything."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
@@ -76,13 +76,13 @@ class Dae(nn.Module):
 
     def training_loss(self, images: Images) -> TrainingLoss:
         """Mean difference between images and what is restored of them after they were spoiled."""
-        restored = self._restore(self._spoil(images)).float()
+        restored = self.network(self._spoil(images)).float()
         return TrainingLoss(LOSSES[self.config.loss](restored, images), {})
 
     def findings(self, images: Images) -> Findings:
-        """Image minus restored image; no further parts."""
-        restored = self._restore(images)
-        return Findings(images - restored, restored, {})
+        """Image minus restored image, and the bottleneck's channels; no further parts."""
+        restored, bottom = self.network.look(images)
+        return Findings(images - restored, restored, {}, bottom.float())
 
     def optimizers(self) -> dict[str, Optimizer]:
         """Adam on everything."""
@@ -98,7 +98,3 @@ class Dae(nn.Module):
         if self.config.corruption == "noise":
             return add_noise(images, self.config.noise, self.config.intensity_range)
         return plant_lesions(images, self.config.lesions, self.config.intensity_range)
-
-    def _restore(self, images: Images) -> Images:
-        restored: Tensor = self.network(images)
-        return restored

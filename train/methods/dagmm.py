@@ -126,7 +126,8 @@ class Dagmm(nn.Module):
         """Image minus reconstruction, with the energy under the stored mixture."""
         compressed = self._compress(images)
         parts = {"energy": self.mixture(compressed.features)}
-        return Findings(images - compressed.reconstruction, compressed.reconstruction, parts)
+        redrawn = compressed.reconstruction
+        return Findings(images - redrawn, redrawn, parts, compressed.features)
 
     def describe(self, images: Images) -> tuple[Latents, Memberships]:
         """What a mixture is fitted to: features and soft memberships."""

@@ -149,7 +149,7 @@ class FAnoGan(nn.Module):
             "features": _mean_square(self.critic.features(images) - self.critic.features(redrawn)),
             "latent": _mean_square(latents - self.encode(redrawn)),
         }
-        return Findings(images - redrawn, redrawn, parts)
+        return Findings(images - redrawn, redrawn, parts, latents)
 
     def encode(self, images: Images) -> Latents:
         """Latents from which the generator draws images like these.

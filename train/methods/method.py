@@ -4,7 +4,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from train.shapes import Evidence, Images, Labels, Loss, Scores
+from train.shapes import Evidence, Images, Labels, Latents, Loss, Scores
 
 
 class TrainingLoss(NamedTuple):
@@ -20,6 +20,7 @@ class Findings(NamedTuple):
     evidence: Evidence  # signed: above 0 where the image is brighter than the model expects
     reconstruction: Images | None  # None where a method has none
     parts: dict[str, Scores]  # further scores of the method's own, by name; larger is odder
+    code: Latents | None = None  # an image in few numbers; None where a method has none
 
 
 @runtime_checkable

@@ -14,7 +14,7 @@ The quickest of ten fits took 83 s, on one thread of a shared machine.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -93,9 +93,11 @@ class Ssae(nn.Module):
         return TrainingLoss(torch.stack(list(terms.values())).sum(), terms)
 
     def findings(self, images: Images) -> Findings:
-        """Image minus reconstruction; no further parts."""
-        reconstruction = self._redraw(self.pyramid.decompose(images))[0]
-        return Findings(images - reconstruction, reconstruction, {})
+        """Image minus reconstruction, and the latents of all bands; no further parts."""
+        scales = self.pyramid.decompose(images)
+        latents = [autoencoder[0](seen).flatten(1) for autoencoder, seen in self._encoded(scales)]
+        reconstruction = self._redraw(scales)[0]
+        return Findings(images - reconstruction, reconstruction, {}, torch.cat(latents, dim=1))
 
     def optimizers(self) -> dict[str, Optimizer]:
         """Adam on all autoencoders at once."""
@@ -107,15 +109,15 @@ class Ssae(nn.Module):
             )
         }
 
+    def _encoded(self, scales: Decomposition) -> list[tuple[Any, Tensor]]:
+        """Each autoencoder and what it is of: the bands, and the base where that is encoded."""
+        return list(zip(self.autoencoders, [*scales.bands, scales.base], strict=False))
+
     def _redraw(self, scales: Decomposition) -> list[Tensor]:
         """The reconstruction at every scale, finest first."""
-        bands = [
-            autoencoder(band).float()
-            for autoencoder, band in zip(self.autoencoders, scales.bands, strict=False)
-        ]
-        encoded = self.config.base == "encoded"
-        base = self.autoencoders[-1](scales.base).float() if encoded else scales.base
-        return self.pyramid.collapse(bands, base)
+        redrawn = [autoencoder(seen).float() for autoencoder, seen in self._encoded(scales)]
+        base = redrawn.pop() if self.config.base == "encoded" else scales.base
+        return self.pyramid.collapse(redrawn, base)
 
 
 def _autoencoder(config: SsaeConfig, channels: int, size: tuple[int, ...]) -> nn.Sequential:

@@ -16,12 +16,14 @@ of ten fits took 56 s, on one thread of a shared machine.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
 from train.methods.method import Findings, TrainingLoss
+from train.networks.autoencoder import refuse_other_dims
 from train.networks.variational import AnomalyMap, Variational, VariationalShape
 from train.precision import Precision
 from train.shapes import Images
@@ -36,6 +38,7 @@ class VaeConfig:
     devices: int  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
+    spatial_dims: Literal[2, 3]  # 2: slices; 3: whole volumes, or patches of them
     features: tuple[int, ...]  # channels after each halving
     latent: int
     variance: float  # of a pixel around its reconstruction, c: the smaller, the less the KL counts
@@ -56,6 +59,7 @@ class Vae(nn.Module):
 
     def __init__(self, config: VaeConfig, channels: int, image_size: tuple[int, ...]) -> None:
         super().__init__()
+        refuse_other_dims(config.spatial_dims, image_size)
         self.config = config
         shape = VariationalShape(
             channels=channels,
@@ -75,7 +79,7 @@ class Vae(nn.Module):
     def findings(self, images: Images) -> Findings:
         """The map, and the image's two losses, at the mean latents: nothing is left to chance."""
         seen = self.network.look(images, self.config.anomaly_map)
-        return Findings(seen.evidence, seen.reconstruction, seen.elbo._asdict())
+        return Findings(seen.evidence, seen.reconstruction, seen.elbo._asdict(), seen.latents)
 
     def optimizers(self) -> dict[str, Optimizer]:
         """Adam on everything."""

@@ -19,6 +19,20 @@ CONV_TRANSPOSE = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
+def refuse_other_dims(spatial_dims: int, image_size: tuple[int, ...]) -> None:
+    """Refuse images that have another number of axes than a network is meant for.
+
+    Raises:
+        UnknownChoiceError: they have.
+    """
+    if spatial_dims != len(image_size):
+        raise UnknownChoiceError(
+            f"spatial_dims is {spatial_dims}, but image_size {list(image_size)} has "
+            f"{len(image_size)} sides",
+            hint="slices are (height, width), volumes (depth, height, width)",
+        )
+
+
 def levels_for(image_size: tuple[int, ...]) -> int:
     """How many halvings bring an image down to the bottleneck.
 

@@ -15,7 +15,7 @@ from train.networks.autoencoder import (
     levels_for,
     widths_for,
 )
-from train.shapes import Images
+from train.shapes import Images, Latents
 
 POOL = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
@@ -65,15 +65,20 @@ class UNet(nn.Module):
         self.last = CONV[dims](shape.width, shape.channels, kernel_size=1)
 
     def forward(self, images: Images) -> Images:
+        return self.look(images)[0]
+
+    def look(self, images: Images) -> tuple[Images, Latents]:
+        """Images of the same shape, and the mean of each channel at the smallest size."""
         passed = [self.downward[0](images)]
         for block in self.downward[1:]:
             passed.append(block(self.halve(passed[-1])))
         features: Tensor = passed.pop()
+        bottom: Latents = features.flatten(2).mean(dim=2)
         for double, block in zip(self.doublings, self.upward, strict=True):
             features, beside = double(features), passed.pop()
             features = block(torch.cat([features, beside], dim=1) if self.skips else features)
         redrawn: Tensor = self.last(features)
-        return redrawn
+        return redrawn, bottom
 
 
 def _block(dims: int, before: int, after: int) -> nn.Module:

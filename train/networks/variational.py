@@ -70,6 +70,7 @@ class Look(NamedTuple):
     evidence: Evidence
     reconstruction: Images
     elbo: Elbo
+    latents: Latents
 
 
 class Variational(nn.Module):
@@ -136,7 +137,7 @@ class Variational(nn.Module):
                 gradient = torch.cat([mean + by_latents, log_variance], dim=1)
                 evidence = (pull + self._through_encoder(gradient, down)).abs()
         elbo = Elbo(self.unlikelihood(images, redrawn), kl_of(posterior))
-        return Look(evidence, redrawn, elbo)
+        return Look(evidence, redrawn, elbo, posterior.mean)
 
     def _unlikelihoods(self, images: Images, reconstruction: Images) -> Evidence:
         return (images - reconstruction).square() / (2 * self.shape.variance)

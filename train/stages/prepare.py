@@ -1,46 +1,39 @@
 """Find a study's cases, divide them, and store the train and validation images: PARAMS_FILE.
 
-Test scans are not read: what ships reads them itself. Nothing is written until all is well.
+Test scans are not read: what ships reads them itself. Images go to the disk as scans are read, into
+data/.<study>.partial, which takes the place of data/<study> when all is well; stopped before that,
+the same command goes on where it was.
 """
 
-import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from train.command import run_stage
-from train.data import SPLITS, DataConfig, ImageRow, Prepared, Split, SplitCase, save
-from train.datasets.case import BadDatasetError, Case
+from train.data import SPLITS, DataConfig, Tables, save_tables
+from train.datasets.case import BadDatasetError
 from train.datasets.catalog import dataset
 from train.params import Params, build
 from train.paths import data_folder
 from train.protocol import SplitConfig, divide
-from train.reading import Stored, read_all
+from train.storing import rows_of, store_images
+from train.sufficiency import refuse_insufficient
+from train.unfinished import tables_in, taking_the_place_of
 
 
 def prepare(params: Params) -> None:
     """Write data/<study>, whole or not at all, and say what is in it."""
     folder = data_folder(params.study)
     _refuse_foreign(folder)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        prepared = prepared_study(params, partial, report=_report)
-        save(partial, prepared)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with taking_the_place_of(folder) as partial:
+        prepared = tables_in(folder, prepared_study(params, partial, report=_report))
+        save_tables(partial, prepared)
     print(f"{folder}: {summary(prepared)}")
 
 
-def prepared_study(params: Params, partial: Path, *, report: Callable[[str], None]) -> Prepared:
-    """All that is stored of a study; `partial` will become its folder.
+def prepared_study(params: Params, partial: Path, *, report: Callable[[str], None]) -> Tables:
+    """Write the images of a study into `partial`, which will become its folder; their tables.
 
     Raises:
         UadError: a number, the data or a split of it is not usable.
@@ -51,12 +44,14 @@ def prepared_study(params: Params, partial: Path, *, report: Callable[[str], Non
     options = build(chosen.options, data.options, where=f"{params.path}: data.options")
     cases = chosen.cases(Path(data.source), options, partial / "scans")
     divided = divide(cases, config)
-    wanted = [it.case for it in divided if it.split != "test"]
-    stored = read_all(wanted, data, report)
+    if chosen.dealt is not None:
+        divided = chosen.dealt(divided, options, partial / "scans")
+    order = [it for split in SPLITS[:2] for it in divided if it.split == split]
+    stored = store_images(partial, [it.case for it in order], data, report)
     kept = [it for it in divided if it.split == "test" or it.case.scan in stored]
-    _refuse_empty(kept)
-    prepared = _together(kept, stored)
-    return _renamed(prepared, partial, data_folder(params.study))
+    rows = rows_of([it for it in order if it.case.scan in stored], stored)
+    refuse_insufficient(kept, {row.split for row in rows if row.normal}, config.scheme)
+    return Tables(cases=kept, rows=rows)
 
 
 def _refuse_foreign(folder: Path) -> None:
@@ -68,7 +63,7 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def summary(prepared: Prepared) -> str:
+def summary(prepared: Tables) -> str:
     """How many cases and images each split has, in words."""
     cases = Counter((it.split, it.case.normal) for it in prepared.cases)
     images = Counter(row.split for row in prepared.rows)
@@ -81,47 +76,6 @@ def summary(prepared: Prepared) -> str:
 
 def _report(line: str) -> None:
     print(line, file=sys.stderr)
-
-
-def _refuse_empty(kept: Sequence[SplitCase]) -> None:
-    found = Counter((it.split, it.case.normal) for it in kept)
-    needed: list[tuple[Split, bool]] = [("train", True)]
-    needed += [(split, normal) for split in SPLITS[1:] for normal in (True, False)]
-    for split, normal in needed:
-        if not found[split, normal]:
-            raise BadDatasetError(
-                f"no readable {'normal' if normal else 'abnormal'} scan is left for {split}",
-                hint="training needs normal scans; validation and test normal and abnormal ones",
-            )
-
-
-def _together(kept: list[SplitCase], stored: Mapping[Path, Stored]) -> Prepared:
-    """Images in the order of splits, then of scans."""
-    order = [it for split in SPLITS[:2] for it in kept if it.split == split]
-    rows = [
-        ImageRow(scan=it.case.scan, slice=at, split=it.split, normal=bool(normal))
-        for it in order
-        for at, normal in enumerate(stored[it.case.scan].normal)
-    ]
-    images = np.concatenate([stored[it.case.scan].images for it in order])
-    return Prepared(cases=kept, rows=rows, images=images)
-
-
-def _renamed(prepared: Prepared, partial: Path, folder: Path) -> Prepared:
-    """The same, with scans that were made in `partial` named as they will be in `folder`."""
-
-    def named(path: Path) -> Path:
-        return folder / path.relative_to(partial) if path.is_relative_to(partial) else path
-
-    def case_named(case: Case) -> Case:
-        mask = None if case.mask is None else named(case.mask)
-        return replace(case, scan=named(case.scan), mask=mask)
-
-    return Prepared(
-        cases=[SplitCase(case=case_named(it.case), split=it.split) for it in prepared.cases],
-        rows=[replace(row, scan=named(row.scan)) for row in prepared.rows],
-        images=prepared.images,
-    )
 
 
 if __name__ == "__main__":

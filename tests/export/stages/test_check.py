@@ -80,3 +80,26 @@ def test_a_method_that_learns_from_labels_is_refused_where_no_abnormal_image_tra
     assert check_text(tmp_path, text) == 2
     assert "learns from labels" in capsys.readouterr().err
     assert check_text(tmp_path, text.replace("abnormals: halves", "abnormals: folds", 1)) == 0
+
+
+def test_a_study_of_volumes_takes_methods_that_look_at_volumes(tmp_path, capsys):
+    volumes = TEXT.replace("image_size: [32, 32] ", "image_size: [32, 32, 32] ", 1)
+    assert check_text(tmp_path, volumes) == 2
+    assert "is of whole volumes, but fit.cae.spatial_dims is 2" in capsys.readouterr().err
+    both = volumes.replace("spatial_dims: 2", "spatial_dims: 3")
+    assert check_text(tmp_path, both) == 2
+    said = capsys.readouterr().err
+    assert "is of whole volumes, and fanogan looks at slices only" in said
+    assert "cae, vae" in said
+    assert check_text(tmp_path, both.replace("  - fanogan\n", "", 1)) == 0
+
+
+def test_a_method_of_volumes_is_refused_for_a_study_of_slices(tmp_path, capsys):
+    assert check_text(tmp_path, TEXT.replace("spatial_dims: 2", "spatial_dims: 3", 1)) == 2
+    assert "is of slices, but fit.cae.spatial_dims is 3" in capsys.readouterr().err
+
+
+def test_patches_have_as_many_sides_as_the_images(tmp_path, capsys):
+    cubes = "patches: {cae: {size: [32, 32, 32], stride: [16, 16, 16], top_share: 0.1}}"
+    assert check_text(tmp_path, TEXT.replace("patches: {}", cubes)) == 2
+    assert "do not fit into images of [32, 32]" in capsys.readouterr().err

@@ -98,6 +98,46 @@ def test_a_network_no_better_than_brightness_is_called_that(study):
     assert "is no better than the trivial" in text
 
 
+def test_where_is_measured_for_models_and_baselines_alike(study):
+    reports = study / "reports/tiny"
+    where = json.loads((reports / "evaluate/cae_where.json").read_text())
+    assert where["scans_measured"] == sum(COUNTS["test"])
+    assert where["lesions"] == COUNTS["test"][1]  # a square each
+    metrics = json.loads((reports / "evaluate/cae.json").read_text())
+    assert where["dice"] == metrics["dice"]
+    assert where["map_threshold_shipped"] == metrics["map_threshold"]
+    table = (reports / "compare.md").read_text().split("\n## Where\n")[1]
+    assert "| **cae** |" in table
+    assert "| *intensity_threshold* |" in table
+
+
+def test_the_threshold_of_one_percent_is_the_shipped_one_where_that_is_asked_for_too(study):
+    where = json.loads((study / "reports/tiny/evaluate/cae_where.json").read_text())
+    assert where["map_threshold_at_1_percent"] == where["map_threshold_shipped"]
+    assert where["dice_at_1_percent"] == where["dice"]
+    assert where["map_threshold_at_5_percent"] < where["map_threshold_at_1_percent"]
+
+
+def test_steps_of_postprocessing_end_with_what_ships(study):
+    rows = read_csv(study / "reports/tiny/evaluate/cae/steps.csv")
+    assert [row["step"] for row in rows] == ["none", "closing 1", "smallest lesion 10"]
+    where = json.loads((study / "reports/tiny/evaluate/cae_where.json").read_text())
+    assert float(rows[-1]["dice"]) == pytest.approx(where["dice"])
+    text = (study / "reports/tiny/compare.md").read_text().split("## What postprocessing adds")[1]
+    assert all(f"| cae | {row['step']} |" in text for row in rows)
+
+
+def test_every_scan_and_lesion_has_its_line(study):
+    folder = study / "reports/tiny/evaluate/cae"
+    scans = read_csv(folder / "where_scans.csv")
+    assert [row["abnormal"] for row in scans].count("True") == COUNTS["test"][1]
+    assert all(len(row["mask_sha256"]) == 64 for row in scans)
+    assert len(read_csv(folder / "lesions.csv")) == COUNTS["test"][1]
+    assert (folder / "where.png").is_file()
+    long = read_csv(study / "reports/tiny/evaluate/cae_where.csv")
+    assert {row["of"] for row in long} == {"all", "size", "group"}
+
+
 def test_the_page_shows_every_test_scan_and_needs_no_other_file(study):
     page = (study / "reports/tiny/compare/cae.html").read_text()
     assert page.count("<figure") == sum(COUNTS["test"])

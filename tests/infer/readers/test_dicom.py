@@ -174,6 +174,37 @@ def test_signed_monochrome1_is_inverted_about_its_middle(tmp_path):
     np.testing.assert_array_equal(volume_of(tmp_path).voxels[0], -1 - stored)
 
 
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
+def test_a_modality_table_is_looked_up_and_inverted_where_the_lowest_is_white(
+    tmp_path, photometric
+):
+    table = np.random.default_rng(0).integers(0, 2**16, 120)
+
+    def look_up(dataset, at):
+        entry = pydicom.Dataset()
+        entry.LUTDescriptor = [len(table), 0, 16]  # entries, first value, bits
+        entry.ModalityLUTType = "US"
+        entry.add_new("LUTData", "OW", table.astype("<u2").tobytes())
+        dataset.ModalityLUTSequence = pydicom.Sequence([entry])
+
+    series(tmp_path, head(), modality="MR", photometric=photometric, slope=None, change=look_up)
+    found = volume_of(tmp_path).voxels[0]
+    expected = table[head()]
+    inverted = photometric == "MONOCHROME1"
+    np.testing.assert_array_equal(found, 2**16 - 1 - expected if inverted else expected)
+
+
+def test_large_stored_values_keep_what_tells_them_apart(tmp_path):
+    far = 2**31  # where float32 knows every 256th number only
+
+    def store(dataset, at):
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 32, 32, 31
+        dataset.PixelData = (far + head()[at]).astype("<u4").tobytes()
+
+    series(tmp_path, head(), slope=1, intercept=-far, change=store)
+    np.testing.assert_array_equal(volume_of(tmp_path).voxels[0], head())
+
+
 def test_hounsfield_units_are_the_same_however_they_are_to_be_displayed(tmp_path):
     series(tmp_path, head(), photometric="MONOCHROME1")
     np.testing.assert_array_equal(volume_of(tmp_path).voxels[0], head() - 1024)
@@ -454,6 +485,7 @@ REFUSED = {
         "not valid DICOM, or it is dam",
     ),
     "infinite": (lambda d: setattr(d, "RescaleSlope", "1e39"), "not finite"),
+    "slope 0": (lambda d: setattr(d, "RescaleSlope", 0), "makes all of its voxels alike"),
     "64 bits": (lambda d: setattr(d, "BitsAllocated", 64), "1 values of 64 bits"),
     "segmentation": (lambda d: setattr(d, "SOPClassUID", SegmentationStorage), "is a segmentation"),
 }
@@ -465,7 +497,9 @@ def test_a_series_that_is_not_one_volume_is_refused_with_the_reason(tmp_path, wh
     assert says in changed(tmp_path, change)
 
 
-@pytest.mark.parametrize("what", ["sizes", "no position", "no rows", "huge", "segmentation"])
+@pytest.mark.parametrize(
+    "what", ["sizes", "no position", "no rows", "huge", "slope 0", "segmentation"]
+)
 def test_headers_suffice_to_refuse(tmp_path, what):
     series(tmp_path, head(), change=lambda d, at: REFUSED[what][0](d) if at == 2 else None)
     with pytest.raises(UnreadableScanError):

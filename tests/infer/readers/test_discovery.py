@@ -6,7 +6,8 @@ import pytest
 
 from infer.errors import UnreadableScanError
 from infer.readers import find_sources, read
-from infer.readers.discovery import scans_in
+from infer.readers.discovery import find, scans_in
+from infer.readers.source import Source
 
 
 def make(root, *names):
@@ -106,4 +107,34 @@ def test_a_pair_is_read_whichever_of_its_files_is_named(tmp_path):
 def test_results_of_this_run_are_no_scans_of_a_folder_that_a_list_names(tmp_path):
     make(tmp_path, "ward/a.png", "ward/out/masks/a.png")
     given = listed(tmp_path / "scans.txt", "ward")
-    assert list(scans_in(given, tmp_path / "ward/out")) == ["ward/a.png"]
+    assert list(scans_in(given, tmp_path / "ward/out").scans) == ["ward/a.png"]
+
+
+@pytest.mark.parametrize("ending", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+def test_only_a_line_feed_ends_a_line_of_a_list(tmp_path, ending):
+    make(tmp_path, f"a{ending}b.png")
+    given = listed(tmp_path / "scans.txt", f"a{ending}b.png")
+    assert list(find_sources(given)) == [f"a{ending}b.png"]
+
+
+def test_files_that_are_no_scans_known_here_are_counted(tmp_path):
+    make(tmp_path, "a.png", "b.NRRD", "ward/c.nrrd", "ward/notes.txt", "1.2.840.10008.5")
+    make(tmp_path, "DICOMDIR", ".hidden.nrrd", "._a.png")
+    assert find(tmp_path).left_out == {".nrrd": 2, "without ending": 1, ".txt": 1}
+    assert find(tmp_path / "a.png").left_out == {}
+    given = listed(tmp_path / "scans.txt", "ward")
+    assert find(given).left_out == {".nrrd": 1, ".txt": 1}
+
+
+def test_results_of_an_earlier_run_are_not_counted(tmp_path):
+    make(tmp_path, "a.png", "out/.uad-journal.jsonl", "out/run.json", "out/report.csv")
+    make(tmp_path, "out/masks/a.png", "out/note.md")
+    scans, left_out = find(tmp_path)
+    assert dict(scans.items()) == {"a.png": Source(tmp_path / "a.png")}
+    assert left_out == {".md": 1}
+
+
+def test_a_folder_without_scans_is_told_what_it_holds_instead(tmp_path):
+    make(tmp_path, "a.nrrd", "b.nrrd")
+    with pytest.raises(UnreadableScanError, match=r"holds no scans \(2 files .*: 2 \.nrrd\)"):
+        scans_in(tmp_path, tmp_path / "out")

@@ -102,6 +102,18 @@ def test_every_type_is_scaled_as_nibabel_scales_it(tmp_path, kind, scaling):
     assert truth.min() == min(scaling[1], 119 * scaling[0] + scaling[1])
 
 
+@pytest.mark.parametrize("kind", ["i4", "u4", "i8", "u8", "f8"])
+def test_large_stored_values_keep_what_tells_them_apart(tmp_path, kind):
+    far = 2**30  # where float32 knows every 128th number only
+    stored = (random_voxels(dtype=np.int64) + far).astype(kind)
+    image = nibabel.Nifti1Image(stored, np.eye(4), dtype=stored.dtype)
+    content = bytearray(image.to_bytes())
+    content[112:120] = np.array((1, -far), "<f4").tobytes()  # scl_slope, scl_inter
+    (tmp_path / "a.nii").write_bytes(content)
+    voxels = read(tmp_path / "a.nii").voxels[0]
+    np.testing.assert_array_equal(voxels, ours(random_voxels(dtype=np.int64)))
+
+
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_of_several_volumes_the_one_that_was_asked_for_is_read(tmp_path, name, number):

@@ -2,11 +2,14 @@
 
 import os
 
+import numpy as np
 import pytest
 
+from infer.digest import digest_of
 from infer.errors import UnreadableScanError
 from infer.output_folder import JOURNAL, MASKS, OVERLAYS
-from infer.readers import find_scans, read
+from infer.readers import find_scans, read, read_with_digest, reading
+from infer.readers.choice import USUAL
 
 
 def make(root, *names):
@@ -70,3 +73,18 @@ def test_an_unknown_ending_is_refused_with_the_known_ones(tmp_path):
 def test_a_single_file_is_its_own_list(tmp_path):
     make(tmp_path, "a.png")
     assert find_scans(tmp_path / "a.png") == [tmp_path / "a.png"]
+
+
+def test_a_scan_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "a.npy"
+    np.save(path, np.full((4, 5), 30.0))
+    digest = reading.digest_of_scan
+
+    def meanwhile(source):
+        np.save(path, np.full((4, 6), 30.0))
+        return digest(source)
+
+    assert read_with_digest(path, USUAL)[1] == digest_of(path)
+    monkeypatch.setattr(reading, "digest_of_scan", meanwhile)
+    with pytest.raises(UnreadableScanError, match=r"a\.npy was changed while it was read"):
+        read_with_digest(path, USUAL)

@@ -181,6 +181,23 @@ HOSTILE = {
 }
 
 
+@pytest.mark.parametrize(
+    ("kind", "numbers", "says"),
+    [
+        (np.uint32, 1, "unsigned integers of 32 bits"),
+        (np.int16, 2, "signed integers of 16 bits"),
+        (np.float16, 3, "floats of 16 bits"),
+        (np.float32, 3, "floats of 32 bits"),
+        (np.uint16, 4, "numbers of an unknown kind of 16 bits"),
+    ],
+)
+def test_what_has_no_white_is_refused_by_its_header(tmp_path, kind, numbers, says):
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff((np.zeros((6, 5), kind), {339: [numbers]})))
+    with pytest.raises(UnreadableScanError, match=f"{says}, for which no white is defined"):
+        claim_of(Source(path), USUAL)
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_no_volume_of_slices_is_refused_in_one_sentence(tmp_path, name, capfd):
     content, says = HOSTILE[name]

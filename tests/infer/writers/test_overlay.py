@@ -12,7 +12,7 @@ from infer.finding import find_all
 from infer.readers.source import Source
 from infer.volume import Grid, Volume
 from infer.worker import row_of, task_for
-from infer.writers.overlay import PANEL, colour_map, draw_overlay, with_contour
+from infer.writers.overlay import HEADER, PANEL, colour_map, draw_overlay, with_contour
 
 
 def picture(height, width, channels=1):
@@ -87,3 +87,16 @@ def test_the_contour_surrounds_the_mask():
     assert changed.max() <= 81
     assert (drawn[45:55, 50:70] == 90).all()
     assert (grey == 90).all()
+
+
+def test_of_a_model_that_looks_at_some_slices_the_worst_of_them_is_drawn(tiny_model):
+    scan = volume(8, 40, 40, (1.0, 1.0, 1.0))  # the square is in slice 4
+    part = overlay(scan, tiny_model, slice_range=(0.5, 1.0))
+    np.testing.assert_array_equal(panel_pixels(part), panel_pixels(overlay(scan, tiny_model)))
+    without = overlay(scan, tiny_model, slice_range=(0.0, 0.5))
+    assert (panel_pixels(without) != panel_pixels(part)).any()
+
+
+def panel_pixels(drawn):
+    """What is drawn below the header, whose words count slices."""
+    return drawn[HEADER:]

@@ -10,6 +10,6 @@ def test_a_known_dataset_is_found(name):
 
 
 def test_an_unknown_dataset_is_refused_with_those_there_are():
-    with pytest.raises(UnknownChoiceError, match="'mood' is unknown") as caught:
-        dataset("mood")
-    assert "phantom, head_ct, folder" in caught.value.hint
+    with pytest.raises(UnknownChoiceError, match="'moon' is unknown") as caught:
+        dataset("moon")
+    assert ", ".join(DATASETS) in caught.value.hint

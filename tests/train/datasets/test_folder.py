@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from infer.readers import read
+from tests.infer import dicom_files
 from train.datasets.case import BadDatasetError
 from train.datasets.folder import FolderOptions, folder_cases
 
@@ -65,6 +67,41 @@ def test_a_source_that_is_not_there_is_named(root):
         _cases("mine")
 
 
+@pytest.mark.parametrize("there", ["normal", "abnormal"])
+def test_scans_of_one_kind_only_are_a_dataset_too(root, there):
+    _touch(f"mine/{there}/eve/1.nii.gz")
+    (case,) = _cases("mine")
+    assert (case.group, case.normal) == ("eve", there == "normal")
+
+
+def test_a_dicom_series_is_a_scan_by_its_folder_whose_voxels_can_be_read(root):
+    stored = {name: dicom_files.head(seed=at) for at, name in enumerate(("a", "b", "c"))}
+    dicom_files.series(Path("mine/normal/a"), stored["a"])
+    dicom_files.series(Path("mine/abnormal/eve/b"), stored["b"])
+    dicom_files.series(Path("mine/abnormal/eve/c"), stored["c"])
+    _touch("mine/masks/eve/b.nii.gz", "mine/normal/d.nii.gz")
+    cases = {case.scan.as_posix(): case for case in _cases("mine")}
+    assert {name: (case.group, case.normal) for name, case in cases.items()} == {
+        "mine/normal/a": ("a", True),
+        "mine/normal/d.nii.gz": ("normal/d.nii.gz", True),
+        "mine/abnormal/eve/b": ("eve", False),
+        "mine/abnormal/eve/c": ("eve", False),
+    }
+    assert cases["mine/abnormal/eve/b"].mask == Path("mine/masks/eve/b.nii.gz")
+    assert cases["mine/abnormal/eve/c"].mask is None
+    shapes = [read(cases[name].scan).voxels.shape for name in list(cases) if "eve" in name]
+    assert shapes == [(1, *stored["b"].shape)] * 2
+
+
+@pytest.mark.parametrize("home", ["mine/normal", "mine/normal/eve"])
+def test_a_dicom_series_without_a_folder_of_its_own_is_refused(root, home):
+    dicom_files.series(Path(home), dicom_files.head())
+    _touch("mine/normal/eve/1.png")
+    with pytest.raises(BadDatasetError, match="DICOM series") as caught:
+        _cases("mine")
+    assert "a folder of its own" in caught.value.hint
+
+
 def _table(*lines, header="scan,label,patient,mask"):
     _touch("mine/a.png", "mine/b.png", "mine/b_mask.png")
     Path("mine/scans.csv").write_text("\n".join([header, *lines]))
@@ -85,6 +122,11 @@ def test_a_table_names_scans_labels_patients_and_masks(root):
 def test_columns_may_stand_in_any_order_beside_others(root):
     _table(",eve,x,b.png,abnormal", header="mask,patient,age,scan,label")
     assert _cases("mine/scans.csv")[0].group == "eve"
+
+
+def test_a_table_may_say_of_what_kind_an_abnormality_is(root):
+    _table("a.png,normal,,,", "b.png,abnormal,eve,,HGG", header="scan,label,patient,mask,kind")
+    assert [case.kind for case in _cases("mine/scans.csv")] == ["", "HGG"]
 
 
 @pytest.mark.parametrize(

@@ -37,3 +37,22 @@ def test_two_seeds_share_no_head(cases):
     again = phantom_cases(Path("unused"), other, Path("other/scans"))
     first, second = ({case.scan.read_bytes() for case in found} for found in (cases, again))
     assert not first & second
+
+
+def test_three_sides_draw_volumes_with_masks_on_their_grid(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = PhantomOptions(normals=1, abnormals=1, size=(12, 48, 40), seed=1)
+    normal, abnormal = phantom_cases(Path("unused"), options, Path("data/scans"))
+    assert normal.mask is None
+    scan, mask = read(abnormal.scan), read(abnormal.mask)
+    assert scan.voxels.shape == mask.voxels.shape == (1, 12, 48, 40)
+    assert scan.spacing_mm == mask.spacing_mm
+    assert scan.unit == "modality"
+    assert scan.voxels.min() < -900  # HU of air
+    assert mask.voxels.any()
+
+
+@pytest.mark.parametrize("size", [(48,), (1, 48, 40), (12, 16, 40), (12, 48, 40, 2)])
+def test_sizes_that_cannot_be_drawn_are_refused(size):
+    with pytest.raises(ValueError, match="size must"):
+        PhantomOptions(normals=1, abnormals=1, size=size, seed=1)

@@ -12,6 +12,7 @@ TINY = {
     "devices": 1,
     "precision": "32-true",
     "intensity_range": (0.0, 1.0),
+    "spatial_dims": 2,
     "width": 4,
     "latent": 8,
     "dropout": 0.1,

@@ -51,7 +51,7 @@ def test_any_power_of_two_size_and_any_channels_are_redrawn(channels, image_size
 def test_perfect_autoencoders_make_a_perfect_reconstruction(base):
     model = ssae(base=base).eval()
     for at in range(len(model.autoencoders)):
-        model.autoencoders[at] = nn.Identity()
+        model.autoencoders[at] = nn.Sequential(nn.Identity(), nn.Identity())
     found = model.findings(images())
     torch.testing.assert_close(found.reconstruction, images(), atol=1e-6, rtol=0)
     assert model.training_loss(images()).total.item() == pytest.approx(0, abs=1e-12)
@@ -60,7 +60,7 @@ def test_perfect_autoencoders_make_a_perfect_reconstruction(base):
 def blank(model):
     """Every autoencoder draws black."""
     for at in range(len(model.autoencoders)):
-        model.autoencoders[at] = Black()
+        model.autoencoders[at] = nn.Sequential(nn.Identity(), Black())
     return model.eval()
 
 

@@ -17,6 +17,7 @@ TINY = {
     "devices": 1,
     "precision": "32-true",
     "intensity_range": (0.0, 1.0),
+    "spatial_dims": 2,
     "features": (4, 8),
     "latent": 6,
     "variance": 0.01,
@@ -88,6 +89,7 @@ def test_every_map_is_exported_and_onnx_runtime_finds_the_same(anomaly_map):
         power=1,
         top_share=1.0,
         parts={},
+        typicality="none",
     )
     graph = ExportedGraph(vae(channels=2, anomaly_map=anomaly_map), Scorer(plain))
     file = to_onnx(graph, images(2, channels=2)).SerializeToString()

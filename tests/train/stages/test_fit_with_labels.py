@@ -13,6 +13,7 @@ from train.fitting import training_images
 from train.params import BadParamsError, Params
 from train.paths import checkpoint_path
 from train.stages.fit import fit
+from train.stored_images import StoredImages
 
 NORMAL, ABNORMAL = COUNTS["train"]
 EPOCHS = 6
@@ -82,7 +83,11 @@ def test_it_weighs_classes_by_the_training_labels(run):
 
 def test_without_an_abnormal_training_image_it_is_refused_in_words(study, monkeypatch):
     monkeypatch.setattr(
-        "train.fitting.load_images", lambda *given: (np.zeros((2, 1, 32, 32)), np.zeros(2, bool))
+        "train.fitting.open_images",
+        lambda *given: (
+            StoredImages(np.zeros((2, 1, 32, 32), np.float32), np.arange(2)),
+            np.zeros(2, bool),
+        ),
     )
     with pytest.raises(BadParamsError, match="learns from labels") as refused:
         fit(study, "densenet")

@@ -9,8 +9,8 @@ from infer.readers.source import Source
 from infer.shelf import Shelf, as_name, batched
 
 
-class Found:
-    """Sources by the name that they have in reports, in the order of their places."""
+class Sources:
+    """Where scans are, by the name that they have in reports, in the order of their places."""
 
     def __init__(self, sources: Iterable[tuple[str, Source]] = ()) -> None:
         self._names = Shelf()
@@ -23,9 +23,9 @@ class Found:
             self._names.put((as_name(name), b"") for name, _ in some)
             self._places.put(map(_pickled, some))
 
-    def only(self, takes: Callable[[str], bool]) -> "Found":
+    def only(self, takes: Callable[[str], bool]) -> "Sources":
         """Those of some names."""
-        return Found((name, source) for name, source in self.items() if takes(name))
+        return Sources((name, source) for name, source in self.items() if takes(name))
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and as_name(name) in self._names

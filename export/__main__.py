@@ -1,0 +1,71 @@
+"""`python -m export …`: what is done with a model once it is exported.
+
+0 done · 1 done, and what was found is not as it should be (see the command) · 2 refused, and why
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infer.cli import user_errors
+from infer.printable import printable
+
+NOT_AS_IT_SHOULD_BE = 1
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
+)
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file (.onnx).")]
+
+# Heavy imports (torch, MLflow) come after the options: `--help` is instant.
+
+
+def say(text: str) -> None:
+    """Print what may hold names of files."""
+    typer.echo("\n".join(map(printable, text.split("\n"))))
+
+
+@app.callback()
+def commands() -> None:
+    """What is done with a model once it is exported."""
+
+
+@app.command()
+def recalibrate(
+    model: Model,
+    normals: Annotated[Path, typer.Option(help="Folder of the site's own normal scans.")],
+    false_positive_rate: Annotated[
+        float, typer.Option(help="Share of normal scans that may be called anomalous.")
+    ],
+    map_false_positive_rate: Annotated[
+        float, typer.Option(help="Share of their pixels that may lie above the map's threshold.")
+    ] = 0.01,
+    out: Annotated[
+        Path | None, typer.Option(help="The new file; MODEL-recalibrated.onnx beside it.")
+    ] = None,
+) -> None:
+    """Write a new model file with thresholds from a site's own normal scans."""
+    with user_errors():
+        from export.recalibration import Rates, recalibrate
+
+        rates = Rates(scans=false_positive_rate, pixels=map_false_positive_rate)
+        target = out or model.with_name(f"{model.stem}-recalibrated{model.suffix}")
+        say(recalibrate(model, normals, rates=rates, out=target).in_words())
+
+
+@app.command()
+def sign(
+    model: Model,
+    key: Annotated[Path, typer.Option(help="An Ed25519 private key in PEM, without password.")],
+) -> None:
+    """Sign a model file in place; `uad-infer --require-signature` asks for it."""
+    with user_errors():
+        from export.signing import sign
+
+        say(f"{model}: signed, the public key's fingerprint is {sign(model, key)}")
+
+
+if __name__ == "__main__":
+    sys.exit(app())

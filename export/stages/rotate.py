@@ -1,0 +1,189 @@
+"""Every group tested once: all methods and baselines of a study, group by group, in one table.
+
+`python -m export.stages.rotate studies/brats2015/params.yaml [--methods vae,dae] [--only-table]
+[--keep]`
+
+For `split.scheme: leave_one_out`, of which one fold is one patient. Each fold is a study of its
+own, `<study>_fold0` and so on: data, models, reports and MLflow runs lie under its name. What is
+done and fits numbers and data is not run again; an interrupted fit goes on where it was.
+"""
+
+import argparse
+import json
+import platform
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from export import registry, rotation, where_files
+from export.baselines import baselines
+from export.kept_results import made_by
+from export.rotation import GroupTest
+from export.stages.compare import measure_baseline
+from export.stages.evaluate import evaluate
+from export.stages.export import export
+from infer.cores import cores
+from train.command import run_stage
+from train.data import data_hash, load_cases, load_rows, open_images
+from train.metrics import Bootstrap
+from train.params import BadParamsError, Params
+from train.paths import report_folder
+from train.protocol import SplitConfig
+from train.provenance import git_state
+from train.stages.fit import fit
+from train.stages.prepare import prepare
+from train.whole_groups import BadSplitError
+
+
+def rotate(params: Params, methods: Sequence[str], *, fits: bool, command: str, keep: bool) -> None:
+    """Run what is missing, write the table, tell MLflow.
+
+    Args:
+        methods: of the study's, those to fit; empty: all.
+        fits: whether to run what is missing; else the table is made of what is there.
+
+    Raises:
+        BadParamsError: the study does not leave one group out, or names no such method.
+    """
+    if params.block(SplitConfig, "split").scheme != "leave_one_out":
+        raise BadParamsError(
+            f"{params.path}: split.scheme is not leave_one_out: there is nothing to rotate",
+            hint="`python -m export.stages.crossval` is for studies in folds",
+        )
+    if unknown := set(methods) - set(params.models):
+        raise BadParamsError(
+            f"{params.path} does not fit {', '.join(sorted(unknown))}",
+            hint=f"it names {', '.join(params.models)}",
+        )
+    folder = report_folder(params.study, "rotate")
+    if fits:
+        _run(params, methods or params.models, folder)
+    tests = [it for path in sorted(folder.glob("*/fold*.json")) if (it := rotation.load(path))]
+    if not tests:
+        raise BadParamsError("no test is done", hint="run it without --only-table")
+    seen = {it.fold for it in tests}
+    studies = [rotation.of_fold(params, fold).study for fold in sorted(seen)]
+    rows = {(row.scan, row.slice): row for study in studies for row in load_rows(study)}
+    text = rotation.to_markdown(tests, list(rows.values()), study=params.study)
+    written = [
+        _write(report_folder(params.study, "rotate.csv"), rotation.to_csv(tests)),
+        _write(report_folder(params.study, "rotate.md"), text),
+    ]
+    registry.log_comparison(rotation.means_of(tests), study=params.study, files=written)
+    print(text)
+    if keep:
+        _keep(Path("docs/results") / params.study, written, command)
+
+
+def _run(params: Params, methods: Sequence[str], folder: Path) -> None:
+    fold = 0
+    while True:
+        own = rotation.of_fold(params, fold)
+        try:
+            prepare(own)
+        except BadSplitError:
+            if fold == 0:
+                raise
+            return  # every group has been tested
+        for method in methods:
+            _test(own, method, fold, folder)
+        training, abnormal = open_images(own.study, "train")
+        for baseline in baselines(training.of(~abnormal)):
+            path, fingerprint = _place(own, baseline.name, fold, folder)
+            if _is_done(path, fingerprint):
+                continue
+            compared = measure_baseline(own, baseline, own.block(Bootstrap, "evaluate"))
+            _save(path, own, baseline.name, fold, fingerprint, compared.where, None)
+        fold += 1
+
+
+def _test(own: Params, method: str, fold: int, folder: Path) -> None:
+    """Fit, export and measure one method, if that has not been done."""
+    path, fingerprint = _place(own, method, fold, folder)
+    if _is_done(path, fingerprint):
+        return
+    fit(own, method)
+    export(own, method)
+    evaluate(own, method)
+    found = where_files.load_flat(report_folder(own.study, "evaluate") / f"{method}_where.json")
+    fitted = json.loads((report_folder(own.study, "fit") / f"{method}.json").read_text())
+    _save(path, own, method, fold, fingerprint, found, fitted["fit_seconds"])
+
+
+def _place(own: Params, name: str, fold: int, folder: Path) -> tuple[Path, str]:
+    fingerprint = rotation.fingerprint_of(own, name, data_hash(own.study))
+    return folder / name / f"fold{fold}.json", fingerprint
+
+
+def _is_done(path: Path, fingerprint: str) -> bool:
+    found = rotation.load(path)
+    return found is not None and found.fingerprint == fingerprint
+
+
+def _save(
+    path: Path,
+    own: Params,
+    name: str,
+    fold: int,
+    fingerprint: str,
+    where: Mapping[str, float],
+    fit_seconds: float | None,
+) -> None:
+    git = git_state()
+    groups = {it.case.group for it in load_cases(own.study) if it.split == "test"}
+    test = GroupTest(
+        name=name,
+        trivial=fit_seconds is None,
+        fold=fold,
+        group=", ".join(sorted(groups)),
+        fingerprint=fingerprint,
+        fit_seconds=fit_seconds,
+        metrics=rotation.row_metrics(where),
+        provenance={
+            "git_commit": git.commit,
+            "git_dirty": str(git.dirty).lower(),
+            "machine": f"{platform.system()} {platform.machine()}, {cores()} cores",
+        },
+    )
+    rotation.save(path, test)
+    print(f"{name}, {test.group}: Dice {test.metrics.get('dice', float('nan')):.3f}, {path}")
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _keep(folder: Path, written: Sequence[Path], command: str) -> None:
+    """Copy the tables to the repository, with how they were made."""
+    words = made_by(command)  # before anything is written: the tree is still as committed
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in written:
+        shutil.copyfile(path, folder / path.name)
+    head = ["# Results, each group tested once", "", "Written by a command, not by hand.", ""]
+    (folder / "README.md").write_text("\n".join([*head, *words, ""]), encoding="utf-8")
+    print(folder / "README.md")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m export.stages.rotate")
+    parser.add_argument("params")
+    parser.add_argument("--methods", default="", help="of the study's, with commas between")
+    parser.add_argument("--only-table", action="store_true", help="fit nothing")
+    parser.add_argument("--keep", action="store_true", help="copy to docs/results/<study>")
+    given = parser.parse_args(arguments)
+    methods = tuple(filter(None, given.methods.split(",")))
+    command = " ".join(["python -m export.stages.rotate", *arguments])
+    return run_stage(
+        lambda params: rotate(
+            params, methods, fits=not given.only_table, command=command, keep=given.keep
+        ),
+        [given.params],
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,140 @@
+"""Where, in the comparison: a table of all models and baselines, and what it shows in words."""
+
+from collections.abc import Mapping, Sequence
+
+from export.ablation import StepRow
+
+SHOWN = {
+    "voxel_ap": "AP",
+    "voxel_auroc": "AUROC",
+    "dice": "Dice",
+    "dice_at_1_percent": "Dice at 1 %",
+    "dice_at_5_percent": "Dice at 5 %",
+    "oracle_dice": "oracle Dice",
+    "lesion_sensitivity": "lesions found",
+    "false_lesions_per_scan": "false lesions per scan",
+    "peak_hit_rate": "peak inside",
+    "slice_auroc": "slice AUROC",
+    "scan_auroc": "scan AUROC",
+    "empty_is_right_scans": "empty is right, scans",
+    "empty_is_right_slices": "empty is right, slices",
+}
+THRESHOLD = "intensity_threshold"  # the baseline's name
+COMPARED = {"voxel_ap": "voxel AP", "dice": "Dice at the shipped threshold"}
+
+
+def where_section(rows: Mapping[str, Mapping[str, float]], trivial: Sequence[str]) -> str:
+    """Markdown; empty where no test scan's truth is known.
+
+    Args:
+        rows: every model's and baseline's metrics by name.
+        trivial: which of them are baselines.
+    """
+    shown = [it for it in SHOWN if any(it in metrics for metrics in rows.values())]
+    if not any("voxel_ap" in metrics for metrics in rows.values()):
+        return ""
+    first = next(iter(rows.values()))
+    lines = [
+        "## Where",
+        "",
+        _measured(first),
+        "",
+        "| " + " | ".join(["method", *(SHOWN[it] for it in shown)]) + " |",
+        "|---" * (len(shown) + 1) + "|",
+        *(_line(name, metrics, shown, trivial) for name, metrics in rows.items()),
+        "",
+        *(f"- {sentence}" for sentence in (*verdicts(rows, trivial), *NOTES)),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+NOTES = (
+    "AP, AUROC and Dice are of the voxels of all measured test scans together; in brackets mean ± "
+    "standard deviation over the groups (patients) that have lesions, each by itself.",
+    "`Dice` is at the shipped threshold; `at 1 %` and `at 5 %` at thresholds that so many of the "
+    "normal voxels of validation lie above, with the same postprocessing. `oracle Dice` is that of "
+    "the bare map at the best threshold for these very scans: nothing that ships reaches it except "
+    "by luck.",
+    "Lesions are connected components; `empty is right`: of all empty masks, how many are of "
+    "healthy scans (slices). The rest, also by kind and size: `evaluate/<method>_where.csv`.",
+)
+
+
+STEPS_SHOWN = {
+    "voxel_ap": "AP",
+    "dice": "Dice",
+    "dice_mean": "mean Dice of groups",
+    "lesion_sensitivity": "lesions found",
+    "false_lesions_per_scan": "false lesions per scan",
+}
+
+
+def steps_section(steps: Mapping[str, Sequence[StepRow]]) -> str:
+    """Markdown: what each step of postprocessing adds to each model; empty where none is known."""
+    lines = [
+        "| " + " | ".join([name, row.step, *_step_cells(row)]) + " |"
+        for name, rows in steps.items()
+        for row in rows
+    ]
+    if not lines:
+        return ""
+    columns = ["method", "steps up to", "map threshold", *STEPS_SHOWN.values()]
+    head = ["## What postprocessing adds", "", "| " + " | ".join(columns) + " |"]
+    note = "Each row with its own threshold: 1 % of the normal voxels of validation lie above it."
+    return "\n".join([*head, "|---" * len(columns) + "|", *lines, "", note, ""])
+
+
+def _step_cells(row: StepRow) -> list[str]:
+    cells = (f"{row.metrics[it]:.3f}" if it in row.metrics else "" for it in STEPS_SHOWN)
+    return [f"{row.map_threshold:.4g}", *cells]
+
+
+def verdicts(rows: Mapping[str, Mapping[str, float]], trivial: Sequence[str]) -> list[str]:
+    """Which models a threshold on intensity, cleaned in the same way, does better than."""
+    baseline = rows.get(THRESHOLD, {})
+    sentences = []
+    for name, metrics in rows.items():
+        if name in trivial:
+            continue
+        below = [
+            f"{words} {baseline[it]:.3f} instead of {metrics[it]:.3f}"
+            for it, words in COMPARED.items()
+            if it in baseline and it in metrics and baseline[it] > metrics[it]
+        ]
+        if below:
+            sentences.append(
+                f"**On this data a threshold on intensity does better than {name}: "
+                f"{', '.join(below)}.**"
+            )
+    return sentences
+
+
+def _measured(metrics: Mapping[str, float]) -> str:
+    left_out = int(metrics["scans_not_measured"])
+    said = (
+        f"{int(metrics['scans_measured'])} test scans with {int(metrics['lesions'])} lesions in "
+        f"{int(metrics['groups_with_lesions'])} groups"
+    )
+    if not left_out:
+        return f"{said}."
+    return (
+        f"{said}; {left_out} more are not measured: their masks are not known, or show nothing in "
+        "the slices that are looked at."
+    )
+
+
+def _line(
+    name: str, metrics: Mapping[str, float], shown: Sequence[str], trivial: Sequence[str]
+) -> str:
+    called = f"*{name}*" if name in trivial else f"**{name}**"
+    return "| " + " | ".join([called, *(_cell(metrics, it) for it in shown)]) + " |"
+
+
+def _cell(metrics: Mapping[str, float], name: str) -> str:
+    if name not in metrics:
+        return ""
+    value = f"{metrics[name]:.3f}"
+    if f"{name}_mean" in metrics:
+        return f"{value} ({metrics[f'{name}_mean']:.2f} ± {metrics[f'{name}_std']:.2f})"
+    return value

@@ -1,0 +1,47 @@
+"""Checkpoints of before methods could look at volumes, and the names of their fits."""
+
+import json
+from dataclasses import asdict, make_dataclass, replace
+
+import pytest
+
+from export.fitted import load_fitted
+from tests.train.methods.test_cae import cae
+from train import checkpoint
+from train.data import DataConfig
+from train.fitting import task_of
+from train.params import load
+from train.scores import ScoreRecipe
+
+PARAMS = load("params.yaml")
+
+
+def save_as_before(path, model):
+    """A checkpoint whose config says nothing of spatial dimensions."""
+    config = asdict(model.config)
+    del config["spatial_dims"]
+    recipe = PARAMS.block(ScoreRecipe, "scores", "mean_square")
+    metadata = {
+        "config": json.dumps(config),
+        "score": "mean_square",
+        "score_recipe": json.dumps(asdict(recipe)),
+    }
+    checkpoint.save(path, model.state_dict(), metadata)
+
+
+def test_an_older_checkpoint_is_one_of_slices(tmp_path):
+    save_as_before(tmp_path / "cae.safetensors", cae())
+    data = PARAMS.block(DataConfig, "data")
+    fitted = load_fitted(tmp_path / "cae.safetensors", "cae", data)
+    assert fitted.graph.model.config.spatial_dims == 2
+
+
+@pytest.mark.parametrize("method", ["cae", "vae"])
+def test_a_fit_of_slices_keeps_the_name_that_it_had_and_one_of_volumes_has_its_own(method):
+    task = task_of(PARAMS, method, "hash", {})
+    without = {name: it for name, it in asdict(task.config).items() if name != "spatial_dims"}
+    before = make_dataclass("Before", without)(**without)
+    as_before = replace(task, config=before)
+    assert as_before.fingerprint == task.fingerprint
+    volumes = replace(task, config=replace(task.config, spatial_dims=3))
+    assert volumes.fingerprint != task.fingerprint

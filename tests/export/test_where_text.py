@@ -1,0 +1,45 @@
+"""What the comparison says of where, in words."""
+
+from export.ablation import StepRow
+from export.where_text import steps_section, where_section
+
+COUNTS = {"scans_measured": 9, "scans_not_measured": 0, "lesions": 4, "groups_with_lesions": 3}
+
+
+def section(**dice):
+    rows = {
+        name: {"voxel_ap": 0.5, "dice": it, "dice_mean": it, "dice_std": 0.1, **COUNTS}
+        for name, it in dice.items()
+    }
+    return where_section(rows, trivial=["intensity_threshold", "random"])
+
+
+def test_a_model_below_the_intensity_threshold_says_so():
+    text = section(cae=0.4, intensity_threshold=0.8)
+    assert "On this data a threshold on intensity does better than cae: Dice" in text
+    assert "0.800 instead of 0.400" in text
+
+
+def test_a_model_above_it_does_not_and_another_baseline_does_not_count():
+    assert "does better" not in section(cae=0.8, intensity_threshold=0.4, random=0.9)
+
+
+def test_means_over_patients_stand_beside_what_all_voxels_give():
+    assert "| **cae** | 0.500 | 0.800 (0.80 ± 0.10) |" in section(cae=0.8, intensity_threshold=0.4)
+
+
+def test_scans_without_a_mask_are_said_not_to_be_measured():
+    row = {"voxel_ap": 0.5, **COUNTS, "scans_not_measured": 2}
+    assert "9 test scans with 4 lesions in 3 groups; 2 more are not measured" in where_section(
+        {"cae": row}, trivial=[]
+    )
+
+
+def test_nothing_is_said_where_no_truth_is_known():
+    assert where_section({"cae": COUNTS}, trivial=[]) == ""
+
+
+def test_every_step_of_every_model_has_its_row_and_nothing_is_said_of_none():
+    text = steps_section({"cae": [StepRow("none", 0.25, {"dice": 0.5, "voxel_ap": 0.4})]})
+    assert "| cae | none | 0.25 | 0.400 | 0.500 |" in text
+    assert steps_section({"cae": []}) == ""

@@ -1,0 +1,39 @@
+"""What a model file says of itself."""
+
+from dataclasses import replace
+
+import pytest
+
+from infer.describe import describe_model
+from tests.infer.tiny_model import MANIFEST, save, tiny_graph
+
+
+def said_of(path, **changed):
+    postprocessing = replace(MANIFEST.postprocessing, **changed)
+    save(path, tiny_graph(), replace(MANIFEST, postprocessing=postprocessing))
+    return describe_model(path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"foreground": "stripped"}, "kept in the foreground (stripped)"),
+        ({"median": "volume", "median_px": 5}, "median of cubes of 5 px"),
+        ({"median": "slices"}, "median of squares of 3 px"),
+        (
+            {"foreground": "brain", "erosion_radius_px": 2},
+            "none within 2 px of the foreground's border",
+        ),
+        ({"prior": "bright", "prior_share": 0.3}, "kept within the brightest 30%"),
+        ({"prior": "dark_ramp"}, "weighed by how far a voxel lies within the darkest 50%"),
+    ],
+)
+def test_what_happens_to_the_map_is_said(tmp_path, changed, words):
+    (line,) = [
+        it for it in said_of(tmp_path / "a.onnx", **changed).splitlines() if "map before" in it
+    ]
+    assert words in line
+
+
+def test_nothing_is_said_of_a_map_to_which_nothing_happens(tmp_path):
+    assert "map before" not in said_of(tmp_path / "a.onnx")
