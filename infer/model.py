@@ -23,6 +23,7 @@ from infer.readers.choice import Choice
 from infer.shapes import AnomalyMap, Mask, Scores
 from infer.slicing import to_slices
 from infer.volume import MAX_VOXELS, Grid, Volume
+from infer.volumetric import is_volumetric
 from infer.worker import Task, row_of, slices_in_file
 
 PICTURE_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
@@ -177,9 +178,6 @@ def _picture(pixels: np.ndarray) -> Volume:
 def _on_the_files_grid(finding: Finding, volume: Volume, manifest: Manifest) -> ScanFinding:
     unnamed = Task(scan="", path=Path(), mask="", overlay="", map="")
     row = row_of(unnamed, volume, finding, manifest)  # the report's own numbers
-    every = len(to_slices(volume.voxels[:1], manifest.plane))
-    slice_scores = np.full(every, np.nan, np.float32)
-    slice_scores[list(slices_in_file(volume, manifest))] = finding.slice_scores
     return ScanFinding(
         score=finding.score,
         threshold=manifest.score_threshold.value,
@@ -191,7 +189,17 @@ def _on_the_files_grid(finding: Finding, volume: Volume, manifest: Manifest) -> 
         peak_value=finding.peak_value,
         lesions=finding.lesions,
         anomaly_volume_ml=row.anomaly_volume_ml,
-        slice_scores=slice_scores,
+        slice_scores=_along_the_file(finding, volume, manifest),
         worst_slice=row.worst_slice or 0,
         warnings=(*volume.warnings, *finding.warnings),
     )
+
+
+def _along_the_file(finding: Finding, volume: Volume, manifest: Manifest) -> Scores:
+    """A score for each slice of the file; of a whole volume, its one."""
+    if is_volumetric(manifest.image_size):
+        return finding.slice_scores
+    every = len(to_slices(volume.voxels[:1], manifest.plane))
+    scores: Scores = np.full(every, np.nan, np.float32)
+    scores[list(slices_in_file(volume, manifest))] = finding.slice_scores
+    return scores
