@@ -69,7 +69,7 @@ def open_square():
 
 def open_slow():
     def slow(piece):
-        time.sleep(0.05)
+        time.sleep(0.1)
         return [(member, os.getpid()) for member in piece]
 
     return slow
@@ -178,9 +178,10 @@ def test_the_cluster_finds_what_this_machine_finds(cluster, scans, tiny_model, t
         path.name for path in sorted((tmp_path / "here/maps").iterdir())
     ]
     told = json.loads((tmp_path / "there/run.json").read_text())["machines"]
-    assert [machine["workers"] for machine in told] == [1] * NODES
+    # One may have done all before the other was ready.
+    assert {machine["workers"] for machine in told} == {1}
     assert sum(machine["scans"] for machine in told) == 8
-    assert done.in_words(tmp_path).count("scans by 1 workers") == NODES
+    assert done.in_words(tmp_path).count("scans by 1 workers") == len(told)
 
 
 def test_what_one_run_has_done_a_cluster_does_not_do_again(cluster, scans, tiny_model, tmp_path):
