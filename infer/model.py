@@ -175,6 +175,16 @@ def _picture(pixels: np.ndarray) -> Volume:
     return image.decode(encoded.tobytes(), "the array")
 
 
+def _slice_scores(finding: Finding, volume: Volume, manifest: Manifest) -> Scores:
+    """In the file's order, NaN where the model does not look; of a whole volume, its one score."""
+    if is_volumetric(manifest.image_size):
+        return finding.slice_scores
+    every = len(to_slices(volume.voxels[:1], manifest.plane))
+    scores = np.full(every, np.nan, np.float32)
+    scores[list(slices_in_file(volume, manifest))] = finding.slice_scores
+    return scores
+
+
 def _on_the_files_grid(finding: Finding, volume: Volume, manifest: Manifest) -> ScanFinding:
     unnamed = Task(scan="", path=Path(), mask="", overlay="", map="")
     row = row_of(unnamed, volume, finding, manifest)  # the report's own numbers
@@ -189,17 +199,7 @@ def _on_the_files_grid(finding: Finding, volume: Volume, manifest: Manifest) -> 
         peak_value=finding.peak_value,
         lesions=finding.lesions,
         anomaly_volume_ml=row.anomaly_volume_ml,
-        slice_scores=_along_the_file(finding, volume, manifest),
+        slice_scores=_slice_scores(finding, volume, manifest),
         worst_slice=row.worst_slice or 0,
         warnings=(*volume.warnings, *finding.warnings),
     )
-
-
-def _along_the_file(finding: Finding, volume: Volume, manifest: Manifest) -> Scores:
-    """A score for each slice of the file; of a whole volume, its one."""
-    if is_volumetric(manifest.image_size):
-        return finding.slice_scores
-    every = len(to_slices(volume.voxels[:1], manifest.plane))
-    scores: Scores = np.full(every, np.nan, np.float32)
-    scores[list(slices_in_file(volume, manifest))] = finding.slice_scores
-    return scores

@@ -10,27 +10,15 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from export import evaluation, figures, registry, resolution, where_files
-from export.baselines import Baseline, baselines
-from export.calibration import ExportConfig, calibrate
-from export.draft import calibrated, draft_manifest
+from export.baseline_row import measure_baseline
+from export.baselines import baselines
 from export.figures import CompareConfig
-from export.measured import (
-    NOT_RECALIBRATED,
-    Recalibrated,
-    is_measurable,
-    measure,
-    thresholds_at_rates,
-)
 from export.membership import ensembles
-from export.normal_voxels import NormalVoxels
 from export.page import to_html
-from export.scan_scores import score_scans
 from export.table import Compared, numbers, to_csv, to_markdown
-from export.where_config import WhereConfig
 from export.where_text import steps_section, where_section
-from infer.manifest import Provenance
 from train.command import run_stage
-from train.data import DataConfig, data_hash, load_cases, open_images
+from train.data import load_cases, open_images
 from train.metrics import Bootstrap
 from train.params import Params
 from train.paths import report_folder
@@ -87,43 +75,6 @@ def load_model(study: str, name: str, *, fits: tuple[str, ...]) -> Compared:
     )
 
 
-def measure_baseline(params: Params, baseline: Baseline, bootstrap: Bootstrap) -> Compared:
-    """Calibrate a baseline on validation and measure it on test, as a model is."""
-    config = params.block(ExportConfig, "export")
-    cases = load_cases(params.study)
-    manifest = draft_manifest(
-        params.block(DataConfig, "data"),
-        config,
-        study=params.study,
-        method=baseline.name,
-        intensity_range=(0.0, 1.0),
-        score_recipe=baseline.in_words,
-        provenance=_provenance(params.study),
-    )
-    validation = [it.case for it in cases if it.split == "validation"]
-    voxels = NormalVoxels(config.normals)
-    found = calibrate(voxels.of(score_scans(validation, manifest, baseline)), config)
-    test = [it.case for it in cases if it.split == "test"]
-    further = NOT_RECALIBRATED
-    if is_measurable(test):
-        further = Recalibrated(map_thresholds=thresholds_at_rates(voxels), steps={})
-    measured = measure(
-        test,
-        calibrated(manifest, found),
-        baseline,
-        further,
-        bootstrap,
-        params.block(WhereConfig, "where"),
-        montages=None,
-    )
-    return Compared(
-        evaluation=measured.evaluation,
-        fit_seconds=None,
-        in_words=baseline.in_words,
-        where=where_files.flat(measured.where),
-    )
-
-
 def draw(
     folder: Path, rows: list[Compared], models: list[Compared], config: CompareConfig
 ) -> list[Path]:
@@ -143,18 +94,6 @@ def draw(
 def _save(figure: Figure, path: Path) -> Path:
     figure.savefig(path, dpi=DPI, metadata=figures.PNG_METADATA)
     return path
-
-
-def _provenance(study: str) -> Provenance:
-    """A baseline has no run: it is made here."""
-    return Provenance(
-        mlflow_run_id="",
-        git_commit="",
-        git_dirty=False,
-        data_hash=data_hash(study),
-        seed=0,
-        versions={},
-    )
 
 
 if __name__ == "__main__":

@@ -4,26 +4,27 @@
 [--keep]`
 
 For `split.scheme: leave_one_out`, of which one fold is one patient. Each fold is a study of its
-own, `<study>_fold0` and so on: data, models, reports and MLflow runs lie under its name. What is
-done and fits numbers and data is not run again; an interrupted fit goes on where it was.
+own, `<study>_fold0` and so on: data, models, reports and MLflow runs lie under its name, and every
+stage runs as `dvc repro` would run it, in a process of its own. What is done and fits numbers and
+data is not run again; an interrupted fit goes on where it was.
 """
 
 import argparse
 import json
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from export import registry, rotation, where_files
+from export.baseline_row import measure_baseline
 from export.baselines import baselines
 from export.kept_results import made_by
 from export.rotation import GroupTest
-from export.stages.compare import measure_baseline
-from export.stages.evaluate import evaluate
-from export.stages.export import export
 from infer.cores import cores
+from infer.errors import UadError
 from train.command import run_stage
 from train.data import data_hash, load_cases, load_rows, open_images
 from train.metrics import Bootstrap
@@ -31,9 +32,6 @@ from train.params import BadParamsError, Params
 from train.paths import report_folder
 from train.protocol import SplitConfig
 from train.provenance import git_state
-from train.stages.fit import fit
-from train.stages.prepare import prepare
-from train.whole_groups import BadSplitError
 
 
 def rotate(params: Params, methods: Sequence[str], *, fits: bool, command: str, keep: bool) -> None:
@@ -77,38 +75,47 @@ def rotate(params: Params, methods: Sequence[str], *, fits: bool, command: str, 
 
 
 def _run(params: Params, methods: Sequence[str], folder: Path) -> None:
-    fold = 0
-    while True:
+    fold, groups = 0, 1
+    while fold < groups:
         own = rotation.of_fold(params, fold)
-        try:
-            prepare(own)
-        except BadSplitError:
-            if fold == 0:
-                raise
-            return  # every group has been tested
+        file = _write(folder / f"fold{fold}.yaml", json.dumps(own.values, indent=1))
+        run_module("train.stages.prepare", file)
+        groups = len({it.case.group for it in load_cases(own.study)})
         for method in methods:
-            _test(own, method, fold, folder)
+            _test(own, file, method, fold, folder)
         training, abnormal = open_images(own.study, "train")
         for baseline in baselines(training.of(~abnormal)):
             path, fingerprint = _place(own, baseline.name, fold, folder)
-            if _is_done(path, fingerprint):
-                continue
-            compared = measure_baseline(own, baseline, own.block(Bootstrap, "evaluate"))
-            _save(path, own, baseline.name, fold, fingerprint, compared.where, None)
+            if not _is_done(path, fingerprint):
+                row = measure_baseline(own, baseline, own.block(Bootstrap, "evaluate"))
+                _save(path, own, baseline.name, fold, fingerprint, row.where, None)
         fold += 1
 
 
-def _test(own: Params, method: str, fold: int, folder: Path) -> None:
+def _test(own: Params, file: Path, method: str, fold: int, folder: Path) -> None:
     """Fit, export and measure one method, if that has not been done."""
     path, fingerprint = _place(own, method, fold, folder)
     if _is_done(path, fingerprint):
         return
-    fit(own, method)
-    export(own, method)
-    evaluate(own, method)
+    for stage in ("train.stages.fit", "export.stages.export", "export.stages.evaluate"):
+        run_module(stage, file, method)
     found = where_files.load_flat(report_folder(own.study, "evaluate") / f"{method}_where.json")
     fitted = json.loads((report_folder(own.study, "fit") / f"{method}.json").read_text())
     _save(path, own, method, fold, fingerprint, found, fitted["fit_seconds"])
+
+
+def run_module(stage: str, file: Path, *arguments: str) -> None:
+    """Run a stage on a params file; JSON is YAML, too.
+
+    Raises:
+        UadError: it failed, and has said why.
+    """
+    command = [sys.executable, "-m", stage, str(file), *arguments]
+    if code := subprocess.run(command, check=False).returncode:
+        raise UadError(
+            f"{' '.join([stage, *arguments])} failed on {file} (exit code {code})",
+            hint="it has said why above; what is done is kept",
+        )
 
 
 def _place(own: Params, name: str, fold: int, folder: Path) -> tuple[Path, str]:

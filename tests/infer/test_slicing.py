@@ -81,4 +81,10 @@ def test_a_range_narrower_than_a_slice_still_looks_at_one():
 @pytest.mark.parametrize("wrong", [(0.5, 0.5), (0.7, 0.2), (-0.1, 1.0), (0.0, 1.1)])
 def test_a_range_that_does_not_rise_within_0_to_1_is_refused(wrong):
     with pytest.raises(ValueError, match="slice_range must rise"):
-        check_slice_range(wrong, (64, 64))
+        check_slice_range(wrong, (32, 32))
+
+
+def test_of_a_whole_volume_no_part_can_be_asked_for():
+    with pytest.raises(ValueError, match="is for models of slices"):
+        check_slice_range((0.0, 0.5), (32, 32, 32))
+    check_slice_range(WHOLE, (32, 32, 32))

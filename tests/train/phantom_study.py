@@ -62,7 +62,7 @@ def make_phantom_study(
     return params
 
 
-def powers(voxels: np.ndarray, channels: int) -> np.ndarray:
+def powers(voxels: np.ndarray, channels: int, colours: tuple[int, ...] = ()) -> np.ndarray:
     """As many channels from a grey scan, as no file that we read has two; others as they are."""
     if len(voxels) == channels:
         return voxels

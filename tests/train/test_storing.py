@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from infer.preprocessing import UNPROCESSED
+from infer.slicing import WHOLE
 from infer.writers.phantoms import write_nifti
 from train import storing
 from train.data import DataConfig, DataIntensity
@@ -22,9 +23,11 @@ DATA = DataConfig(
     source="none",
     modality="MR",
     channels=1,
+    colours=(),
     image_size=(32, 32),
     plane="axial",
-    intensity=DataIntensity(recipe="percentile", low=0.0, high=100.0),
+    slice_range=WHOLE,
+    intensity=DataIntensity(recipe="percentile", low=0.0, high=100.0, inside="all"),
     preprocessing=UNPROCESSED,
     store="float32",
     smallest_foreground=0.0,

@@ -96,6 +96,7 @@ def test_the_exported_file_finds_the_same():
         power=1,
         top_share=0.0,
         parts={"energy": 1.0},
+        typicality="none",
     )
     model = gmvae(channels=2)
     torch.nn.init.normal_(model.prior.means)

@@ -1,0 +1,138 @@
+"""Each group in turn: what is run, what is not run again, and what is refused. Stages are fakes."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from export import registry, rotation
+from export.stages import rotate as stage
+from infer.errors import UadError
+from train.data import ImageRow, SplitCase
+from train.datasets.case import Case
+from train.params import BadParamsError, Params, load
+from train.stored_images import StoredImages
+
+GROUPS = ("anna", "ben")
+IMAGES = np.random.default_rng(0).random((4, 1, 8, 8), np.float32)
+
+
+@pytest.fixture
+def params(tmp_path, monkeypatch):
+    found = load("studies/brats2015/params.yaml")
+    monkeypatch.chdir(tmp_path)
+    return Params(found.path, {**found.values, "study": "tiny", "methods": ["vae"]})
+
+
+@pytest.fixture
+def ran(params, monkeypatch):
+    """Which stages ran, in order."""
+    calls = []
+
+    def run_module(module, file, *arguments):
+        name, study = module.rsplit(".", 1)[1], load(file).study
+        calls.append((name, study))
+        if name != "evaluate":
+            return
+        for part, content in (
+            ("evaluate/vae_where.json", {"dice": 0.5, "dice_mean": 0.5}),
+            ("fit/vae.json", {"fit_seconds": 3.0}),
+        ):
+            path = Path("reports") / study / part
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(content))
+
+    def cases(study):
+        return [
+            SplitCase(
+                case=Case(scan=Path(f"{group}.nii.gz"), group=group, normal=False, mask=None),
+                split="test" if at == int(study[-1]) else "train",
+            )
+            for at, group in enumerate(GROUPS)
+        ]
+
+    fakes = {
+        "run_module": run_module,
+        "measure_baseline": lambda *given: SimpleNamespace(where={"dice": 0.25}),
+        "open_images": lambda *given: (StoredImages(IMAGES, np.arange(4)), np.zeros(4, bool)),
+        "load_cases": cases,
+        "load_rows": lambda study: [
+            ImageRow(scan=Path(f"{study}.nii"), slice=0, split="train", normal=True, position=0.5)
+        ],
+        "data_hash": lambda study: "hash",
+    }
+    for name, fake in fakes.items():
+        monkeypatch.setattr(stage, name, fake)
+    monkeypatch.setattr(registry, "log_comparison", lambda *given, **named: None)
+    return calls
+
+
+def run(params, methods=(), **changes):
+    stage.rotate(params, methods, **{"fits": True, "command": "c", "keep": False, **changes})
+
+
+def test_every_group_goes_through_all_stages_once(params, ran):
+    run(params)
+    assert ran == [
+        (name, f"tiny_fold{fold}")
+        for fold in (0, 1)
+        for name in ("prepare", "fit", "export", "evaluate")
+    ]
+
+
+def test_the_table_has_each_group_under_every_model_and_baseline(params, ran):
+    run(params)
+    table = Path("reports/tiny/rotate.csv").read_text()
+    assert "vae,0,anna,dice,0.5" in table
+    assert "intensity_threshold,1,ben,dice,0.25" in table
+    assert "better in 2 of 2 groups" in Path("reports/tiny/rotate.md").read_text()
+
+
+def test_what_is_done_is_not_run_again_and_other_numbers_are(params, ran):
+    run(params)
+    ran.clear()
+    run(params)
+    assert {name for name, _ in ran} == {"prepare"}
+    ran.clear()
+    augment = {**params.values["augment"], "rotation_degrees": 1.0}
+    run(Params(params.path, {**params.values, "augment": augment}))
+    assert ("fit", "tiny_fold1") in ran
+
+
+def test_a_table_can_be_made_of_what_is_there(params, ran):
+    run(params)
+    ran.clear()
+    run(params, fits=False)
+    assert ran == []
+
+
+def test_without_any_result_there_is_no_table(params, ran):
+    with pytest.raises(BadParamsError, match="no test is done"):
+        run(params, fits=False)
+
+
+def test_a_study_in_folds_and_methods_it_does_not_fit_are_refused(params, ran):
+    with pytest.raises(BadParamsError, match="does not fit dagmm"):
+        run(params, ("dagmm",))
+    folds = {**params.values["split"], "scheme": "folds", "abnormals": "halves"}
+    with pytest.raises(BadParamsError, match="is not leave_one_out"):
+        run(Params(params.path, {**params.values, "split": folds}))
+
+
+def test_what_is_kept_says_what_made_it(params, ran):
+    run(params, keep=True)
+    kept = Path("docs/results/tiny")
+    assert {it.name for it in kept.iterdir()} == {"README.md", "rotate.csv", "rotate.md"}
+    assert "- command: `c`" in (kept / "README.md").read_text()
+
+
+def test_a_stage_that_fails_ends_the_run_in_words(params, monkeypatch):
+    with pytest.raises(UadError, match=r"train\.stages\.prepare failed on none\.yaml"):
+        stage.run_module("train.stages.prepare", Path("none.yaml"))
+
+
+def test_the_numbers_of_a_fold_can_be_read_by_a_stage(params, ran):
+    run(params)
+    assert load("reports/tiny/rotate/fold1.yaml").values == rotation.of_fold(params, 1).values
