@@ -115,7 +115,7 @@ def going_on(model: Path, folder: Path, count: int, repeats: int) -> dict[str, A
 def discovery_seconds(scans: Path, out: Path, count: int) -> float:
     """The search for scans alone."""
     start = time.perf_counter()
-    found = scans_in(scans, out)
+    found = scans_in(scans, out).scans
     took = time.perf_counter() - start
     if len(found) != count:
         sys.exit(f"{len(found)} scans were found, {count} were drawn")

@@ -5,7 +5,7 @@ through more, or less, than it says. Normals of the place where the model is use
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from infer.manifest import SCHEMA, Manifest, Recalibration
 from infer.readers import read_series, read_with_digest
 from infer.readers.choice import seen_along
 from infer.readers.discovery import scans_in
-from infer.readers.source import Source
+from infer.readers.sources import Sources
 from infer.signature import unsigned
 from infer.volume import Volume
 from train.datasets.case import Case
@@ -140,9 +140,7 @@ def _calibration(
     return found
 
 
-def _volumes(
-    sources: Mapping[str, Source], manifest: Manifest, seen: _Seen
-) -> Iterator[tuple[Case, Volume]]:
+def _volumes(sources: Sources, manifest: Manifest, seen: _Seen) -> Iterator[tuple[Case, Volume]]:
     """Each scan that the model can take; why not, of the others."""
     choice = seen_along(manifest.plane)
     for name, source in sources.items():

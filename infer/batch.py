@@ -4,12 +4,12 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import infer
 from infer import journal, output_folder
@@ -18,31 +18,32 @@ from infer.cores import cores
 from infer.engine import OnnxEngine, open_engine
 from infer.errors import BadOutputError, UnknownChoiceError
 from infer.executors.executor import Executor
+from infer.executors.flight import Tally
 from infer.executors.local import LocalExecutor
 from infer.interruption import Interruption
+from infer.journal import Entry
 from infer.log import logging_to
 from infer.manifest import Manifest, Threshold
 from infer.model_source import ModelFile, located
-from infer.output_names import (
-    map_names,
-    mask_names,
-    overlay_names,
-    segmentation_names,
-)
+from infer.output_names import PICTURE, Names, map_ending, mask_ending, segmentation_names
 from infer.part import Part
 from infer.precision import Precision
 from infer.progress import Progress
-from infer.providers import check_request
+from infer.providers import CUDA_NUMBER, check_request, choose_device
 from infer.readers.choice import Choice
 from infer.readers.discovery import scans_in
-from infer.readers.source import Source
+from infer.readers.sources import Sources
 from infer.record import Record
+from infer.report_csv import Row
 from infer.run_json import write_run
 from infer.self_test import change_of
 from infer.slicing import Plane
 from infer.summary import FAILURES_TOLD, Outcome, Summary
 from infer.volumetric import usual_batch_size
 from infer.worker import Overlays, Task, Worker, ready, task_for
+
+if TYPE_CHECKING:
+    from infer.cluster import Cluster
 
 # Slices; of whole volumes, and of patches of them, one at a time.
 BATCH_SIZES = {"cpu": 16, "cuda": 64, "tensorrt": 64, "openvino": 16}
@@ -69,6 +70,9 @@ class Options:
     overwrite: bool
     max_failures: int | None  # with one more, the run stops; None: however many
     part: Part | None  # of the folder; None: all of it
+    executor: Literal["local", "ray"]  # on this machine, or on those of a cluster
+    ray_address: str | None  # of the cluster; None: as RAY_ADDRESS says, else this machine alone
+    retries: int | None  # of a scan whose worker was lost, on a cluster
     require_signature: Path | None  # the public key; None: the model need not be signed
 
     def __post_init__(self) -> None:
@@ -83,8 +87,33 @@ class Options:
             )
         if self.max_failures is not None and self.max_failures < 0:
             raise UnknownChoiceError("max-failures must be at least 0")
+        self._check_executor()
         check_request(self.device, self.precision)
         choice_of(self, "axial")  # refuses what is senseless
+
+    def _check_executor(self) -> None:
+        if self.executor == "ray":
+            if self.retries is not None and self.retries < 0:
+                raise UnknownChoiceError("retries must be at least 0")
+            if CUDA_NUMBER.fullmatch(self.device):
+                raise UnknownChoiceError(
+                    f"device {self.device} is for Ray to choose: it gives each worker a GPU",
+                    hint="say --device cuda",
+                )
+            return
+        for name in ("ray_address", "retries"):
+            if getattr(self, name) is not None:
+                raise UnknownChoiceError(
+                    f"{name.replace('_', '-')} concerns a cluster, which was not asked for",
+                    hint="add --executor ray",
+                )
+
+
+class Shares(NamedTuple):
+    """Among how many workers processors are divided, and what a batch of each may use."""
+
+    workers: int
+    threads: int
 
 
 def score_folder(
@@ -114,17 +143,20 @@ def score_folder(
         stack.callback(progress.end)
         file = stack.enter_context(located(model))
         # Before the scans are looked for, which may take minutes: what is wrong is said at once.
-        workers = options.workers or cores()
-        worker = _open_worker(file, out, options, workers)
+        opened = _divided(options.workers or cores())
+        worker = _open_worker(file, out, options, opened)
         change = change_of(worker.engine, file.path)
         progress.prepare("looking for scans")
         everything, left_out = scans_in(folder, out)
-        output_folder.refuse_own_results(out, [source.path for source in everything.values()])
-        scans = {scan: at for scan, at in everything.items() if _takes(options.part, scan)}
+        output_folder.refuse_own_results(out, everything.one_of_each_folder())
+        part = options.part
+        scans = everything.only(part.takes) if part else everything
         # Counted on all scans, not on those still to do: going on, a run computes as a whole one.
-        if len(scans) < workers:
-            workers = max(1, len(scans))
-            worker = _open_worker(file, out, options, workers)
+        here = _divided(max(1, min(opened.workers, len(scans))))
+        cluster = _cluster(stack, options, scans=len(scans))
+        shares = Shares(cluster.workers, cluster.threads) if cluster else here
+        if shares != opened:
+            worker = _open_worker(file, out, options, shares)
         stack.enter_context(output_folder.claimed(out))
         stack.enter_context(logging_to(out / output_folder.LOG))
         if options.overwrite:
@@ -138,16 +170,20 @@ def score_folder(
             overlays=options.overlays,
             maps=options.maps,
             parts=worker.engine.score_parts,
-            workers=workers,
-            elsewhere=everything.keys() - scans.keys(),
+            workers=here.workers,
+            is_elsewhere=(lambda scan: scan in everything and scan not in scans) if part else None,
         )
-        # The record alone knows them now, and lets each go as its turn comes.
-        del everything, scans
 
         def is_over() -> bool:
             return interruption.requested or _too_many(record, options)
 
-        _score(record, worker, workers, progress, is_over)
+        def spread(chunks: Iterator[list[Task]]) -> Generator[list[Row | Entry]]:
+            if cluster:
+                return cluster.spread(worker, folder, _until(is_over, chunks))
+            return _spread_locally(worker, here.workers, is_over, chunks)
+
+        places = cluster.tallies if cluster else list
+        _score(record, spread, worker.batch_size, progress, places)
         summary = Summary(
             outcome=_outcome(record, options),
             counts=record.counts(),
@@ -155,20 +191,38 @@ def score_folder(
             device=worker.engine.device,
             change=change,
             left_out=left_out,
-            failures=record.failures()[:FAILURES_TOLD],
+            failures=list(itertools.islice(record.failures(), FAILURES_TOLD)),
+            machines=cluster.tallies() if cluster else (),
         )
-        run = _write_run(out, folder, file, worker, workers, options, summary)
+        run = _write_run(out, folder, file, worker, shares.workers, options, summary)
         _write_page(out, record, run, worker.manifest)
     return summary
 
 
-def _open_worker(file: ModelFile, out: Path, options: Options, workers: int) -> Worker:
+def _cluster(stack: contextlib.ExitStack, options: Options, *, scans: int) -> "Cluster | None":
+    """What the run is spread over, if not over this machine's cores."""
+    if options.executor == "local":
+        return None
+    from infer.cluster import opened_cluster
+
+    most = max(1, scans if options.workers is None else min(options.workers, scans))
+    on_gpu = not choose_device(options.device, options.precision).is_cpu
+    cluster = opened_cluster(options.ray_address, most=most, retries=options.retries, on_gpu=on_gpu)
+    return stack.enter_context(cluster)
+
+
+def _divided(workers: int) -> Shares:
+    """This machine, among so many."""
+    # A few scans leave cores idle: then a batch may use several.
+    return Shares(workers, max(1, cores() // workers))
+
+
+def _open_worker(file: ModelFile, out: Path, options: Options, shares: Shares) -> Worker:
     engine = open_engine(
         file.path,
         device=options.device,
-        # A few scans leave cores idle: then a batch may use several.
-        threads=max(1, cores() // workers),
-        workers=workers,
+        threads=shares.threads,
+        workers=shares.workers,
         precision=options.precision,
         public_key=options.require_signature,
     )
@@ -187,23 +241,18 @@ def _open_worker(file: ModelFile, out: Path, options: Options, workers: int) -> 
 
 def _score(
     record: Record,
-    worker: Worker,
-    workers: int,
+    spread: Callable[[Iterator[list[Task]]], Generator[list[Row | Entry]]],
+    batch_size: int,
     progress: Progress,
-    is_over: Callable[[], bool],
+    places: Callable[[], Sequence[Tally]],
 ) -> None:
     """Score what is pending; write every result down as it comes."""
-    progress.begin(total=record.scans, done=record.scans - len(record.pending))
-    chunks = in_chunks(record.taken(), size=worker.batch_size)
-    first = list(itertools.islice(chunks, FEW_CHUNKS * workers))
-    many = len(first) == FEW_CHUNKS * workers
-    executor = open_executor(workers, apart=many and worker.engine.device.is_cpu)
-    chunks = itertools.chain(first, chunks)
+    progress.begin(total=record.scans, done=record.scans - record.pending)
     try:
-        spread = executor.map(partial(ready, worker), _until(is_over, chunks))
-        with contextlib.closing(spread) as results:
+        spreading = spread(in_chunks(record.taken(), size=batch_size))
+        with contextlib.closing(spreading) as results:
             for finished in results:
-                progress.advance(record.add(finished))
+                progress.advance(record.add(finished), places())
     except BaseException:
         # What stopped us is what the user must hear of, not what it did to the report.
         with contextlib.suppress(BadOutputError):
@@ -213,6 +262,16 @@ def _score(
         record.close()
     finally:
         progress.end()
+
+
+def _spread_locally(
+    worker: Worker, workers: int, is_over: Callable[[], bool], chunks: Iterator[list[Task]]
+) -> Generator[list[Row | Entry]]:
+    """Over the cores of this machine."""
+    first = list(itertools.islice(chunks, FEW_CHUNKS * workers))
+    many = len(first) == FEW_CHUNKS * workers
+    executor = open_executor(workers, apart=many and worker.engine.device.is_cpu)
+    return executor.map(partial(ready, worker), _until(is_over, itertools.chain(first, chunks)))
 
 
 def _write_run(
@@ -249,6 +308,7 @@ def _write_run(
             "scans_per_second": round(scored / summary.seconds, 3),
         },
         outcome=summary.outcome,
+        machines=[tally.as_record() for tally in summary.machines],
     )
 
 
@@ -256,9 +316,7 @@ def _write_page(out: Path, record: Record, run: Mapping[str, Any], manifest: Man
     from infer.report_html import Results, write_page  # when all is done: not before the first scan
 
     results = Results(
-        rows=record.rows,
-        overlays=record.overlays,
-        profiles=record.profiles,
+        shown=record.shown(),
         run=run,
         normals=manifest.normals.scores,
     )
@@ -276,10 +334,7 @@ def choice_of(options: Options, plane: Plane) -> Choice:
 
 
 def open_executor(workers: int, *, apart: bool) -> Executor:
-    """What spreads the work, each worker in a process of its own if they are to be `apart`.
-
-    A cluster would be a further branch here.
-    """
+    """What spreads work here, each worker in a process of its own if they are to be `apart`."""
     if not apart:
         return LocalExecutor(workers)
     from infer.executors.processes import ProcessExecutor
@@ -309,24 +364,25 @@ def with_thresholds(
     return replace(manifest, score_threshold=score, map_threshold=of_map)
 
 
-def _tasks(scans: Mapping[str, Source], out: Path, *, dicom_seg: bool) -> list[Task]:
+def _tasks(scans: Sources, out: Path, *, dicom_seg: bool) -> Iterator[Task]:
     case_matters = output_folder.case_matters(out)
-    series = [scan for scan, source in scans.items() if source.series]
-    masks = mask_names(list(scans), case_matters=case_matters, series=series)
-    overlays = overlay_names(list(scans), case_matters=case_matters)
-    maps = map_names(list(scans), case_matters=case_matters, series=series)
-    segmentations = segmentation_names(series if dicom_seg else [], case_matters=case_matters)
-    return [
-        task_for(
+
+    def names(ending: Callable[[str, bool], str]) -> Names:
+        return Names(scans.kinds, ending, case_matters=case_matters)
+
+    masks, maps, overlays = names(mask_ending), names(map_ending), names(lambda *scan: PICTURE)
+    series = [scan for scan, is_series in scans.kinds() if is_series] if dicom_seg else []
+    segmentations = segmentation_names(series, case_matters=case_matters)
+    for scan, source in scans.items():
+        is_series = bool(source.series)
+        yield task_for(
             scan,
             source,
-            mask=masks[scan],
-            overlay=overlays[scan],
-            map=maps[scan],
+            mask=masks.of(scan, is_series),
+            overlay=overlays.of(scan, is_series),
+            map=maps.of(scan, is_series),
             segmentation=segmentations.get(scan, ""),
         )
-        for scan, source in scans.items()
-    ]
 
 
 def _key(engine: OnnxEngine, options: Options) -> str:
@@ -340,10 +396,6 @@ def _key(engine: OnnxEngine, options: Options) -> str:
         **({"volume": options.volume} if options.volume else {}),
         **({"identifiers": options.keep_identifiers} if options.dicom_seg else {}),
     )
-
-
-def _takes(part: Part | None, scan: str) -> bool:
-    return part is None or part.takes(scan)
 
 
 def _too_many(record: Record, options: Options) -> bool:

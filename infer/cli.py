@@ -45,6 +45,13 @@ class Precision(StrEnum):
     INT8 = "int8"
 
 
+class ExecutorName(StrEnum):
+    """What spreads scans over processors."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 class Overlays(StrEnum):
     """Which scans get a picture."""
 
@@ -131,7 +138,23 @@ def uad_infer(
         int | None, typer.Option(min=0, help="Stop the run when more scans than this have failed.")
     ] = None,
     part: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Score the I-th of N parts of FOLDER only.")
+        str | None,
+        typer.Option(
+            metavar="I/N|auto[/N]",
+            help="Score the I-th of N parts of FOLDER only; auto: as the job array's task says.",
+        ),
+    ] = None,
+    executor: Annotated[
+        ExecutorName,
+        typer.Option(help="Score on this machine, or on those of a Ray cluster."),
+    ] = ExecutorName.LOCAL,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="Where the cluster's head is, host:port; else this machine alone."),
+    ] = None,
+    retries: Annotated[
+        int | None,
+        typer.Option(min=0, help="How often a scan whose worker died is tried again; ray only."),
     ] = None,
     merge: Annotated[
         bool,
@@ -181,9 +204,7 @@ def uad_infer(
                     )
                 )
             return
-        from infer.part import part_of
-
-        share = part_of(part) if part else None
+        share = part_asked_for(part) if part else None
         if merge:
             if share:
                 raise UnknownChoiceError(
@@ -216,6 +237,9 @@ def uad_infer(
             overwrite=overwrite,
             max_failures=max_failures,
             part=share,
+            executor=executor.value,
+            ray_address=ray_address,
+            retries=retries,
             require_signature=require_signature,
         )
         folder = only(folders or [])
@@ -284,6 +308,18 @@ def run_merge(folders: Sequence[Path], out: Path, *, quiet: bool) -> int:
     if merged.gaps:
         return INCOMPLETE
     return FAILED_SCANS if merged.counts["failed"] else 0
+
+
+def part_asked_for(text: str) -> "Part":
+    """What `--part` means here.
+
+    Raises:
+        UnknownChoiceError: it is no part, or nothing says which.
+    """
+    from infer.job_array import AUTO, part_from
+    from infer.part import part_of
+
+    return part_from(text, os.environ) if text.startswith(AUTO) else part_of(text)
 
 
 def only(folders: Sequence[Path]) -> Path:

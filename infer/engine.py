@@ -57,6 +57,11 @@ class OnnxEngine:
         return _open_again, (self._opened, self.device)
 
     @property
+    def opened(self) -> OpenedFile:
+        """What it was opened from."""
+        return self._opened
+
+    @property
     def sha256(self) -> str:
         """The digest of the model file."""
         return self._opened.sha256
@@ -125,9 +130,34 @@ def open_engine(
         UnknownChoiceError: the device or precision is unknown or cannot be had.
         MissingExtraError: the device needs a package that is not installed.
     """
-    graph = _read(path)
+    graph = read_graph(path)
     # Before anything looks into it: these very bytes are what runs.
     signed_by = require_signature(graph, public_key, where=path.name) if public_key else None
+    return open_graph(
+        graph,
+        path,
+        device=device,
+        threads=threads,
+        workers=workers,
+        precision=precision,
+        signed_by=signed_by,
+    )
+
+
+def open_graph(
+    graph: bytes,
+    path: Path,
+    *,
+    device: str,
+    threads: int,
+    workers: int = 1,
+    precision: Precision = "fp32",
+    signed_by: str | None = None,
+) -> OnnxEngine:
+    """The same for what a model file holds; `path` is where it came from.
+
+    `signed_by`: whose signature of it was required, and seen.
+    """
     chosen = choose_device(device, precision)
     session, chosen = _open_on(graph, chosen, threads=threads, where=path.name)
     manifest = _manifest_in(_metadata(session, where=path.name), where=path.name)
@@ -151,17 +181,28 @@ def _open_again(opened: OpenedFile, device: Device) -> OnnxEngine:
     Raises:
         BadModelError: the file has changed since.
     """
-    engine = open_engine(
+    return open_same(read_graph(opened.path), opened, device)
+
+
+def open_same(graph: bytes, opened: OpenedFile, device: Device) -> OnnxEngine:
+    """An engine like the one that was opened from this, for one worker.
+
+    Raises:
+        BadModelError: this is not what it was opened from.
+    """
+    # Before anything looks into it: a signature may have been required of what was opened first.
+    if hashlib.sha256(graph).hexdigest() != opened.sha256:
+        raise BadModelError(
+            f"{opened.path.name} has changed since the run began", hint="start the run again"
+        )
+    return open_graph(
+        graph,
         opened.path,
         device=device.got if device.asked == "auto" else device.asked,
         threads=opened.threads,
         precision=device.precision,
+        signed_by=opened.signed_by,
     )
-    if engine.sha256 != opened.sha256:
-        raise BadModelError(
-            f"{opened.path.name} has changed since the run began", hint="start the run again"
-        )
-    return engine
 
 
 def read_manifest(path: Path, *, public_key: Path | None = None) -> Manifest:
@@ -228,7 +269,12 @@ def _check_outputs(outputs: Mapping[str, Any], images: Images) -> None:
             )
 
 
-def _read(path: Path) -> bytes:
+def read_graph(path: Path) -> bytes:
+    """What a model file holds.
+
+    Raises:
+        BadModelError: it cannot be read.
+    """
     hint = "--model wants an .onnx file"
     try:
         found = path.stat()

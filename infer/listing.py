@@ -45,8 +45,9 @@ def list_scans(given: Path, out: Path, choice: Choice, *, part: Part | None = No
         UnreadableScanError: there are none.
     """
     found = scans_in(given, out)
-    taken = (scan for scan in sorted(found.scans) if part is None or part.takes(scan))
-    scans = [_listed(scan, found.scans[scan], choice) for scan in taken]
+    sources = dict(found.scans.items())
+    taken = (scan for scan in sorted(sources) if part is None or part.takes(scan))
+    scans = [_listed(scan, sources[scan], choice) for scan in taken]
     return Listing(scans, in_words(found.left_out))
 
 

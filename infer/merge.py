@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 from infer import output_folder
 from infer.counted import counted
 from infer.errors import BadOutputError, UnknownChoiceError
-from infer.journal import read_entries
+from infer.journal import Entries
 from infer.part import part_of
 from infer.printable import printable
 from infer.report_csv import Report, Row
 from infer.share import Share, read_share
+from infer.shown import overlay_of, page_rows
 from infer.slices_csv import ScanLines, SliceTable, profile
 from infer.writers.atomic import write_bytes
 
@@ -23,6 +24,7 @@ from infer.writers.atomic import write_bytes
 _FREE = {
     *("folder", "out", "part", "device", "batch_size", "workers"),
     *("overlays", "maps", "dicom_seg", "overwrite", "max_failures"),
+    *("executor", "ray_address", "retries"),
 }
 
 
@@ -80,7 +82,7 @@ def _refuse_harmful(out: Path, folders: Sequence[Path]) -> None:
     Raises:
         BadOutputError: it would.
     """
-    mine = read_entries(out / output_folder.JOURNAL)
+    mine = Entries.read(out / output_folder.JOURNAL)
     if mine or out.resolve() in {folder.resolve() for folder in folders}:
         raise BadOutputError(
             f"{out} holds the results of a run, the merged report would replace its own",
@@ -230,15 +232,14 @@ def _write_page(
     from infer.report_html import Results, write_page
 
     scored = [(share, entry) for share in shares for entry in share.scored()]
+    overlays = {
+        entry.row.scan: _seen_from(out, share.folder / name)
+        for share, entry in scored
+        if (name := overlay_of(entry))
+    }
+    profiles = {entry.row.scan: profile(entry.slices) for _, entry in scored}
     results = Results(
-        rows=rows,
-        overlays={
-            entry.row.scan: _seen_from(out, share.folder / name)
-            for share, entry in scored
-            for name in entry.outputs
-            if name.startswith(f"{output_folder.OVERLAYS}/")
-        },
-        profiles={entry.row.scan: profile(entry.slices) for _, entry in scored},
+        shown=page_rows(rows, overlays, profiles),
         run=run,
         normals=shares[0].run["normal_scores"],
     )

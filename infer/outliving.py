@@ -12,9 +12,10 @@ Scoring = Callable[[Sequence[Task]], list[Row | Entry]]
 
 def outliving(score: Scoring) -> Scoring:
     """The same scoring; scans whose process has died are scored again, one by one."""
-    return one_by_one(score, _failed)
+    return one_by_one(score, failed)
 
 
-def _failed(task: Task, lost: WorkerLost) -> Row | Entry:
+def failed(task: Task, lost: WorkerLost) -> Row | Entry:
+    """The row of a scan over which a worker was lost for the last time."""
     reason = f"{lost} (is the file damaged? is there enough memory for it?)"
     return failed_row(Attempt(task, error=reason))

@@ -2,12 +2,12 @@
 
 import contextlib
 import errno
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
 from infer.errors import BadOutputError
-from infer.journal import Entry, read_entries
+from infer.journal import Entries, Entry
 from infer.writers.atomic import in_words
 
 REPORT = "report.csv"
@@ -118,7 +118,7 @@ def start_afresh(out: Path) -> None:
         BadOutputError: it cannot be removed.
     """
     with in_words(out):
-        for entry in read_entries(out / JOURNAL).values():
+        for entry in Entries.read(out / JOURNAL):
             remove_outputs(out, entry)
         for name in (*OF_THE_RUN, JOURNAL):
             (out / name).unlink(missing_ok=True)
@@ -137,10 +137,10 @@ def remove_run(out: Path) -> None:
         (out / RUN).unlink(missing_ok=True)
 
 
-def remove_outputs(out: Path, entry: Entry, *, keep: Mapping[str, str] | None = None) -> None:
+def remove_outputs(out: Path, entry: Entry, *, keep: Collection[str] = ()) -> None:
     """Remove a scan's mask, map and overlay, except those in `keep`."""
     root = out.resolve()
-    for name in entry.outputs.keys() - (keep or {}).keys():
+    for name in entry.outputs.keys() - set(keep):
         path = out / name
         # A journal is a file like any other: it must not lead us outside.
         if path.parent.resolve().is_relative_to(root):

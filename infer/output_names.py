@@ -1,7 +1,9 @@
 """Which file each scan's mask, map and overlay goes to: the input's tree, no two scans sharing."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
+
+from infer.shelf import Shelf, as_name, batched
 
 VOLUME_ENDINGS = (".nii", ".nii.gz", ".hdr", ".hdr.gz")
 VOLUME = ".nii.gz"
@@ -49,6 +51,67 @@ def segmentation_names(series: Sequence[str], *, case_matters: bool) -> dict[str
     return _assign(dict.fromkeys(series, SEGMENTATION), case_matters=case_matters)
 
 
+def mask_ending(scan: str, is_series: bool) -> str:
+    """What the name of a scan's mask ends in."""
+    return _ending(scan, is_series, picture=PICTURE)
+
+
+def map_ending(scan: str, is_series: bool) -> str:
+    """What the name of a scan's map ends in."""
+    return _ending(scan, is_series, picture=PAGES)
+
+
+class Names:
+    """Scan → output, as the functions above give it, for more scans than memory should hold.
+
+    A name follows from the scan's own unless names meet, which is rare: then all are kept.
+    `scans` gives all of them, each with whether it is a DICOM series, whenever it is called.
+    """
+
+    def __init__(
+        self,
+        scans: Callable[[], Iterable[tuple[str, bool]]],
+        ending: Callable[[str, bool], str],
+        *,
+        case_matters: bool,
+    ) -> None:
+        self._ending = ending
+        self._all: Mapping[str, str] | None = None
+        usual = (self.of(scan, is_series) for scan, is_series in scans())
+        if _any_meet(usual, case_matters=case_matters):
+            endings = {scan: ending(scan, is_series) for scan, is_series in scans()}
+            self._all = _assign(endings, case_matters=case_matters)
+
+    def of(self, scan: str, is_series: bool) -> str:
+        """The output of a scan, relative to its folder."""
+        if self._all is not None:
+            return self._all[scan]
+        ending = self._ending(scan, is_series)
+        place = _below(scan)
+        return place if scan.lower().endswith(ending) else place + ending
+
+
+def _any_meet(names: Iterable[str], *, case_matters: bool) -> bool:
+    """Is a name given twice, or a folder's, too?"""
+    kept, count, innermost = Shelf(), 0, set()
+    for some in batched(names):
+        count += len(some)
+        innermost |= {name.rpartition("/")[0] for name in some}
+        kept.put((as_name(_folded(name, case_matters)), b"") for name in some)
+    folders = _with_parents(innermost - {""})
+    return len(kept) < count or any(
+        as_name(_folded(folder, case_matters)) in kept for folder in folders
+    )
+
+
+def _with_parents(innermost: Iterable[str]) -> set[str]:
+    return {
+        str(folder)
+        for inner in innermost
+        for folder in (PurePosixPath(inner), *PurePosixPath(inner).parents)
+    }
+
+
 def is_volume(scan: str) -> bool:
     """Does the name say that this is a volume?"""
     return scan.lower().endswith(VOLUME_ENDINGS)
@@ -80,11 +143,7 @@ def _assign(endings: Mapping[str, str], *, case_matters: bool) -> dict[str, str]
     # A folder's name is taken too: `a.jpg` beside the folder `a.jpg.png/`.
     places = {scan: _below(scan) for scan in endings}
     folders = {place.rpartition("/")[0] for place in places.values()} - {""}
-    taken = {
-        _folded(str(folder), case_matters)
-        for innermost in folders
-        for folder in (PurePosixPath(innermost), *PurePosixPath(innermost).parents)
-    }
+    taken = {_folded(folder, case_matters) for folder in _with_parents(folders)}
     names = {}
     keeps = {scan: scan.lower().endswith(ending) for scan, ending in endings.items()}
     for scan in sorted(endings, key=lambda scan: (not keeps[scan], scan)):

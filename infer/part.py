@@ -40,6 +40,7 @@ def part_of(text: str) -> Part:
     said = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
     if said is None or not 1 <= int(said[1]) <= int(said[2]):
         raise UnknownChoiceError(
-            f"{text!r} is not a part", hint="--part 2/10 is the second of ten: I/N, I from 1 to N"
+            f"{text!r} is not a part",
+            hint="--part 2/10 is the second of ten: I/N, I from 1 to N; or auto",
         )
     return Part(int(said[1]), int(said[2]))

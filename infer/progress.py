@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from infer.executors.flight import Tally
 from infer.report_csv import Row
 
 
@@ -20,8 +21,8 @@ class Progress(Protocol):
         """A run starts on `total` scans, of which `done` were done before."""
         ...
 
-    def advance(self, rows: Sequence[Row]) -> None:
-        """These scans are finished."""
+    def advance(self, rows: Sequence[Row], machines: Sequence[Tally] = ()) -> None:
+        """These scans are finished; of a cluster, what each machine has done so far."""
         ...
 
     def end(self) -> None:
@@ -38,7 +39,7 @@ class Silence:
     def begin(self, *, total: int, done: int) -> None:
         """Say nothing."""
 
-    def advance(self, rows: Sequence[Row]) -> None:
+    def advance(self, rows: Sequence[Row], machines: Sequence[Tally] = ()) -> None:
         """Say nothing."""
 
     def end(self) -> None:
@@ -60,9 +61,10 @@ class Bar:
             TextColumn("{task.fields[speed]}"),
             Remaining(),
             TextColumn("[red]{task.fields[failures]}"),
+            TextColumn("{task.fields[machines]}", markup=False),
             console=Console(stderr=True),
         )
-        self._task = self._bar.add_task("", total=None, speed="", failures="")
+        self._task = self._bar.add_task("", total=None, speed="", failures="", machines="")
         self._begun = False
         self._scored = self._failed = 0
         self._start = time.perf_counter()
@@ -79,20 +81,33 @@ class Bar:
         self._bar.reset(self._task, total=total, completed=done, description="scoring")
         self._bar.start()
 
-    def advance(self, rows: Sequence[Row]) -> None:
+    def advance(self, rows: Sequence[Row], machines: Sequence[Tally] = ()) -> None:
         """Move the bar."""
         self._scored += len(rows)
         self._failed += sum(row.status == "failed" for row in rows)
         speed = self._scored / max(time.perf_counter() - self._start, 1e-9)
         failures = f"{self._failed} failed" if self._failed else ""
         self._bar.update(
-            self._task, advance=len(rows), speed=f"{speed:.3g} scans/s", failures=failures
+            self._task,
+            advance=len(rows),
+            speed=f"{speed:.3g} scans/s",
+            failures=failures,
+            machines=_in_words(machines),
         )
 
     def end(self) -> None:
         """Leave the bar as it stands; of one that never began, nothing."""
         self._bar.live.transient = not self._begun
         self._bar.stop()
+
+
+_MOST_MACHINES = 4  # that are named; of more it is said how many
+
+
+def _in_words(machines: Sequence[Tally]) -> str:
+    if len(machines) > _MOST_MACHINES:
+        return f"{len(machines)} machines"
+    return " · ".join(f"{it.node} {it.scans_per_second:.3g}/s" for it in machines)
 
 
 def open_progress(*, quiet: bool) -> Progress:

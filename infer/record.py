@@ -1,17 +1,19 @@
 """What a run has done so far: the journal it can go on from, the reports people read."""
 
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from infer import journal, output_folder
 from infer.errors import BadOutputError
-from infer.journal import Entry
+from infer.journal import Entries, Entry
 from infer.readers.reading import digest_of_scan
 from infer.readers.source import Source
 from infer.report_csv import Report, Row
+from infer.shelf import Shelf, as_name, batched
+from infer.shown import PageRows, Shown, overlay_of
 from infer.slices_csv import ScanLines, SliceTable, profile
+from infer.tasks import Tasks
 from infer.worker import Overlays, Task
 
 # Digests of so much are computed by several threads. Of less, threads wait for each other: of
@@ -36,70 +38,69 @@ class Record:
     """The journal and the reports of a run, and what of it is done."""
 
     def __init__(
-        self,
-        out: Path,
-        done: Sequence[Entry],
-        pending: Sequence[Task],
-        *,
-        parts: Sequence[str],
-        forgotten: int,
+        self, out: Path, done: Entries, pending: Tasks, *, parts: Sequence[str], forgotten: int
     ) -> None:
-        self.pending = deque(pending)
-        self.rows = [entry.row for entry in done]
-        self.overlays = _overlays(done)  # scan → its picture, relative to the output folder
-        self.profiles = _profiles(done)  # scan → scores along it
+        self._pending = pending
+        self.pending = len(pending)  # at the start
         self._resumed = len(done)
-        self.failed = 0
+        self.ok = self.failed = self.anomalous = self.warned = 0
         self._forgotten = forgotten
         self.scans = len(done) + len(pending)
+        self._pages = PageRows()
         self._report = Report(out / output_folder.REPORT)
-        self._report.write(self.rows)
+        self._report.write(entry.row for entry in done)
         self._slices = SliceTable(out / output_folder.SLICES, parts)
         self._slices.start(_lines(done))
         self._journal = out / output_folder.JOURNAL
+        for some in batched(done):
+            self._count(some)
 
     @classmethod
     def open(
         cls,
         out: Path,
-        tasks: Sequence[Task],
+        tasks: Iterable[Task],
         *,
         key: str,
         overlays: Overlays,
         maps: bool,
         parts: Sequence[str],
         workers: int,
-        elsewhere: Collection[str],
+        is_elsewhere: Callable[[str], bool] | None,
     ) -> "Record":
         """Find what earlier runs did of these tasks, and start the reports with it.
 
-        `parts` names the further scores of the model, `elsewhere` the scans that are the share of
-        others: with their results in this folder, the report would lose them.
+        `parts` names the further scores of the model. `is_elsewhere`: whether a scan is the share
+        of others; with its results in this folder, the report would lose them.
 
         Raises:
             BadOutputError: results of those are here.
         """
-        entries = journal.read_entries(out / output_folder.JOURNAL)
-        if strangers := sorted(entries.keys() & elsewhere):
-            raise BadOutputError(
-                f"{out} holds results of scans that are not in this part, e.g. {strangers[0]}",
-                hint="give each part an --out of its own, and join them with --merge",
-            )
-        done = _done(tasks, entries, key, out, overlays, maps=maps, workers=workers)
-        kept = {name: scan for scan in done for name in entries[scan].outputs}
-        current = {task.scan for task in tasks}
-        for scan in current & entries.keys() - done:
-            output_folder.remove_outputs(out, entries.pop(scan), keep=kept)
-        journal.write_entries(out / output_folder.JOURNAL, entries.values())
-        finished = [entries[scan] for scan in done]
-        pending = [task for task in tasks if task.scan not in done]
-        forgotten = len(entries.keys() - current)
-        return cls(out, finished, pending, parts=parts, forgotten=forgotten)
+        entries = Entries.read(out / output_folder.JOURNAL)
+        if is_elsewhere:
+            _refuse_strangers(entries, is_elsewhere, out)
+        done, kept = Entries(), Shelf()
+        pending, again = Tasks(), Tasks()
+        judged = _judged(tasks, entries, key, out, overlays, maps=maps, workers=workers)
+        for some in batched(judged):
+            finished = [entry for _, entry, is_done in some if entry is not None and is_done]
+            done.add(finished)
+            kept.put((as_name(name), b"") for entry in finished for name in entry.outputs)
+            pending.add(task for task, _, is_done in some if not is_done)
+            again.add(task for task, entry, is_done in some if entry is not None and not is_done)
+        for task in again:
+            if (entry := entries.get(task.scan)) is not None:
+                entries.forget(task.scan)
+                output_folder.remove_outputs(
+                    out, entry, keep={name for name in entry.outputs if as_name(name) in kept}
+                )
+        forgotten = len(entries) - len(done)
+        entries.write(out / output_folder.JOURNAL)
+        return cls(out, done, pending, parts=parts, forgotten=forgotten)
 
     def taken(self) -> Iterator[Task]:
-        """What is pending, no longer kept once it is taken: a folder may hold a million scans."""
-        while self.pending:
-            yield self.pending.popleft()
+        """What is pending."""
+        yield from self._pending
 
     def add(self, finished: Sequence[Row | Entry]) -> list[Row]:
         """Write down what a worker brought: the journal first, a row without it is done again."""
@@ -108,69 +109,78 @@ class Record:
         journal.append_entries(self._journal, entries)
         self._report.add(rows)
         self._slices.add(_lines(entries))
-        self.rows += rows
-        self.failed += sum(row.status == "failed" for row in rows)
-        self.overlays |= _overlays(entries)
-        self.profiles |= _profiles(entries)
+        self._count(finished)
         return rows
+
+    def shown(self) -> Iterator[Shown]:
+        """What the page shows, worst first."""
+        yield from self._pages
 
     def close(self) -> None:
         """Sort the reports."""
         self._report.write()
         self._slices.sort()
 
-    def failures(self) -> list[Row]:
+    def failures(self) -> Iterator[Row]:
         """The scans that failed, in the order of their names."""
-        return sorted(row for row in self.rows if row.status == "failed")
+        return self._pages.failures()
 
     def counts(self) -> Counts:
         """How it went so far."""
         return Counts(
             scans=self.scans,
-            ok=len(self.rows) - self.failed,
+            ok=self.ok,
             failed=self.failed,
-            anomalous=sum(bool(row.anomalous) for row in self.rows),
-            warned=sum(row.status == "ok" and row.warning != "" for row in self.rows),
+            anomalous=self.anomalous,
+            warned=self.warned,
             resumed=self._resumed,
             forgotten=self._forgotten,
-            unfinished=self.scans - len(self.rows),
+            unfinished=self.scans - self.ok - self.failed,
         )
 
-
-def _lines(entries: Iterable[Entry]) -> list[ScanLines]:
-    return [ScanLines(entry.row.scan, entry.slices) for entry in entries]
-
-
-def _overlays(entries: Iterable[Entry]) -> dict[str, str]:
-    place = f"{output_folder.OVERLAYS}/"
-    return {
-        entry.row.scan: name
-        for entry in entries
-        for name in entry.outputs
-        if name.startswith(place)
-    }
+    def _count(self, finished: Sequence[Row | Entry]) -> None:
+        rows = [result.row if isinstance(result, Entry) else result for result in finished]
+        self.failed += sum(row.status == "failed" for row in rows)
+        self.ok += sum(row.status != "failed" for row in rows)
+        self.anomalous += sum(bool(row.anomalous) for row in rows)
+        self.warned += sum(row.status == "ok" and row.warning != "" for row in rows)
+        self._pages.add(map(_shown, finished))
 
 
-def _profiles(entries: Iterable[Entry]) -> dict[str, str]:
-    drawn = ((entry.row.scan, profile(entry.slices)) for entry in entries)
-    return {scan: line for scan, line in drawn if line}
+def _lines(entries: Iterable[Entry]) -> Iterator[ScanLines]:
+    return (ScanLines(entry.row.scan, entry.slices) for entry in entries)
 
 
-def _done(
-    tasks: Sequence[Task],
-    entries: dict[str, Entry],
+def _shown(result: Row | Entry) -> Shown:
+    if isinstance(result, Row):
+        return Shown(result)
+    return Shown(result.row, overlay_of(result), profile(result.slices))
+
+
+def _refuse_strangers(entries: Entries, is_elsewhere: Callable[[str], bool], out: Path) -> None:
+    for entry in entries:
+        if is_elsewhere(entry.row.scan):
+            raise BadOutputError(
+                f"{out} holds results of scans that are not in this part, e.g. {entry.row.scan}",
+                hint="give each part an --out of its own, and join them with --merge",
+            )
+
+
+def _judged(
+    tasks: Iterable[Task],
+    entries: Entries,
     key: str,
     out: Path,
     overlays: Overlays,
     *,
     maps: bool,
     workers: int,
-) -> set[str]:
-    """The scans that need not be scored again."""
+) -> Iterator[tuple[Task, Entry | None, bool]]:
+    """Each task, what an earlier run left of it, and whether that need not be done again."""
+    from concurrent.futures import ThreadPoolExecutor
 
-    def is_done(task: Task) -> bool:
-        entry = entries[task.scan]
-        wants_overlay = overlays == "all" or (overlays == "anomalous" and entry.row.anomalous)
+    def is_done(task: Task, entry: Entry) -> bool:
+        wants_overlay = overlays == "all" or (overlays == "anomalous" and bool(entry.row.anomalous))
         wanted = {task.mask: True, task.overlay: wants_overlay, task.map: maps}
         if task.segmentation:
             wanted[task.segmentation] = True
@@ -181,17 +191,25 @@ def _done(
             and entry.content == digest_of_scan(Source(task.path, task.series))
         )
 
-    small: list[Task] = []
-    large: list[Task] = []
-    for task in tasks:
-        if task.scan in entries:
-            size = Source(task.path, task.series).size()
-            (large if size >= LARGE_BYTES else small).append(task)
-    done = {task.scan for task in small if is_done(task)}
-    if not large:
-        return done
-    from concurrent.futures import ThreadPoolExecutor
-
+    if not entries:
+        yield from ((task, None, False) for task in tasks)
+        return
     with ThreadPoolExecutor(workers) as pool:
-        verdicts = zip(large, pool.map(is_done, large), strict=True)
-        return done | {task.scan for task, is_it in verdicts if is_it}
+        for some in batched(tasks):
+            found = [(task, entries.get(task.scan)) for task in some]
+            known = [(task, entry) for task, entry in found if entry is not None]
+            large = [it for it in known if Source(it[0].path, it[0].series).size() >= LARGE_BYTES]
+            verdicts = dict(
+                zip(
+                    (task.scan for task, _ in large),
+                    pool.map(lambda it: is_done(*it), large),
+                    strict=True,
+                )
+            )
+            for task, entry in found:
+                if entry is None:
+                    yield task, None, False
+                elif task.scan in verdicts:
+                    yield task, entry, verdicts[task.scan]
+                else:
+                    yield task, entry, is_done(task, entry)

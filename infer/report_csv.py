@@ -2,11 +2,13 @@
 
 import csv
 import io
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from infer.writers.atomic import append_bytes, write_bytes
+from infer.shelf import Shelf, as_name, batched
+from infer.writers.atomic import append_bytes, write_pieces
 
 
 class Row(NamedTuple):
@@ -91,19 +93,24 @@ class Report:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lines: dict[str, bytes] = {}  # by scan
+        self._lines = Shelf()  # by scan
 
     def add(self, rows: Iterable[Row]) -> None:
         """Append rows to the file."""
-        lines = {row.scan: csv_line(cells(row)) for row in rows}
-        self._lines |= lines
-        append_bytes(self._path, b"".join(lines.values()))
+        lines = _lines(rows)
+        self._lines.put(lines)
+        append_bytes(self._path, b"".join(line for _, line in lines))
 
     def write(self, rows: Iterable[Row] = ()) -> None:
         """Replace the file by all rows so far and these, in order."""
-        self._lines |= {row.scan: csv_line(cells(row)) for row in rows}
-        ordered = (self._lines[scan] for scan in sorted(self._lines))
-        write_bytes(self._path, b"".join([csv_line(Row._fields), *ordered]))
+        for some in batched(rows):
+            self._lines.put(_lines(some))
+        ordered = (line for _, line in self._lines.items())
+        write_pieces(self._path, itertools.chain([csv_line(Row._fields)], ordered))
+
+
+def _lines(rows: Iterable[Row]) -> list[tuple[bytes, bytes]]:
+    return [(as_name(row.scan), csv_line(cells(row))) for row in rows]
 
 
 def _text(value: object) -> str:

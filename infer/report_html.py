@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from infer.report_csv import Row
+from infer.shelf import batched
+from infer.shown import Shown
 from infer.writers.atomic import write_pieces
 from infer.writers.overlay import HEADER
 
@@ -30,7 +31,6 @@ _OF_THE_ROW = (
 COLUMNS = (*_OF_THE_ROW, "profile", "mask", "overlay")
 # Of run.json; not its options: they hold the folder's name, which no other row or page gives.
 _OF_THE_RUN = ("outcome", "model", "device", "versions", "counts", "left_out", "timing")
-_ROWS_TOGETHER = 1000
 _cells = attrgetter(*_OF_THE_ROW)
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 
@@ -38,9 +38,7 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=F
 class Results(NamedTuple):
     """What the page shows."""
 
-    rows: Sequence[Row]
-    overlays: Mapping[str, str]  # scan → its picture, relative to the page
-    profiles: Mapping[str, str]  # scan → scores along its slices
+    shown: Iterable[Shown]  # worst first
     run: Mapping[str, Any]  # as in run.json
     normals: Sequence[float]  # scores of normal scans, ascending
 
@@ -72,16 +70,6 @@ def page(results: Results) -> Iterator[bytes]:
     yield after.encode()
 
 
-def worst_first(rows: Iterable[Row]) -> list[Row]:
-    """Anomalous before normal before failed, each by falling score, equal ones by name."""
-
-    def place(row: Row) -> tuple[bool, bool, float, str]:
-        score = -math.inf if row.score is None else row.score
-        return row.status == "failed", not row.anomalous, -score, row.scan
-
-    return sorted(rows, key=place)
-
-
 def _data(results: Results) -> Iterator[str]:
     """The JSON of the page, in pieces."""
     facts = {
@@ -91,20 +79,20 @@ def _data(results: Results) -> Iterator[str]:
         "columns": COLUMNS,
     }
     yield _encode(facts)[:-1] + ',"rows":[\n'
-    rows = worst_first(results.rows)
-    for start in range(0, len(rows), _ROWS_TOGETHER):
-        lines = [_encode(_values(row, results)) for row in rows[start : start + _ROWS_TOGETHER]]
-        yield (",\n" if start else "") + ",\n".join(lines)
+    separator = ""
+    for some in batched(results.shown):
+        yield separator + ",\n".join(_encode(_values(shown)) for shown in some)
+        separator = ",\n"
     yield "\n]}"
 
 
-def _values(row: Row, results: Results) -> list[Any]:
-    """The row's cells in the order of COLUMNS."""
+def _values(shown: Shown) -> list[Any]:
+    """A scan's cells in the order of COLUMNS."""
     return [
-        *(_rounded(cell) if isinstance(cell, float) else cell for cell in _cells(row)),
-        results.profiles.get(row.scan, ""),
-        _address(row.mask),
-        _address(results.overlays.get(row.scan, "")),
+        *(_rounded(cell) if isinstance(cell, float) else cell for cell in _cells(shown.row)),
+        shown.profile,
+        _address(shown.row.mask),
+        _address(shown.overlay),
     ]
 
 

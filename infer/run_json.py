@@ -3,7 +3,7 @@
 import json
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ def write_run(
     left_out: Mapping[str, int],
     timing: Mapping[str, float | str],
     outcome: str,
+    machines: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Write the record of a run; what was written."""
     record = {
@@ -55,6 +56,8 @@ def write_run(
         "counts": dict(counts),
         "left_out": dict(left_out),  # files that are no scans known here, by ending
         "timing": dict(timing),
+        # Of a cluster, each with what it did in this run; none where this one did all.
+        "machines": [dict(machine) for machine in machines],
         # What `normal_percentile` counts, so that it can be had again without the model.
         "normal_scores": [float(f"{score:.6g}") for score in manifest.normals.scores],
     }

@@ -5,16 +5,19 @@ kill is the journal, this file is written anew from it.
 """
 
 import csv
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from infer.report_csv import csv_line
 from infer.shapes import Scores
+from infer.shelf import Shelf, as_name, batched
 from infer.writers.atomic import append_bytes, write_pieces
 
 PROFILE = 80  # at most so many numbers stand for the slices of a scan
+_PLACE = struct.Struct("<QQ")
 PART = "score_"  # what the columns of a model's further scores begin with, as in its graph
 
 
@@ -28,7 +31,7 @@ class ScanLines(NamedTuple):
 class SliceTable:
     """The file: appended as scans finish, sorted by scan whenever it is written anew.
 
-    Long volumes have many slices: kept in memory is only where in the file a scan's lines are.
+    Long volumes have many slices: kept is only where in the file a scan's lines are.
     """
 
     def __init__(self, path: Path, parts: Iterable[str]) -> None:
@@ -36,43 +39,53 @@ class SliceTable:
         self._header = csv_line(
             ["scan", "slice", "score", *(PART + part for part in sorted(parts))]
         )
-        self._places: dict[str, tuple[int, int]] = {}  # scan → first byte and number of bytes
+        self._places = Shelf()  # scan → first byte and number of bytes
 
     def start(self, scans: Iterable[ScanLines]) -> None:
         """Replace the file by these scans, in order."""
-        blocks = {scan.scan: _block(scan) for scan in scans}
-        ordered = {scan: blocks[scan] for scan in sorted(blocks)}
-        write_pieces(self._path, [self._header, *ordered.values()])
-        self._places = {}
-        self._place(ordered, start=len(self._header))
+        blocks = Shelf()
+        for some in batched(scans):
+            blocks.put((as_name(scan.scan), _block(scan)) for scan in some)
+        self._write(blocks.items())
 
     def add(self, scans: Iterable[ScanLines]) -> None:
         """Append scans to the file."""
-        blocks = {scan.scan: _block(scan) for scan in scans}
-        start = append_bytes(self._path, b"".join(blocks.values()))
-        self._place(blocks, start=start)
+        blocks = [(as_name(scan.scan), _block(scan)) for scan in scans]
+        start = append_bytes(self._path, b"".join(block for _, block in blocks))
+        self._places.put(_places(blocks, start=start))
 
     def sort(self) -> None:
         """Replace the file by what it holds, in order."""
-        write_pieces(self._path, self._in_order())
-        start = len(self._header)
-        for scan in sorted(self._places):
-            size = self._places[scan][1]
-            self._places[scan] = start, size
-            start += size
-
-    def _place(self, blocks: Mapping[str, bytes], *, start: int) -> None:
-        for scan, block in blocks.items():
-            self._places[scan] = start, len(block)
-            start += len(block)
-
-    def _in_order(self) -> Iterator[bytes]:
-        yield self._header
         with self._path.open("rb") as table:
-            for scan in sorted(self._places):
-                start, size = self._places[scan]
-                table.seek(start)
-                yield table.read(size)
+            self._write(self._in_order(table))
+
+    def _write(self, blocks: Iterable[tuple[bytes, bytes]]) -> None:
+        """Replace the file by these, which are in order, and know where each is."""
+        places = Shelf()
+
+        def pieces() -> Iterator[bytes]:
+            yield self._header
+            start = len(self._header)
+            for some in batched(blocks):
+                places.put(_places(some, start=start))
+                for _, block in some:
+                    start += len(block)
+                    yield block
+
+        write_pieces(self._path, pieces())
+        self._places = places
+
+    def _in_order(self, table: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        for scan, place in self._places.items():
+            start, size = _PLACE.unpack(place)
+            table.seek(start)
+            yield scan, table.read(size)
+
+
+def _places(blocks: Iterable[tuple[bytes, bytes]], *, start: int) -> Iterator[tuple[bytes, bytes]]:
+    for scan, block in blocks:
+        yield scan, _PLACE.pack(start, len(block))
+        start += len(block)
 
 
 def parts_in(path: Path) -> list[str]:

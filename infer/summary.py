@@ -7,6 +7,7 @@ from typing import Literal
 
 from infer import output_folder
 from infer.counted import counted
+from infer.executors.flight import Tally
 from infer.printable import printable
 from infer.providers import Device
 from infer.readers.left_out import in_words
@@ -30,6 +31,7 @@ class Summary:
     change: Change | None  # where the precision was reduced
     left_out: Mapping[str, int]  # files that are no scans known here, by ending
     failures: Sequence[Row]  # of some of the scans that failed
+    machines: Sequence[Tally] = ()  # of a cluster
 
     def in_words(self, out: Path) -> str:
         """The closing lines."""
@@ -43,6 +45,7 @@ class Summary:
             f"({self.device.asked}: {self.device.reason})",
             *self._of_failures(),
         ]
+        lines += [f"  on {printable(tally.in_words())}" for tally in self.machines]
         if self.left_out:
             lines.append(in_words(self.left_out))
         if self.change:

@@ -64,7 +64,7 @@ def main() -> None:
         while True:
             send(answers, Answer("result", worker(pickle.loads(inbox.get()))))
     except BaseException as error:
-        send(answers, Answer("error", _sendable(error)))
+        send(answers, Answer("error", sendable(error)))
     os._exit(1)  # Python would wait for the thread
 
 
@@ -77,7 +77,7 @@ def _take_in(requests: IO[bytes], inbox: "queue.SimpleQueue[bytes]") -> None:
         os._exit(0)
 
 
-def _sendable(error: BaseException) -> BaseException:
+def sendable(error: BaseException) -> BaseException:
     """An exception that arrives as it was sent; some of other libraries' do not."""
     try:
         pickle.loads(pickle.dumps(error))

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -76,7 +76,7 @@ def may_be_dicom(file: Path) -> bool:
 
 
 def series_names(
-    found: Iterable[Series], root: Path, *, taken: Collection[str]
+    found: Iterable[Series], root: Path, *, taken: Container[str]
 ) -> dict[str, Series]:
     """Series by name, relative to `root` and unlike any name that is taken."""
     homes = {series.files: _home(series, root) for series in found}

@@ -10,6 +10,7 @@ from infer.output_folder import JOURNAL, OF_SCANS, OF_THE_RUN
 from infer.readers import left_out
 from infer.readers.reading import ENDINGS, WITHOUT_HEADER
 from infer.readers.source import Source
+from infer.readers.sources import Sources
 
 LIST = ".txt"
 _LONGEST_LIST = 2**28  # bytes: millions of paths
@@ -18,7 +19,7 @@ _LONGEST_LIST = 2**28  # bytes: millions of paths
 class Found(NamedTuple):
     """What an input names."""
 
-    scans: dict[str, Source]  # by the name that each has in reports, sorted by place
+    scans: Sources  # by the name that each has in reports, in the order of their places
     left_out: dict[str, int]  # files that are no scans known here: ending → how many
 
 
@@ -43,7 +44,7 @@ def scans_in(given: Path, out: Path) -> Found:
 
 def find_sources(given: Path, *, without: Path | None = None) -> dict[str, Source]:
     """Every scan that an input names; see `find`."""
-    return find(given, without=without).scans
+    return dict(find(given, without=without).scans.items())
 
 
 def find(given: Path, *, without: Path | None = None) -> Found:
@@ -63,8 +64,7 @@ def find(given: Path, *, without: Path | None = None) -> Found:
         scans, others = _listed(given, without)
     else:
         scans, others = _grouped([given], given.parent, named={given})
-    ordered = dict(sorted(scans.items(), key=lambda item: item[1].path))
-    return Found(ordered, left_out.count(others))
+    return Found(scans, left_out.count(others))
 
 
 def find_scans(folder: Path) -> list[Path]:
@@ -78,7 +78,7 @@ def find_scans(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         return [folder]
-    return sorted(_without_voxels(path for path in _walk(folder) if is_scan(path.name)))
+    return sorted(set(_without_voxels(path for path in _walk(folder) if is_scan(path.name))))
 
 
 def is_scan(name: str) -> bool:
@@ -86,7 +86,7 @@ def is_scan(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(ENDINGS + WITHOUT_HEADER)
 
 
-def _listed(given: Path, without: Path | None) -> tuple[dict[str, Source], list[Path]]:
+def _listed(given: Path, without: Path | None) -> tuple[Sources, list[Path]]:
     """The scans of a list, and files that are none.
 
     Each line is a file or a folder, relative to the list itself.
@@ -108,7 +108,7 @@ def _listed(given: Path, without: Path | None) -> tuple[dict[str, Source], list[
                 f"{given.name} names two scans whose results would both be called {name}",
                 hint="score one of them in a run of its own",
             )
-        scans[name] = source
+        scans.add([(name, source)])
     return scans, others + further
 
 
@@ -130,27 +130,31 @@ def _paths_in(given: Path) -> Iterator[Path]:
 
 def _grouped(
     files: Iterable[Path], root: Path, *, named: Collection[Path] = ()
-) -> tuple[dict[str, Source], list[Path]]:
+) -> tuple[Sources, list[Path]]:
     """Files by name, those without an ending of ours by series, if they are DICOM; and all others.
 
     `named`: those that were asked for one by one, so they are scans even if nobody can read them.
     """
-    known: list[Path] = []
     others: list[Path] = []
-    for path in files:
-        is_known = is_scan(path.name) or (path in named and not _is_file(path))
-        (known if is_known else others).append(path)
-    scans = {_name(path, root): Source(path) for path in _without_voxels(known)}
+
+    def known() -> Iterator[Path]:
+        for path in files:
+            if is_scan(path.name) or (path in named and not _is_file(path)):
+                yield path
+            else:
+                others.append(path)
+
+    scans = Sources((_name(path, root), Source(path)) for path in _without_voxels(known()))
     strangers: list[Path] = []
     if others:
         from infer.readers.dicom_series import find_series, series_names
 
         found = find_series(others)
         for name, series in series_names(found, root, taken=scans).items():
-            scans[name] = Source(series.files[0], series.files)
+            scans.add([(name, Source(series.files[0], series.files))])
         grouped = {file for series in found for file in series.files}
         strangers = [path for path in others if path not in grouped]
-        scans |= {_name(path, root): Source(path) for path in strangers if path in named}
+        scans.add((_name(path, root), Source(path)) for path in strangers if path in named)
         strangers = [path for path in strangers if path not in named]
     return scans, strangers
 
@@ -167,17 +171,14 @@ def _name(path: Path, root: Path) -> str:
 
 
 def _without_voxels(paths: Iterable[Path]) -> Iterator[Path]:
-    """A NIfTI pair by its header, which lies beside its voxels; a part without the other as is."""
-    given: set[Path] = set()
+    """A NIfTI pair by its header, once for each part; a part without the other as it is."""
     for path in paths:
         if path.name.lower().endswith(WITHOUT_HEADER):
             from infer.readers.nifti_file import header_of_pair
 
             header = header_of_pair(path)
             path = header if header.exists() else path
-        if path not in given:
-            given.add(path)
-            yield path
+        yield path
 
 
 def _without(results: Path | None, files: Iterator[Path], folder: Path) -> Iterator[Path]:
@@ -188,27 +189,35 @@ def _without(results: Path | None, files: Iterator[Path], folder: Path) -> Itera
 
 
 def _walk(folder: Path, root: Path | None = None, seen: set[Path] | None = None) -> Iterator[Path]:
-    """All files that may be scans, or parts of one."""
+    """All files that may be scans, or parts of one, as the system lists them."""
     root, seen = root or folder.resolve(), set() if seen is None else seen
     seen.add(folder.resolve())
-    entries = _entries(folder)
-    results = any(entry.name == JOURNAL for entry in entries)
-    skipped = (*OF_SCANS, *OF_THE_RUN) if results else ()
-    for entry in entries:
+    skipped = (*OF_SCANS, *OF_THE_RUN) if _holds_results(folder) else ()
+    folders: list[os.DirEntry[str]] = []
+    for entry in _entries(folder):
         if entry.name.startswith(".") or entry.name in skipped:
             continue
         if _is_folder(entry):
-            if _is_to_be_entered(entry, root, seen):
-                yield from _walk(Path(entry), root, seen)
+            folders.append(entry)
         # A broken link is a scan that cannot be read; a pipe or device would block the reader.
         elif entry.is_symlink() or entry.is_file():
             yield Path(entry)
+    for entry in sorted(folders, key=lambda entry: entry.name):
+        if _is_to_be_entered(entry, root, seen):
+            yield from _walk(Path(entry), root, seen)
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _holds_results(folder: Path) -> bool:
+    try:
+        return (folder / JOURNAL).exists()
+    except OSError:  # a folder that may be listed, but not entered
+        return False
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
+            yield from found
     except OSError as error:
         raise UnreadableScanError(
             f"the folder {folder} cannot be listed: {error.strerror}", hint="may you read it?"

@@ -15,9 +15,9 @@ _MOST_KINDS = 5
 
 
 def count(files: Iterable[Path]) -> dict[str, int]:
-    """Ending → how many files have it, the most frequent first."""
+    """Ending → how many files have it, the most frequent first, whatever their order."""
     endings = Counter(ending_of(file.name) for file in files if file.name.upper() != _INDEX)
-    return dict(endings.most_common())
+    return dict(sorted(endings.items(), key=lambda kind: (-kind[1], kind[0])))
 
 
 def ending_of(name: str) -> str:

@@ -18,6 +18,9 @@ PLAIN = {
     "max_voxels": 2**29,
     "max_failures": None,
     "part": None,
+    "executor": "local",
+    "ray_address": None,
+    "retries": None,
     "require_signature": None,
 }
 

@@ -248,7 +248,7 @@ def test_an_interrupted_run_finishes_what_is_in_flight_and_says_so(scans, tiny_m
         def __init__(self, interruption):
             self.interruption = interruption
 
-        def advance(self, rows):
+        def advance(self, rows, machines=()):
             self.interruption.requested = True
 
     interruption = Interruption()

@@ -1,9 +1,10 @@
 """Masks and overlays: names that mirror the input and never meet."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infer.output_names import mask_names, overlay_names
+from infer.output_names import Names, mask_ending, mask_names, overlay_names
 
 ENDINGS = (".png", ".PNG", ".jpg", ".png.png", ".jpg.png", ".nii", ".nii.gz", ".nii.nii.gz")
 SCANS = st.lists(
@@ -33,6 +34,15 @@ def test_overlays_are_pictures_also_of_volumes():
         "a.png": "a.png",
         "b.nii.gz": "b.nii.gz.png",
     }
+
+
+@pytest.mark.parametrize("case_matters", [True, False])
+@given(SCANS)
+def test_names_are_the_same_whether_all_are_held_or_not(case_matters, scans):
+    names = Names(lambda: ((scan, False) for scan in scans), mask_ending, case_matters=case_matters)
+    assert {scan: names.of(scan, False) for scan in scans} == mask_names(
+        scans, case_matters=case_matters
+    )
 
 
 @given(SCANS)

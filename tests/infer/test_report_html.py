@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from infer.interruption import Interruption
 from infer.report_csv import Row
-from infer.report_html import Results, page, worst_first
+from infer.report_html import Results, page
+from infer.shown import page_rows
 from tests.infer.test_batch import report, run
 
 RUN = {
@@ -47,7 +48,9 @@ RUN = {
 
 
 def text_of(*rows, overlays=None, normals=(1.0, 2.0)):
-    return b"".join(page(Results(rows, overlays or {}, {}, RUN, normals))).decode("utf-8")
+    return b"".join(page(Results(page_rows(rows, overlays or {}, {}), RUN, normals))).decode(
+        "utf-8"
+    )
 
 
 def data_in(text):
@@ -74,8 +77,9 @@ def test_worst_means_anomalous_then_by_score_and_failed_at_the_end():
         scored("worst", 4.0, anomalous=True),
     ]
     order = ["worst", "a", "b", "high but without a mask", "low", "f"]
-    assert [row.scan for row in worst_first(rows)] == order
+    assert [shown.row.scan for shown in page_rows(rows, {}, {})] == order
     assert [row["scan"] for row in rows_in(text_of(*rows))] == order
+    assert [row.scan for row in page_rows(rows, {}, {}).failures()] == ["f"]
 
 
 def test_every_scan_of_the_report_is_in_it_with_the_reports_numbers(scans, tiny_model, tmp_path):
