@@ -11,6 +11,7 @@ import logging
 import os
 import platform
 import signal
+import socket
 import threading
 import time
 from collections import deque
@@ -34,6 +35,7 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 ADDRESS = "RAY_ADDRESS"  # as Ray's own commands read it
+ANSWER_SECONDS = 10.0  # a host may take to answer
 LOOK_SECONDS = 1.0  # we wait for results, until we look whether to stop
 HIRE_SECONDS = 5.0  # between looks for machines that are new
 PATIENCE_SECONDS = 60.0  # with a cluster that has no machine left
@@ -92,6 +94,7 @@ def connected(address: str | None) -> Iterator[None]:
     ray = library()
     _silence(ray)
     address = address or os.environ.get(ADDRESS) or "local"
+    _refuse_silent(address)
     with _own_signals():
         try:
             ray.init(
@@ -111,6 +114,24 @@ def connected(address: str | None) -> Iterator[None]:
     finally:
         with _own_signals():
             ray.shutdown()
+
+
+def _refuse_silent(address: str) -> None:
+    """Refuse a host and port at which nothing listens: Ray would go on asking for minutes.
+
+    Raises:
+        UnknownChoiceError: nothing answers there. Whether it is Ray shows later.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return  # a word of Ray's own: auto, local
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise UnknownChoiceError(
+            f"there is no Ray cluster at {address}: {error}",
+            hint="ray start --head prints its address; unless given, this machine is it",
+        ) from error
 
 
 def machines() -> list[Machine]:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -255,3 +256,15 @@ def test_where_there_is_no_cluster_it_is_said():
     refused = pytest.raises(UnknownChoiceError, match="there is no Ray cluster at nowhere")
     with refused, executors.connected("nowhere"):
         pass
+
+
+def test_an_address_where_nothing_listens_is_refused_at_once():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # ours until here, and nobody's from then on
+    started = time.monotonic()
+    refused = pytest.raises(
+        UnknownChoiceError, match=f"there is no Ray cluster at 127.0.0.1:{port}"
+    )
+    with refused, executors.connected(f"127.0.0.1:{port}"):
+        pass
+    assert time.monotonic() - started < 30  # Ray by itself asks for minutes
