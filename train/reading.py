@@ -17,6 +17,7 @@ from infer.readers import read
 from infer.readers.choice import seen_along
 from infer.shapes import Images
 from infer.slicing import looked_at, to_slices
+from infer.volume import Volume
 from infer.volumetric import images_reached, is_volumetric
 from train.data import DataConfig
 from train.datasets.case import Case
@@ -78,6 +79,24 @@ def _air(counts: np.ndarray) -> int:
     return air_of(classes)
 
 
+def prepared_images(volume: Volume, data: DataConfig) -> Images:
+    """What networks of a study see of a volume, in [0, 1]: as `uad-infer` makes it, by its code.
+
+    Raises:
+        UnreadableScanError: the volume's channels or its shape do not fit the study.
+    """
+    return images_of(
+        volume,
+        channels=data.channels,
+        intensity=data.intensity.to_range(0.0, 1.0),
+        preprocessing=data.preprocessing,
+        plane=data.plane,
+        image_size=data.image_size,
+        slice_range=data.slice_range,
+        colours=data.colours,
+    )
+
+
 class _Seen(NamedTuple):
     """A scan's images, which of them show nothing abnormal, and their slices of a whole stack."""
 
@@ -91,16 +110,7 @@ def _seen(case: Case, data: DataConfig) -> _Seen:
     """The slices of a scan that are looked at."""
     choice = seen_along(data.plane)
     volume = read(case.scan, choice)
-    images = images_of(
-        volume,
-        channels=data.channels,
-        intensity=data.intensity.to_range(0.0, 1.0),
-        preprocessing=data.preprocessing,
-        plane=data.plane,
-        image_size=data.image_size,
-        slice_range=data.slice_range,
-        colours=data.colours,
-    )
+    images = prepared_images(volume, data)
     if is_volumetric(data.image_size):
         looked, stack = range(1), 1
     else:

@@ -17,7 +17,6 @@ import torch
 
 from export import registry
 from export.fitted import Fitted, load_fitted
-from infer.finding import images_of
 from infer.readers import read
 from infer.readers.choice import seen_along
 from infer.writers.atomic import write_bytes
@@ -26,6 +25,7 @@ from train.data import DataConfig, load_cases
 from train.datasets.case import Case
 from train.params import BadParamsError, Params
 from train.paths import checkpoint_path, report_folder
+from train.reading import prepared_images
 from train.recipes import find
 from train.validation import as_tensor
 
@@ -56,16 +56,7 @@ def attention(params: Params, method: str) -> None:
 def _draw(case: Case, data: DataConfig, fitted: Fitted, method: str, folder: Path) -> Path:
     """The picture of a case."""
     low, high = fitted.intensity_range
-    images = images_of(
-        read(case.scan, seen_along(data.plane)),
-        channels=data.channels,
-        intensity=data.intensity.to_range(0.0, 1.0),
-        preprocessing=data.preprocessing,
-        plane=data.plane,
-        image_size=data.image_size,
-        slice_range=data.slice_range,
-        colours=data.colours,
-    )
+    images = prepared_images(read(case.scan, seen_along(data.plane)), data)
     taken = fitted.scale.standardised(as_tensor(images, (low, high), torch.device("cpu")))
     with torch.inference_mode():
         worst = int(fitted.graph(taken)[1].argmax())
