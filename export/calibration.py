@@ -17,6 +17,7 @@ from infer.errors import UadError
 from infer.manifest import Normals, Threshold
 from infer.masking import Postprocessing
 from infer.scoring import Aggregation, scan_score
+from infer.traits import SPACING_DIGITS, Traits, traits_of
 
 # Until there is one: nothing is above it, and unlike infinity it can be written as JSON.
 UNCALIBRATED = Threshold(value=float(np.finfo(np.float32).max), chosen_by="not calibrated yet")
@@ -66,8 +67,7 @@ class _Seen:
     normal: bool
     score: float
     pixels: np.ndarray  # of the map, normals only
-    mean: float
-    std: float
+    traits: Traits
     size: tuple[int, ...]
     spacing_mm: tuple[float, ...] | None
 
@@ -179,35 +179,36 @@ def _normal_part(scored: ScoredScan, config: ExportConfig) -> list[_Seen]:
     if not normal.any() or len(scores) != len(normal):  # a model of volumes scores no slices
         return []
     whole = _part(scored, config, normal=True)
-    images = scored.finding.images[normal]
     return [
         replace(
             whole,
             score=scan_score(scores[normal], config.aggregation),
-            mean=float(images.mean(dtype=np.float64)),
-            std=float(images.std(dtype=np.float64)),
+            traits=traits_of(scored.volume, scored.finding.images[normal]),
         )
     ]
 
 
 def _part(scored: ScoredScan, config: ExportConfig, *, normal: bool) -> _Seen:
-    images, spacing_mm = scored.finding.images, scored.volume.spacing_mm
+    spacing_mm = scored.volume.spacing_mm
     return _Seen(
         normal=normal,
         score=scored.finding.score,
         pixels=normal_values(scored, config.normals) if normal else np.empty(0, np.float32),
-        mean=float(images.mean(dtype=np.float64)),
-        std=float(images.std(dtype=np.float64)),
+        traits=traits_of(scored.volume, scored.finding.images),
         size=tuple(scored.volume.voxels.shape[1:]),
-        spacing_mm=None if spacing_mm is None else tuple(round(it, 4) for it in spacing_mm),
+        spacing_mm=None
+        if spacing_mm is None
+        else tuple(round(it, SPACING_DIGITS) for it in spacing_mm),
     )
 
 
 def _normals(seen: Sequence[_Seen]) -> Normals:
     return Normals(
         scores=tuple(sorted(it.score for it in seen)),
-        intensity_mean=tuple(it.mean for it in seen),
-        intensity_std=tuple(it.std for it in seen),
+        intensity_mean=tuple(it.traits.intensity_mean for it in seen),
+        intensity_std=tuple(it.traits.intensity_std for it in seen),
         sizes=tuple(sorted({it.size for it in seen})),
         spacings_mm=tuple(sorted({it.spacing_mm for it in seen if it.spacing_mm is not None})),
+        scan_sizes=tuple(it.traits.size for it in seen),
+        scan_spacings_mm=tuple(it.traits.spacing_mm for it in seen),
     )

@@ -169,6 +169,7 @@ def score_folder(
             key=worker.key,
             overlays=options.overlays,
             maps=options.maps,
+            normals=worker.manifest.normals,
             parts=worker.engine.score_parts,
             workers=here.workers,
             is_elsewhere=(lambda scan: scan in everything and scan not in scans) if part else None,
@@ -193,6 +194,7 @@ def score_folder(
             left_out=left_out,
             failures=list(itertools.islice(record.failures(), FAILURES_TOLD)),
             machines=cluster.tallies() if cluster else (),
+            monitoring=record.monitored(),
         )
         run = _write_run(out, folder, file, worker, shares.workers, options, summary)
         _write_page(out, record, run, worker.manifest)
@@ -309,6 +311,7 @@ def _write_run(
         },
         outcome=summary.outcome,
         machines=[tally.as_record() for tally in summary.machines],
+        monitoring=summary.monitoring.as_record(),
     )
 
 

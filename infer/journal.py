@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from infer.digest import digest, digest_of
 from infer.report_csv import Row, row_from
 from infer.shelf import Shelf, as_name, batched
+from infer.traits import Traits, traits_from
 from infer.writers.atomic import append_bytes, write_pieces
 
 
@@ -23,6 +24,7 @@ class Entry(NamedTuple):
     outputs: dict[str, str]  # file relative to the output folder → its digest
     row: Row
     slices: str  # its lines in slices.csv, without its name
+    traits: Traits | None = None  # None: an earlier version kept none
 
 
 def key_of(**shaping: Any) -> str:
@@ -92,7 +94,12 @@ def _whole_lines(path: Path) -> Iterator[tuple[Entry, bytes]]:
 
 def _entry(line: bytes) -> Entry:
     values = json.loads(line)
-    return Entry(row=row_from(values.pop("row")), **values)
+    traits = values.pop("traits", None)
+    return Entry(
+        row=row_from(values.pop("row")),
+        traits=None if traits is None else traits_from(traits),
+        **values,
+    )
 
 
 def append_entries(path: Path, entries: Iterable[Entry]) -> None:

@@ -46,6 +46,10 @@ class Normals:
     intensity_std: tuple[float, ...]
     sizes: tuple[tuple[int, ...], ...]  # distinct `(*spatial)` sizes of the scans, voxels
     spacings_mm: tuple[tuple[float, ...], ...]  # distinct voxel sizes; empty for pictures
+    # Per scan, as in `infer.traits`: what a run's geometry is compared with. Files of before hold
+    # none, and readers of before do not miss it.
+    scan_sizes: tuple[tuple[int, int, int], ...] = ()
+    scan_spacings_mm: tuple[tuple[float, float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

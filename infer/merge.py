@@ -12,6 +12,7 @@ from infer import output_folder
 from infer.counted import counted
 from infer.errors import BadOutputError, UnknownChoiceError
 from infer.journal import Entries
+from infer.monitoring import Monitoring, in_lines, monitoring_from
 from infer.part import part_of
 from infer.printable import printable
 from infer.report_csv import Report, Row
@@ -34,6 +35,7 @@ class Merged(NamedTuple):
     counts: Mapping[str, int]
     shares: int
     gaps: Sequence[str]  # what is missing, each in words
+    monitoring: Monitoring
 
     def in_words(self, out: Path) -> str:
         """The closing lines."""
@@ -43,6 +45,7 @@ class Merged(NamedTuple):
             (
                 f"{counted(counts['scans'], 'scan')} in {counted(self.shares, 'report')}: "
                 f"{counts['ok']} ok ({counts['anomalous']} anomalous), {counts['failed']} failed",
+                *in_lines(self.monitoring),
                 *(f"  {printable(str(out / name))}" for name in places if (out / name).exists()),
             )
         )
@@ -69,11 +72,12 @@ def merge_reports(folders: Sequence[Path], out: Path) -> Merged:
         rows = [_moved(row, share, out) for share in shares for row in share.rows]
         Report(out / output_folder.REPORT).write(rows)
         _write_slices(out, shares)
-        run = _run_of(shares, out, gaps)
+        monitoring = monitoring_from([share.run["monitoring"] for share in shares])
+        run = _run_of(shares, out, gaps, monitoring)
         text = json.dumps(run, indent=2, ensure_ascii=False) + "\n"
         write_bytes(out / output_folder.RUN, text.encode(errors="surrogateescape"))
         _write_page(out, shares, rows, run)
-    return Merged(run["counts"], len(shares), gaps)
+    return Merged(run["counts"], len(shares), gaps, monitoring)
 
 
 def _refuse_harmful(out: Path, folders: Sequence[Path]) -> None:
@@ -185,7 +189,9 @@ def _write_slices(out: Path, shares: Sequence[Share]) -> None:
     )
 
 
-def _run_of(shares: Sequence[Share], out: Path, gaps: Sequence[str]) -> dict[str, Any]:
+def _run_of(
+    shares: Sequence[Share], out: Path, gaps: Sequence[str], monitoring: Monitoring
+) -> dict[str, Any]:
     """run.json of the whole; what differs from part to part is in it of each."""
     first = shares[0].run
     counts: Counter[str] = Counter()
@@ -202,6 +208,7 @@ def _run_of(shares: Sequence[Share], out: Path, gaps: Sequence[str]) -> dict[str
         "options": {name: value for name, value in first["options"].items() if name not in _FREE},
         "counts": {name: counts[name] for name in first["counts"]},
         "left_out": _left_out(shares),
+        "monitoring": monitoring.as_record(),
         "timing": {
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(seconds, 3),  # of all parts together

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from infer import journal, output_folder
 from infer.errors import BadOutputError
 from infer.journal import Entries, Entry
+from infer.manifest import Normals
+from infer.monitoring import Monitor, Monitoring, Scored
 from infer.readers.reading import digest_of_scan
 from infer.readers.source import Source
 from infer.report_csv import Report, Row
@@ -38,7 +40,14 @@ class Record:
     """The journal and the reports of a run, and what of it is done."""
 
     def __init__(
-        self, out: Path, done: Entries, pending: Tasks, *, parts: Sequence[str], forgotten: int
+        self,
+        out: Path,
+        done: Entries,
+        pending: Tasks,
+        *,
+        normals: Normals,
+        parts: Sequence[str],
+        forgotten: int,
     ) -> None:
         self._pending = pending
         self.pending = len(pending)  # at the start
@@ -47,6 +56,7 @@ class Record:
         self._forgotten = forgotten
         self.scans = len(done) + len(pending)
         self._pages = PageRows()
+        self._monitor = Monitor(normals)
         self._report = Report(out / output_folder.REPORT)
         self._report.write(entry.row for entry in done)
         self._slices = SliceTable(out / output_folder.SLICES, parts)
@@ -64,13 +74,15 @@ class Record:
         key: str,
         overlays: Overlays,
         maps: bool,
+        normals: Normals,
         parts: Sequence[str],
         workers: int,
         is_elsewhere: Callable[[str], bool] | None,
     ) -> "Record":
         """Find what earlier runs did of these tasks, and start the reports with it.
 
-        `parts` names the further scores of the model. `is_elsewhere`: whether a scan is the share
+        `normals` and `parts` are the model's: what scans are compared with, and the names of its
+        further scores. `is_elsewhere`: whether a scan is the share
         of others; with its results in this folder, the report would lose them.
 
         Raises:
@@ -96,7 +108,7 @@ class Record:
                 )
         forgotten = len(entries) - len(done)
         entries.write(out / output_folder.JOURNAL)
-        return cls(out, done, pending, parts=parts, forgotten=forgotten)
+        return cls(out, done, pending, normals=normals, parts=parts, forgotten=forgotten)
 
     def taken(self) -> Iterator[Task]:
         """What is pending."""
@@ -125,6 +137,10 @@ class Record:
         """The scans that failed, in the order of their names."""
         return self._pages.failures()
 
+    def monitored(self) -> Monitoring:
+        """How the scans scored so far compare with the normals."""
+        return self._monitor.judged()
+
     def counts(self) -> Counts:
         """How it went so far."""
         return Counts(
@@ -145,6 +161,11 @@ class Record:
         self.anomalous += sum(bool(row.anomalous) for row in rows)
         self.warned += sum(row.status == "ok" and row.warning != "" for row in rows)
         self._pages.add(map(_shown, finished))
+        self._monitor.add(
+            Scored(it.row.score, it.traits)
+            for it in finished
+            if isinstance(it, Entry) and it.row.score is not None
+        )
 
 
 def _lines(entries: Iterable[Entry]) -> Iterator[ScanLines]:

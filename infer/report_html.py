@@ -31,6 +31,7 @@ _OF_THE_ROW = (
 COLUMNS = (*_OF_THE_ROW, "profile", "mask", "overlay")
 # Of run.json; not its options: they hold the folder's name, which no other row or page gives.
 _OF_THE_RUN = ("outcome", "model", "device", "versions", "counts", "left_out", "timing")
+_OF_THE_MONITORING = ("axes", "warnings", "notes")
 _cells = attrgetter(*_OF_THE_ROW)
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 
@@ -74,6 +75,7 @@ def _data(results: Results) -> Iterator[str]:
     """The JSON of the page, in pieces."""
     facts = {
         "run": {name: results.run[name] for name in _OF_THE_RUN},
+        "monitoring": {name: results.run["monitoring"][name] for name in _OF_THE_MONITORING},
         "normals": [_rounded(score) for score in results.normals],
         "overlay_header": HEADER,
         "columns": COLUMNS,

@@ -32,6 +32,7 @@ def write_run(
     timing: Mapping[str, float | str],
     outcome: str,
     machines: Sequence[Mapping[str, Any]],
+    monitoring: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write the record of a run; what was written."""
     record = {
@@ -58,6 +59,8 @@ def write_run(
         "timing": dict(timing),
         # Of a cluster, each with what it did in this run; none where this one did all.
         "machines": [dict(machine) for machine in machines],
+        # Of these scans, those of earlier runs that were gone on with included.
+        "monitoring": dict(monitoring),
         # What `normal_percentile` counts, so that it can be had again without the model.
         "normal_scores": [float(f"{score:.6g}") for score in manifest.normals.scores],
     }

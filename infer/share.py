@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from infer import output_folder
 from infer.errors import BadOutputError
 from infer.journal import Entry, read_entries
+from infer.monitoring import monitoring_from
 from infer.report_csv import Row, read_rows
 from infer.slices_csv import parts_in
 
@@ -64,6 +65,7 @@ def _run_in(folder: Path) -> dict[str, Any]:
         run = json.loads((folder / output_folder.RUN).read_text(errors="surrogateescape"))
         run["counts"]["unfinished"], run["model"]["sha256"], run["options"]["part"]
         run["left_out"]
+        monitoring_from([run["monitoring"]])
     except FileNotFoundError as error:
         raise BadOutputError(
             f"{folder} has no {output_folder.RUN}: its run was killed", hint=_KILLED

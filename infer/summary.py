@@ -8,6 +8,7 @@ from typing import Literal
 from infer import output_folder
 from infer.counted import counted
 from infer.executors.flight import Tally
+from infer.monitoring import Monitoring, in_lines
 from infer.printable import printable
 from infer.providers import Device
 from infer.readers.left_out import in_words
@@ -31,6 +32,7 @@ class Summary:
     change: Change | None  # where the precision was reduced
     left_out: Mapping[str, int]  # files that are no scans known here, by ending
     failures: Sequence[Row]  # of some of the scans that failed
+    monitoring: Monitoring
     machines: Sequence[Tally] = ()  # of a cluster
 
     def in_words(self, out: Path) -> str:
@@ -50,6 +52,7 @@ class Summary:
             lines.append(in_words(self.left_out))
         if self.change:
             lines.append(self.change.in_words())
+        lines += in_lines(self.monitoring)
         if counts.resumed:
             lines.append(f"{counts.resumed} were done by an earlier run with the same settings")
         if counts.forgotten:

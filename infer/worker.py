@@ -29,6 +29,7 @@ from infer.scoring import normal_percentile
 from infer.shapes import ImageGroups, Images
 from infer.slices_csv import slice_lines
 from infer.slicing import step_axis
+from infer.traits import traits_of
 from infer.volume import Volume
 from infer.volumetric import is_volumetric, worst_of
 from infer.writers.atomic import write_bytes
@@ -147,7 +148,8 @@ class Worker:
             finding.score_parts,
         )
         row = row._replace(seconds=seconds)
-        return Entry(self.key, attempt.content, outputs, row, lines)
+        traits = traits_of(volume, finding.images)
+        return Entry(self.key, attempt.content, outputs, row, lines, traits)
 
     def _encoded_segmentation(self, task: Task, finding: Finding, volume: Volume) -> bytes:
         from infer.writers.dicom_seg import encode_segmentation

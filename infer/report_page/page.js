@@ -350,12 +350,21 @@
       ["Members", Object.entries(model.members).map(([member, id]) => `${member}: ${id}`).join("; ")],
       ["Code", model.git_commit + (model.git_dirty ? ", with uncommitted changes" : "")],
       ["Training data", model.data_hash],
+      ["Beside the normal scans", Object.entries(data.monitoring.axes).map((pair) => pair.join(": ")).join(" · ")],
       ["Device", `${device.got} (${device.asked}: ${device.reason}), ${device.provider}`],
       ["Counts", Object.entries(counts).map(([kind, count]) => `${count.toLocaleString("en")} ${kind}`).join(" · ")],
       ["No scans known here", Object.entries(run.left_out).map(([ending, count]) => `${count.toLocaleString("en")} ${ending}`).join(" · ")],
       ["Finished", `${timing.finished}, after ${timing.seconds} s`],
       ["Versions", Object.entries(run.versions).map((pair) => pair.join(" ")).join(", ")],
     ]));
+  }
+
+  // Scans that are not what the model was made for: said before any of them is looked at.
+  function drawMonitoring() {
+    const { warnings, notes } = data.monitoring;
+    const line = (kind) => (words) => element("p", {}, element("b", { textContent: `${kind}: ` }), visible(words));
+    byId("monitoring").append(...warnings.map(line("Warning")), ...notes.map(line("Note")));
+    byId("monitoring").hidden = !warnings.length && !notes.length;
   }
 
   function drawStatuses() {
@@ -369,6 +378,7 @@
   }
 
   drawHead();
+  drawMonitoring();
   drawDistribution();
   drawStatuses();
   byId("controls").addEventListener("submit", (event) => { event.preventDefault(); });

@@ -112,6 +112,8 @@ def test_normals_are_described_in_rising_scores():
     assert sorted(found.intensity_mean) == [1.0, 3.0]
     assert found.sizes == ((5, 8), (10, 10))
     assert found.spacings_mm == ()
+    assert sorted(found.scan_sizes) == [(1, 5, 8), (1, 10, 10)]
+    assert found.scan_spacings_mm == ((0.0, 0.0, 0.0),) * 2
 
 
 def test_f1_without_abnormal_scans_is_refused_with_a_way_out():

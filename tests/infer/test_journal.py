@@ -6,11 +6,13 @@ from infer import journal
 from infer.digest import digest
 from infer.journal import Entry
 from infer.report_csv import Row
+from infer.traits import Traits
 
 
 def entry(scan="a.png", **outputs):
     row = Row(scan=scan, status="ok", anomalous=True, score=0.1 + 0.2, mask=f"masks/{scan}")
-    return Entry("key", "content", outputs, row, "0,1\n")
+    traits = Traits(0.1 + 0.2, 0.1, (1, 40, 50), (0.0, 0.5, 0.5))
+    return Entry("key", "content", outputs, row, "0,1\n", traits)
 
 
 def test_entries_come_back_exactly(tmp_path):
@@ -19,6 +21,15 @@ def test_entries_come_back_exactly(tmp_path):
     journal.append_entries(path, written[:1])
     journal.append_entries(path, written[1:])
     assert list(journal.read_entries(path).values()) == written
+
+
+def test_entries_of_before_traits_come_back_without(tmp_path):
+    path = tmp_path / "journal"
+    older = entry()._replace(traits=None)
+    journal.append_entries(path, [older])
+    path.write_text(path.read_text().replace(', "traits": null', ""))
+    assert "traits" not in path.read_text()
+    assert list(journal.read_entries(path).values()) == [older]
 
 
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])

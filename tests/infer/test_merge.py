@@ -130,6 +130,20 @@ def test_run_json_counts_all_and_names_each_part(done):
     assert [it["folder"] for it in run["merged"]] == ["../part1", "../part2", "../part3"]
 
 
+def test_all_parts_together_are_compared_with_the_normals_as_one_run(done):
+    merge(parts(done), done / "all")
+    joined, whole = (
+        json.loads((done / name / "run.json").read_text())["monitoring"]
+        for name in ("all", "whole")
+    )
+    for name, look in whole["looks"].items():
+        # A sum of means is not quite the mean of all.
+        assert joined["looks"][name]["scans"] == pytest.approx(look["scans"])
+        joined["looks"][name]["scans"] = look["scans"]
+    assert joined == whole
+    assert whole["looks"]["score"]["scans"]["count"] == 21
+
+
 @pytest.mark.parametrize(("part", "expected"), [(True, 2), (False, 6)])
 def test_files_that_each_part_left_out_are_the_same_and_those_of_other_runs_are_not(
     done, part, expected

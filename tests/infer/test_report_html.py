@@ -44,6 +44,13 @@ RUN = {
     "left_out": {".nrrd": 1, ".gif": 2},
     "timing": {"finished": "2026-01-02T03:04:05+00:00", "seconds": 1.0},
     "options": {"folder": "/secret/folder"},
+    "monitoring": {
+        "verdict": "as expected",
+        "axes": {"score": "as expected", "intensity": "as expected", "geometry": "not recorded"},
+        "warnings": [],
+        "notes": [],
+        "looks": {},
+    },
 }
 
 

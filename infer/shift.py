@@ -1,0 +1,117 @@
+"""How far a population of scans lies from the normals, and how likely chance alone puts it there.
+
+Both are counts, as in `infer.population`: `normals` (distinct,) how many normals have each value,
+`scans` (2 · distinct + 1,) how many scans lie below, on and between those values. Nothing is lost
+by that: between two neighbouring normals the normals' distribution is flat, so that the largest
+distance of the two distributions lies at a normal, whatever the scans' own values are.
+"""
+
+import warnings
+
+import numpy as np
+
+# Normals or scans: up to so many, chance is counted out; beyond, the distribution that it tends to.
+EXACT = 1000
+# Bins of the stability index hold about so many normals, and as many scans if these are alike;
+# 10 bins, deciles, are usual.
+A_BIN = 5
+FEWEST_BINS, MOST_BINS = 2, 10
+# Added to each bin's count, so that an empty one does not make the index infinite.
+HALF = 0.5
+
+
+def ks_statistic(normals: np.ndarray, scans: np.ndarray) -> float:
+    """Largest distance between the two distributions, 0 to 1: Kolmogorov-Smirnov's D."""
+    spread = np.zeros_like(scans)
+    spread[1::2] = normals
+    distances = np.cumsum(scans) / scans.sum() - np.cumsum(spread) / spread.sum()
+    return float(np.abs(distances).max())
+
+
+def ks_p_value(normals: np.ndarray, scans: np.ndarray) -> float:
+    """How likely a distance so large is where both come from one distribution.
+
+    Where values are equal, as voxel sizes are, it is less likely than that.
+    """
+    from scipy import stats  # half a second, which only runs that may have shifted take
+
+    count, others = int(scans.sum()), int(normals.sum())
+    if max(count, others) > EXACT:
+        effective = max(1, round(count * others / (count + others)))
+        return float(stats.kstwo.sf(ks_statistic(normals, scans), effective))
+    places = np.arange(len(scans))
+    with warnings.catch_warnings():
+        # Where the count fails in floating point, it takes the limit and says so.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        test = stats.ks_2samp(
+            np.repeat(places[1::2], normals), np.repeat(places, scans), method="exact"
+        )
+    return float(test.pvalue)
+
+
+def smallest_p_value(*, normals: int, scans: int) -> float:
+    """What `ks_p_value` is where all scans lie beyond all normals: no run gives less.
+
+    >>> smallest_p_value(normals=3, scans=2)
+    0.2
+    """
+    # Two of the orders in which as many normals and scans may stand.
+    orders = 1.0
+    for at in range(1, scans + 1):
+        orders *= (normals + at) / at
+        if orders > 1e300:
+            return 0.0
+    return min(1.0, 2 / orders)
+
+
+def stability_index(normals: np.ndarray, scans: np.ndarray) -> float:
+    """Population stability index: Σ (p - q) ln(p / q) over bins of about as many normals each."""
+    of_normals, of_scans = _binned(normals, scans)
+    expected, actual = _shares(of_normals), _shares(of_scans)
+    return float(((actual - expected) * np.log(actual / expected)).sum())
+
+
+def stability_index_by_chance(normals: np.ndarray, scans: int) -> float:
+    """Its mean where so many scans come from the same distribution as the normals.
+
+    It is then about (1 / normals + 1 / scans) times a χ² of one degree of freedom less than bins.
+    """
+    bins = int(_bins(normals, scans)[-1]) + 1
+    return (bins - 1) * (1 / int(normals.sum()) + 1 / scans)
+
+
+def superiority(normals: np.ndarray, scans: np.ndarray) -> float:
+    """Share of pairs of a scan and a normal in which the scan's value is higher; equal ones half.
+
+    >>> superiority(np.array([1, 1]), np.array([0, 0, 0, 1, 1]))
+    0.875
+    """
+    up_to = np.concatenate([[0], np.cumsum(normals)])
+    below = np.empty(len(scans))
+    below[0::2] = up_to
+    below[1::2] = (up_to[:-1] + up_to[1:]) / 2
+    return float((below * scans).sum() / (up_to[-1] * scans.sum()))
+
+
+def _bins(normals: np.ndarray, scans: int) -> np.ndarray:
+    """Which bin, from 0, each of the normals' values is in: never one value in two."""
+    count = int(normals.sum())
+    wanted = min(MOST_BINS, max(FEWEST_BINS, min(count, scans) // A_BIN))
+    below = np.cumsum(normals) - normals
+    bins: np.ndarray = np.unique(below * wanted // count, return_inverse=True)[1]
+    return bins
+
+
+def _binned(normals: np.ndarray, scans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many normals, and how many scans, each bin holds; a bin ends at its last normal."""
+    bins = _bins(normals, int(scans.sum()))
+    last = bins[-1]
+    # A scan between two normals belongs to the bin of the higher one, above all to the last.
+    of_cells = np.append(np.repeat(bins, 2), last)
+    size = int(last) + 1
+    return np.bincount(bins, normals, size), np.bincount(of_cells, scans, size)
+
+
+def _shares(counts: np.ndarray) -> np.ndarray:
+    shares: np.ndarray = (counts + HALF) / (counts.sum() + HALF * len(counts))
+    return shares
