@@ -19,6 +19,7 @@ from infer.readers.discovery import Found
 from infer.readers.source import Source
 from infer.readers.sources import Sources
 from infer.report_csv import Row
+from infer.traits import Traits
 from infer.worker import Task, Worker
 
 IN_A_FOLDER = 1_000
@@ -85,4 +86,5 @@ def finding(key: str, task: Task) -> Entry:
         mask=task.mask,
         seconds=0.001,
     )
-    return Entry(key, CONTENT, {task.mask: CONTENT}, row, "0,0.123457\n")
+    traits = Traits(0.3, 0.1, (1, 32, 32), (0.0, 0.0, 0.0))
+    return Entry(key, CONTENT, {task.mask: CONTENT}, row, "0,0.123457\n", traits)

@@ -130,7 +130,9 @@ def uad_infer(
         bool,
         typer.Option("--list", help="Say what would be scored and what not, by headers; no more."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --list: for machines.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --list or --monitor: for machines.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start afresh instead of going on.")
     ] = False,
@@ -159,6 +161,10 @@ def uad_infer(
     merge: Annotated[
         bool,
         typer.Option("--merge", help="Join the reports of parts: --merge DIR DIR … --out OUT."),
+    ] = False,
+    monitor: Annotated[
+        bool,
+        typer.Option("--monitor", help="Show runs over time beside the normals: --monitor DIR …"),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
     describe: Annotated[
@@ -204,6 +210,13 @@ def uad_infer(
                     )
                 )
             return
+        if monitor:
+            if merge or list_scans or part or model:
+                raise UnknownChoiceError(
+                    "--monitor reads runs that are over",
+                    hint="leave --merge, --list, --part and --model out",
+                )
+            raise typer.Exit(run_monitor(folders or [], out, as_json=as_json, quiet=quiet))
         share = part_asked_for(part) if part else None
         if merge:
             if share:
@@ -218,7 +231,9 @@ def uad_infer(
             choice = Choice(volume=volume, max_voxels=max_voxels, plane="axial")
             raise typer.Exit(run_list(folder, out, choice, share, as_json=as_json))
         if as_json:
-            raise UnknownChoiceError("--json goes with --list", hint="the record is run.json")
+            raise UnknownChoiceError(
+                "--json goes with --list or --monitor", hint="the record is run.json"
+            )
         from infer.batch import Options
 
         options = Options(
@@ -308,6 +323,25 @@ def run_merge(folders: Sequence[Path], out: Path, *, quiet: bool) -> int:
     if merged.gaps:
         return INCOMPLETE
     return FAILED_SCANS if merged.counts["failed"] else 0
+
+
+def run_monitor(folders: Sequence[Path], out: Path, *, as_json: bool, quiet: bool) -> int:
+    """Show how runs lie beside their models' normals; the exit code."""
+    from infer import monitored_table
+    from infer.monitored_page import write_monitored
+    from infer.monitored_runs import read_runs
+
+    monitored = read_runs(folders)
+    if as_json:
+        typer.echo(monitored_table.as_json(monitored))
+    else:
+        path = write_monitored(out, monitored)
+        if not quiet:
+            typer.echo(monitored_table.as_table(monitored, terminal=sys.stdout.isatty()))
+            typer.echo(f"  {printable(str(path))}")
+    for line in monitored_table.left_out_lines(monitored.left_out):
+        typer.echo(line, err=True)
+    return INCOMPLETE if monitored.left_out else 0
 
 
 def part_asked_for(text: str) -> "Part":

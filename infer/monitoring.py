@@ -146,8 +146,9 @@ class Monitoring:
         scans = compared.scans
         low, middle, high = compared.normals_range
         return (
-            f"{LOOKS[name].words} {scans.mean:.4g} ({scans.lowest:.4g} to {scans.highest:.4g}) in "
-            f"{counted(scans.count, 'scan')}, {middle:.4g} ({low:.4g} to {high:.4g}) in "
+            f"{LOOKS[name].words} {scans.mean:.4g} on average "
+            f"({scans.lowest:.4g} to {scans.highest:.4g}) in {counted(scans.count, 'scan')}, "
+            f"median {middle:.4g} ({low:.4g} to {high:.4g}) in "
             f"{counted(compared.normals_count, 'normal scan')} "
             f"(D {judged.distance:.2g}, p {judged.p:.1g}, PSI {judged.index:.2g})"
         )
