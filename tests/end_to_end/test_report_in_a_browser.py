@@ -6,11 +6,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from infer.monitored_page import write_monitored
+from infer.monitored_runs import read_runs
 from infer.report_csv import Row
 from infer.report_html import Results, write_page
 from infer.shown import page_rows
 from tests.end_to_end.browser import Browser, chromium
 from tests.infer.test_batch import run
+from tests.infer.test_monitored_runs import bright, usual, write_run
 from tests.infer.test_report_html import RUN
 from tests.infer.tiny_model import MANIFEST, write_tiny_model, write_tiny_scans
 
@@ -249,4 +252,31 @@ def test_ten_thousand_scans_are_as_quick_to_look_through(browser, tmp_path):
     assert "10,000 scans · 3 other files left out" in head
     assert browser.value("document.querySelectorAll('*').length") < 2000
     assert browser.value("+document.documentElement.dataset.ready") < 20_000  # ms; 300 if idle
+    assert not troubles(browser)
+
+
+def test_scans_that_are_not_what_the_model_was_made_for_are_told_of_above_all(browser, tmp_path):
+    said = RUN["monitoring"] | {"warnings": ["intensity: <b>other</b>"], "notes": ["score higher"]}
+    write_page(tmp_path / "report.html", Results((), RUN | {"monitoring": said}, (1.0, 2.0)))
+    browser.open((tmp_path / "report.html").as_uri())
+    words = browser.value("document.getElementById('monitoring').innerText")
+    assert words.split("\n\n") == ["Warning: intensity: <b>other</b>", "Note: score higher"]
+    assert browser.value("document.getElementById('monitoring').checkVisibility()")
+
+
+def test_of_scans_as_expected_nothing_is_told(browser, tmp_path):
+    write_page(tmp_path / "report.html", Results((), RUN, (1.0, 2.0)))
+    browser.open((tmp_path / "report.html").as_uri())
+    assert not browser.value("document.getElementById('monitoring').checkVisibility()")
+
+
+def test_runs_over_time_are_drawn_in_the_pages_own_style(browser, tmp_path):
+    write_run(tmp_path / "runs/a", 1, usual())
+    write_run(tmp_path / "runs/b", 2, bright())
+    page = write_monitored(tmp_path / "out", read_runs([tmp_path / "runs"]))
+    browser.open(page.as_uri())
+    fills = "[...document.querySelectorAll('svg .mark')].map(it => getComputedStyle(it).fill)"
+    blue, red = "rgb(31, 95, 191)", "rgb(179, 38, 30)"
+    assert browser.value(fills) == [blue, blue, blue, red, blue, blue]
+    assert browser.value("document.querySelectorAll('tbody tr').length") == 3
     assert not troubles(browser)

@@ -172,6 +172,17 @@ def monitored(scans, normals=NORMALS):
     return monitor.judged()
 
 
+def test_slices_that_lie_further_apart_are_a_warning():
+    one_mm = replace(NORMALS, scan_sizes=((30, 40, 50),) * 30, scan_spacings_mm=((1.0,) * 3,) * 30)
+    others = [scan(at) for at in range(20)]
+    thick = [
+        it._replace(traits=it.traits._replace(size=(30, 40, 50), spacing_mm=(3.0, 1.0, 1.0)))
+        for it in others
+    ]
+    (line,) = monitored(thick, one_mm).warnings
+    assert line.startswith("geometry: mm between slices 3 on average (3 to 3) in 20 scans, ")
+
+
 def test_lower_scores_are_a_warning():
     lines = list(in_lines(monitored([scan(at, score=0.1) for at in range(20)])))
     assert [line.split(":")[0] for line in lines] == ["warning"]

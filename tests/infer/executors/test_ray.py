@@ -178,7 +178,9 @@ def test_the_cluster_finds_what_this_machine_finds(cluster, scans, tiny_model, t
     assert [path.name for path in sorted((tmp_path / "there/maps").iterdir())] == [
         path.name for path in sorted((tmp_path / "here/maps").iterdir())
     ]
-    told = json.loads((tmp_path / "there/run.json").read_text())["machines"]
+    here, there = (json.loads((tmp_path / it / "run.json").read_text()) for it in ("here", "there"))
+    assert there["monitoring"] == here["monitoring"]
+    told = there["machines"]
     # One may have done all before the other was ready.
     assert {machine["workers"] for machine in told} == {1}
     assert sum(machine["scans"] for machine in told) == 8
