@@ -146,9 +146,8 @@ class Monitoring:
         scans = compared.scans
         low, middle, high = compared.normals_range
         return (
-            f"{LOOKS[name].words} {scans.mean:.4g} on average "
-            f"({scans.lowest:.4g} to {scans.highest:.4g}) in {counted(scans.count, 'scan')}, "
-            f"median {middle:.4g} ({low:.4g} to {high:.4g}) in "
+            f"{LOOKS[name].words} {_spread('on average', scans.mean, scans.lowest, scans.highest)} "
+            f"{counted(scans.count, 'scan')}, {_spread('in the middle', middle, low, high)} "
             f"{counted(compared.normals_count, 'normal scan')} "
             f"(D {judged.distance:.2g}, p {judged.p:.1g}, PSI {judged.index:.2g})"
         )
@@ -157,13 +156,21 @@ class Monitoring:
         if axis == "intensity":
             return "Another window, scanner or kind of scan?"
         if axis == "geometry":
-            return "Other voxels, or another part seen, than the model was made for?"
+            return (
+                "Other voxels than the model was made for, or another part seen? (0 mm: not known)"
+            )
         if self.axes["score"] == "higher":
             return (
                 "Many abnormal scans do that, which the model is there to find; if most of these "
                 "are thought healthy, it was not made for them"
             )
         return "Abnormal scans would not do that: are these images emptier or smoother?"
+
+
+def _spread(kind: str, middle: float, low: float, high: float) -> str:
+    if low == high:
+        return f"{low:.4g} in all of"
+    return f"{middle:.4g} {kind} ({low:.4g} to {high:.4g}) in"
 
 
 def references_of(normals: Normals) -> dict[str, Reference]:

@@ -7,6 +7,7 @@ distance of the two distributions lies at a normal, whatever the scans' own valu
 """
 
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 
@@ -66,8 +67,9 @@ def smallest_p_value(*, normals: int, scans: int) -> float:
 
 def stability_index(normals: np.ndarray, scans: np.ndarray) -> float:
     """Population stability index: Σ (p - q) ln(p / q) over bins of about as many normals each."""
-    of_normals, of_scans = _binned(normals, scans)
-    expected, actual = _shares(of_normals), _shares(of_scans)
+    bins = _bins(normals, int(scans.sum()))
+    expected = _shares(np.bincount(bins.of_normals, normals, bins.number))
+    actual = _shares(np.bincount(bins.of_cells, scans, bins.number))
     return float(((actual - expected) * np.log(actual / expected)).sum())
 
 
@@ -76,8 +78,7 @@ def stability_index_by_chance(normals: np.ndarray, scans: int) -> float:
 
     It is then about (1 / normals + 1 / scans) times a χ² of one degree of freedom less than bins.
     """
-    bins = int(_bins(normals, scans)[-1]) + 1
-    return (bins - 1) * (1 / int(normals.sum()) + 1 / scans)
+    return (_bins(normals, scans).number - 1) * (1 / int(normals.sum()) + 1 / scans)
 
 
 def superiority(normals: np.ndarray, scans: np.ndarray) -> float:
@@ -93,23 +94,27 @@ def superiority(normals: np.ndarray, scans: np.ndarray) -> float:
     return float((below * scans).sum() / (up_to[-1] * scans.sum()))
 
 
-def _bins(normals: np.ndarray, scans: int) -> np.ndarray:
-    """Which bin, from 0, each of the normals' values is in: never one value in two."""
+class _Bins(NamedTuple):
+    """Which bin, from 0, each of the normals' values, and each cell of the scans, is in."""
+
+    of_normals: np.ndarray
+    of_cells: np.ndarray
+    number: int
+
+
+def _bins(normals: np.ndarray, scans: int) -> _Bins:
+    """As many as so many scans fill; none ends within equal normals."""
     count = int(normals.sum())
     wanted = min(MOST_BINS, max(FEWEST_BINS, min(count, scans) // A_BIN))
     below = np.cumsum(normals) - normals
     bins: np.ndarray = np.unique(below * wanted // count, return_inverse=True)[1]
-    return bins
-
-
-def _binned(normals: np.ndarray, scans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How many normals, and how many scans, each bin holds; a bin ends at its last normal."""
-    bins = _bins(normals, int(scans.sum()))
-    last = bins[-1]
+    if not bins.any():
+        # Nearly all normals are equal, as voxel sizes may be: one bin, and what lies beyond them.
+        of_cells = np.ones(2 * len(normals) + 1, np.int64)
+        of_cells[0], of_cells[-1] = 0, 2
+        return _Bins(bins + 1, of_cells, 3)
     # A scan between two normals belongs to the bin of the higher one, above all to the last.
-    of_cells = np.append(np.repeat(bins, 2), last)
-    size = int(last) + 1
-    return np.bincount(bins, normals, size), np.bincount(of_cells, scans, size)
+    return _Bins(bins, np.append(np.repeat(bins, 2), bins[-1]), int(bins[-1]) + 1)
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:

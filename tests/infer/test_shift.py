@@ -71,8 +71,12 @@ def test_the_index_of_scans_like_the_normals_is_on_average_that_of_chance(normal
     assert mean == pytest.approx(chance, rel=0.25)
 
 
-def test_one_value_in_all_normals_is_one_bin():
-    assert shift.stability_index(*counts([1.0] * 20, [1.0, 2.0])) == 0
+def test_where_all_normals_are_equal_what_lies_beyond_them_counts():
+    normals = [1.0] * 20
+    same = shift.stability_index(*counts(normals, [1.0] * 20))
+    other = shift.stability_index(*counts(normals, [2.0] * 20))
+    assert same == pytest.approx(0)
+    assert other > 3
 
 
 @given(
