@@ -25,6 +25,9 @@ METADATA_KEY = "uad.manifest"
 SCHEMA = 4
 
 
+# Voxels along an axis: one that claims more is damaged, or means to do damage.
+LONGEST_SIDE = 2**31
+
 # Values of one image: a manifest that asks for more would have us fill the memory.
 LARGEST_IMAGE = 2**26
 
@@ -50,6 +53,11 @@ class Normals:
     # none, and readers of before do not miss it.
     scan_sizes: tuple[tuple[int, int, int], ...] = ()
     scan_spacings_mm: tuple[tuple[float, float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        for size in self.scan_sizes:
+            if not all(1 <= length <= LONGEST_SIDE for length in size):
+                raise ValueError(f"no scan has {' × '.join(map(str, size))} voxels")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,6 +105,17 @@ def test_a_manifest_cannot_ask_for_images_that_fill_the_memory(tmp_path, channel
         read_manifest(tmp_path / "model.onnx")
 
 
+@pytest.mark.parametrize("size", [(1, 10**400, 1), (1, 0, 1), (1, -5, 1), (1, 1)])
+def test_a_manifest_whose_normals_have_no_size_is_refused(tmp_path, size):
+    text = json.loads(to_json(MANIFEST))
+    text["normals"]["scan_sizes"] = [size]
+    graph = tiny_graph()
+    helper.set_model_props(graph, {METADATA_KEY: json.dumps(text)})
+    (tmp_path / "model.onnx").write_bytes(graph.SerializeToString())
+    with pytest.raises(BadModelError, match="the manifest is not"):
+        read_manifest(tmp_path / "model.onnx")
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", "null", "{", "[" * 100_000, '{"schema": "1"}', '{"schema": 1}', "\x00"]
 )
