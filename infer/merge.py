@@ -68,11 +68,11 @@ def merge_reports(folders: Sequence[Path], out: Path) -> Merged:
         _refuse_foreign(share, shares[0])
     gaps = [*_missing_parts(shares), *_unfinished(shares)]
     _refuse_overlap(shares)
+    monitoring = _monitored(shares)
     with output_folder.claimed(out):
         rows = [_moved(row, share, out) for share in shares for row in share.rows]
         Report(out / output_folder.REPORT).write(rows)
         _write_slices(out, shares)
-        monitoring = monitoring_from([share.run["monitoring"] for share in shares])
         run = _run_of(shares, out, gaps, monitoring)
         text = json.dumps(run, indent=2, ensure_ascii=False) + "\n"
         write_bytes(out / output_folder.RUN, text.encode(errors="surrogateescape"))
@@ -187,6 +187,21 @@ def _write_slices(out: Path, shares: Sequence[Share]) -> None:
     table.start(
         ScanLines(entry.row.scan, entry.slices) for share in shares for entry in share.scored()
     )
+
+
+def _monitored(shares: Sequence[Share]) -> Monitoring:
+    """All scans together beside the normals.
+
+    Raises:
+        BadOutputError: a record is not as its run wrote it: the model, and so the normals, are one.
+    """
+    try:
+        return monitoring_from([share.run["monitoring"] for share in shares])
+    except ValueError as error:
+        raise BadOutputError(
+            f"the {output_folder.RUN} of a part is not as it was written: {error}",
+            hint="start the runs of the parts again: they go on where they were",
+        ) from error
 
 
 def _run_of(

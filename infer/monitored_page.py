@@ -64,6 +64,7 @@ def page(monitored: Monitored) -> Iterator[str]:
 
 def _series(series: Series) -> Iterator[str]:
     yield f"<section><h2>{escape(title_of(series))}</h2>"
+    yield from (f'<p class="message">{escape(line)}</p>' for line in lines_of(series))
     quiet = []
     for name in series.together.compared:
         if LOOKS[name].axis == "geometry" and _is_constant(series, name):
@@ -72,7 +73,6 @@ def _series(series: Series) -> Iterator[str]:
             yield _drawing(series, name)
     if quiet:
         yield f'<p class="faint">The same in all scans and normals: {", ".join(quiet)}.</p>'
-    yield from (f'<p class="message">{escape(line)}</p>' for line in lines_of(series))
     yield "<table><thead><tr>"
     yield "".join(f"<th>{name}</th>" for name in ("finished (UTC)", "scans", *AXES, "run"))
     yield "</tr></thead><tbody>"

@@ -73,10 +73,17 @@ def _places(folder: Path) -> Iterator[Path]:
     """Folders of results; nothing is looked for below one.
 
     Raises:
-        BadOutputError: there is none.
+        BadOutputError: there is none, or runs might be missed.
     """
+
+    def refuse(error: OSError) -> None:
+        raise BadOutputError(
+            f"{error.filename} cannot be listed: {error.strerror}",
+            hint="runs below it would be missed: name the folders that can be read",
+        ) from error
+
     some = False
-    for place, below, names in os.walk(folder):
+    for place, below, names in os.walk(folder, onerror=refuse):
         if output_folder.RUN in names or output_folder.JOURNAL in names:
             below.clear()
             some = True

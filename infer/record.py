@@ -82,8 +82,8 @@ class Record:
         """Find what earlier runs did of these tasks, and start the reports with it.
 
         `normals` and `parts` are the model's: what scans are compared with, and the names of its
-        further scores. `is_elsewhere`: whether a scan is the share
-        of others; with its results in this folder, the report would lose them.
+        further scores. `is_elsewhere`: whether a scan is the share of others; with its results in
+        this folder, the report would lose them.
 
         Raises:
             BadOutputError: results of those are here.

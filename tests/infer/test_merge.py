@@ -144,6 +144,14 @@ def test_all_parts_together_are_compared_with_the_normals_as_one_run(done):
     assert whole["looks"]["score"]["scans"]["count"] == 21
 
 
+def test_parts_that_say_they_were_compared_with_different_normals_are_refused(done):
+    run = json.loads((done / "part2/run.json").read_text())
+    run["monitoring"]["looks"]["score"]["normals"]["cells"] = "1 1 1 2"
+    (done / "part2/run.json").write_text(json.dumps(run))
+    error = refusal(merge(parts(done), done / "all"))
+    assert "run.json of a part is not as it was written: they were compared with diff" in error
+
+
 @pytest.mark.parametrize(("part", "expected"), [(True, 2), (False, 6)])
 def test_files_that_each_part_left_out_are_the_same_and_those_of_other_runs_are_not(
     done, part, expected

@@ -158,6 +158,11 @@ def test_a_folder_without_runs_is_refused(tmp_path):
     assert "--monitor needs the folders of runs" in refusal(uad_infer("--monitor"))
 
 
+def test_a_folder_that_is_not_there_is_refused(runs, tmp_path):
+    error = refusal(uad_infer("--monitor", runs, tmp_path / "nowhere"))
+    assert error == f"error: {tmp_path / 'nowhere'} cannot be listed: No such file or directory"
+
+
 @pytest.mark.parametrize("option", ["--merge", "--list"])
 def test_it_does_nothing_else_at_the_same_time(option, runs):
     assert "--monitor reads runs that are over" in refusal(uad_infer("--monitor", runs, option))
