@@ -1,7 +1,8 @@
 """`uad-infer`: parse, one call, print, exit code.
 
-0 all scored · 1 finished with failed scans, or merged with parts missing · 2 wrong usage or model,
-or the disk is full · 3 stopped by --max-failures · 130 interrupted (SIGINT) · 143 (SIGTERM)
+0 all scored · 1 finished with failed scans, merged with parts missing, or monitored with runs left
+out · 2 wrong usage or model, or the disk is full · 3 stopped by --max-failures · 130 interrupted
+(SIGINT) · 143 (SIGTERM)
 """
 
 import contextlib

@@ -79,6 +79,7 @@ class Compared:
 
     @property
     def normals_count(self) -> int:
+        """How many normals there are."""
         return int(self.normals.sum())
 
 

@@ -25,6 +25,7 @@ class Reference:
 
     @property
     def lowest(self) -> float:
+        """Of the normals' values."""
         return float(self.values[0])
 
     @property
@@ -34,6 +35,7 @@ class Reference:
 
     @property
     def highest(self) -> float:
+        """Of the normals' values."""
         return float(self.values[-1])
 
 
