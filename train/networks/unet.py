@@ -30,6 +30,7 @@ class UNetShape:
     levels: int  # halvings
     bottleneck: int  # channels at the smallest size
     skips: bool  # without them all passes through the bottleneck
+    outputs: int  # channels of what comes out
 
     def __post_init__(self) -> None:
         most = levels_for(self.image_size)
@@ -46,7 +47,7 @@ class UNetShape:
 
 
 class UNet(nn.Module):
-    """Images → images of the same shape, unbounded."""
+    """Images → as large images, unbounded, of so many channels as are asked for."""
 
     def __init__(self, shape: UNetShape) -> None:
         super().__init__()
@@ -62,7 +63,7 @@ class UNet(nn.Module):
         self.upward = nn.ModuleList(
             _block(dims, narrow * (2 if shape.skips else 1), narrow) for _, narrow in steps
         )
-        self.last = CONV[dims](shape.width, shape.channels, kernel_size=1)
+        self.last = CONV[dims](shape.width, shape.outputs, kernel_size=1)
 
     def forward(self, images: Images) -> Images:
         return self.look(images)[0]
