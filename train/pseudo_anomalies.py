@@ -227,7 +227,8 @@ def _blurred_along(images: Images, axis: int, sigma: float) -> Images:
     lines = images.movedim(axis, -1)
     padded = functional.pad(lines.flatten(0, -2).unsqueeze(1), (reach, reach), mode="replicate")
     summed = functional.conv1d(padded, (weights / weights.sum()).view(1, 1, -1))
-    return summed.squeeze(1).unflatten(0, lines.shape[:-1]).movedim(-1, axis)
+    blurred: Images = summed.squeeze(1).unflatten(0, lines.shape[:-1]).movedim(-1, axis)
+    return blurred
 
 
 def _blended(site: Site, instead: Images) -> Images:

@@ -69,10 +69,8 @@ def rotate(params: Params, methods: Sequence[str], *, fits: bool, command: str, 
         _write(report_folder(params.study, "rotate.csv"), rotation.to_csv(tests)),
         _write(report_folder(params.study, "rotate.md"), text),
     ]
-    numbers = rotation.means_of(tests)
-    registry.log_comparison(
-        {it: numbers[it] | pooled[it] for it in numbers}, study=params.study, files=written
-    )
+    both = {name: own | pooled[name] for name, own in rotation.means_of(tests).items()}
+    registry.log_comparison(both, study=params.study, files=written)
     print(text)
     if keep:
         _keep(Path("docs/results") / params.study, written, command)

@@ -1,8 +1,8 @@
 """Foreign patch interpolation: what looks planted into a healthy image is anomalous.
 
-Tan, Hou, Batten, Qiu, Kainz, "Detecting Outliers with Foreign Patch Interpolation", MELBA 2022, which
-won the MOOD challenge of 2020: patches of other healthy images are blended into healthy images, and
-a network says of each pixel how much of it is foreign. Here a U-Net, and by parameter further
+Tan, Hou, Batten, Qiu, Kainz, "Detecting Outliers with Foreign Patch Interpolation", MELBA 2022,
+which won the MOOD challenge of 2020: patches of other healthy images are blended into healthy ones,
+and a network says of each pixel how much of it is foreign. Here a U-Net, and by parameter further
 pseudo-anomalies, as later entries of that challenge had them (Cho, Kang, Park, 2021: spots,
 deformations, grains, blur). It says where, and redraws nothing.
 
