@@ -27,8 +27,7 @@ SHIFT = (0.1, 0.4)  # share of the image: from how far a moved patch comes
 GRAINS = (1, 3)  # pixels across
 BLUR = (0.01, 0.05)  # width of the filter, share of the image
 FAINT = 0.1  # of a blob: less is outside it
-WINDOW_CELLS = 32  # across the image: in which a change is looked for
-POOL = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
+HALF = 0.5  # of a blob: more is its inside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +81,8 @@ def plant_pseudo_anomalies(
 ) -> PseudoAnomalies:
     """Images with so many anomalies each as `config.blobs.count` says, and where they lie.
 
-    An anomaly whose surroundings are like it, such as a patch of grey in grey, may change nothing
-    that could be seen: where the change is below `least_change`, `share` is 0.
+    What is blended in may be like what was there, grey in grey: an anomaly that on average changes
+    less than `least_change` is left out, of the image and of `share`.
     """
     low, high = intensity_range
     tissue = images.amax(dim=1, keepdim=True) > low + AIR * (high - low)
@@ -95,8 +94,9 @@ def plant_pseudo_anomalies(
         inside = present * blobs(tissue, config.blobs)
         site = Site(planted, _others(planted), inside, high - low, config)
         changed = _changed(site).clamp(low, high)
-        share = torch.maximum(share, inside * _noticed(changed - planted, site))
-        planted = changed
+        noticed = _noticed(changed - planted, site)
+        planted = torch.where(noticed, changed, planted)
+        share = torch.maximum(share, inside * noticed)
     return PseudoAnomalies(planted, share)
 
 
@@ -115,21 +115,14 @@ def _changed(site: Site) -> Images:
     return changed
 
 
-def _noticed(change: Images, site: Site) -> Maps:
-    """1 in a blob that changed enough somewhere near, else 0."""
-    spatial = change.shape[2:]
-    side = 2 * (min(spatial) // WINDOW_CELLS // 2) + 1
-    size = change.abs().amax(dim=1, keepdim=True)
-    # Of what is near, the share that lies outside the blob cannot have changed.
-    means = _mean_near(size, side) / _mean_near((site.inside > FAINT).float(), side).clamp(min=0.1)
-    return (means >= site.config.least_change * site.span).float()
-
-
-def _mean_near(maps: Maps, side: int) -> Maps:
-    pooled: Tensor = POOL[maps.ndim - 2](
-        maps, side, stride=1, padding=side // 2, count_include_pad=False
-    )
-    return pooled
+def _noticed(change: Images, site: Site) -> Tensor:
+    """Whether a blob changed enough on average inside (batch, 1, *1)."""
+    inside = (site.inside > HALF).float()
+    size = change.abs().amax(dim=1, keepdim=True) * inside
+    axes = tuple(range(1, change.ndim))
+    mean = size.sum(dim=axes, keepdim=True) / inside.sum(dim=axes, keepdim=True).clamp(min=1)
+    enough: Tensor = mean >= site.config.least_change * site.span
+    return enough
 
 
 def _spot(site: Site) -> Images:

@@ -6,8 +6,10 @@ and a network says of each pixel how much of it is foreign. Here a U-Net, and by
 pseudo-anomalies, as later entries of that challenge had them (Cho, Kang, Park, 2021: spots,
 deformations, grains, blur). It says where, and redraws nothing.
 
-Evidence is the probability, in [0, 1], that a pixel was planted: never below 0, so no recipe but
-those of brightness or magnitude has anything to take.
+Evidence is ln(1 + o / r), o being the odds that a pixel was planted, r = 0.018 those that the fit
+starts from: 0 where planting is out of the question, 0.7 at r, 4.0 at odds of 1. Never below 0, so
+a recipe of dark residuals finds nothing; and no probability, since those of lesions differ in the
+digits behind 0.999 only.
 """
 
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ from train.networks.unet import UNet, UNetShape
 from train.precision import Precision
 from train.pseudo_anomalies import PseudoAnomaliesConfig, plant_pseudo_anomalies
 from train.shapes import Images
+
+RARE = -4.0  # logarithm of the odds 0.018
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,12 @@ class Fpi(nn.Module):
             outputs=1,
         )
         self.network = UNet(shape)
+        if len(image_size) == 2:
+            # Channels last: a step on a processor takes two thirds of the time.
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Almost nothing is planted: the fit need not begin by learning that.
+        if self.network.last.bias is not None:
+            nn.init.constant_(self.network.last.bias, RARE)
 
     def training_loss(self, images: Images) -> TrainingLoss:
         """Cross entropy, of each pixel, between how much of it was planted and what is said."""
@@ -74,9 +84,9 @@ class Fpi(nn.Module):
         )
 
     def findings(self, images: Images) -> Findings:
-        """Probabilities, no reconstruction, and the bottleneck's channels; no further parts."""
+        """Odds as above, no reconstruction, and the bottleneck's channels; no further parts."""
         logits, bottom = self.network.look(images)
-        return Findings(torch.sigmoid(logits.float()), None, {}, bottom.float())
+        return Findings(functional.softplus(logits.float() - RARE), None, {}, bottom.float())
 
     def optimizers(self) -> dict[str, Optimizer]:
         """Adam on everything."""

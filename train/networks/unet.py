@@ -15,7 +15,7 @@ from train.networks.autoencoder import (
     levels_for,
     widths_for,
 )
-from train.shapes import Images, Latents
+from train.shapes import Images, Latents, Outputs
 
 POOL = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
@@ -65,11 +65,11 @@ class UNet(nn.Module):
         )
         self.last = CONV[dims](shape.width, shape.outputs, kernel_size=1)
 
-    def forward(self, images: Images) -> Images:
+    def forward(self, images: Images) -> Outputs:
         return self.look(images)[0]
 
-    def look(self, images: Images) -> tuple[Images, Latents]:
-        """Images of the same shape, and the mean of each channel at the smallest size."""
+    def look(self, images: Images) -> tuple[Outputs, Latents]:
+        """What comes out, and the mean of each channel at the smallest size."""
         passed = [self.downward[0](images)]
         for block in self.downward[1:]:
             passed.append(block(self.halve(passed[-1])))
