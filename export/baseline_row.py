@@ -6,6 +6,7 @@ from export.calibration import ExportConfig, calibrate
 from export.draft import calibrated, draft_manifest
 from export.measured import (
     NOT_RECALIBRATED,
+    Measured,
     Recalibrated,
     is_measurable,
     measure,
@@ -21,7 +22,19 @@ from train.metrics import Bootstrap
 from train.params import Params
 
 
-def measure_baseline(params: Params, baseline: Baseline, bootstrap: Bootstrap) -> Compared:
+def baseline_row(baseline: Baseline, measured: Measured) -> Compared:
+    """The line of the comparison."""
+    return Compared(
+        evaluation=measured.evaluation,
+        fit_seconds=None,
+        in_words=baseline.in_words,
+        where=where_files.flat(measured.where),
+        kinds=measured.where.kinds,
+        sizes=measured.where.sizes,
+    )
+
+
+def measure_baseline(params: Params, baseline: Baseline, bootstrap: Bootstrap) -> Measured:
     """Calibrate a baseline on validation and measure it on test, as a model is."""
     config = params.block(ExportConfig, "export")
     cases = load_cases(params.study)
@@ -41,7 +54,7 @@ def measure_baseline(params: Params, baseline: Baseline, bootstrap: Bootstrap) -
     further = NOT_RECALIBRATED
     if is_measurable(test):
         further = Recalibrated(map_thresholds=thresholds_at_rates(voxels), steps={})
-    measured = measure(
+    return measure(
         test,
         calibrated(manifest, found),
         baseline,
@@ -49,12 +62,6 @@ def measure_baseline(params: Params, baseline: Baseline, bootstrap: Bootstrap) -
         bootstrap,
         params.block(WhereConfig, "where"),
         montages=None,
-    )
-    return Compared(
-        evaluation=measured.evaluation,
-        fit_seconds=None,
-        in_words=baseline.in_words,
-        where=where_files.flat(measured.where),
     )
 
 

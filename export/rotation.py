@@ -22,6 +22,8 @@ from infer.writers.atomic import write_bytes
 from train.data import ImageRow
 from train.params import Params
 
+# Of the voxels of all groups together, by how the table calls it.
+POOLED = {"pooled_voxel_ap": "pooled AP", "pooled_voxel_auroc": "pooled AUROC"}
 DIGITS = 6  # of what is written: beyond, only rounding differs from run to run
 # What decides what a test says; of `fit`, the method's own block.
 BLOCKS = ("data", "split", "augment", "patches", "scores", "export", "where")
@@ -97,10 +99,17 @@ def means_of(tests: Sequence[GroupTest]) -> dict[str, dict[str, float]]:
     }
 
 
-def to_markdown(tests: Sequence[GroupTest], rows: Sequence[ImageRow], *, study: str) -> str:
+def to_markdown(
+    tests: Sequence[GroupTest],
+    rows: Sequence[ImageRow],
+    pooled: Mapping[str, Mapping[str, float]],
+    *,
+    study: str,
+) -> str:
     """The table, what it shows, and how to read it.
 
     Args:
+        pooled: name → `export.kept_voxels.pooled_metrics` of all groups; {} where not all are done.
         rows: of the stored images of all groups: where in their stacks the abnormal slices lie.
     """
     by_name = _by_name(tests)
@@ -109,13 +118,23 @@ def to_markdown(tests: Sequence[GroupTest], rows: Sequence[ImageRow], *, study: 
     shown = [it for it in SHOWN if any(it in found for found in by_name.values())]
     falling = sorted(by_name, key=lambda name: -np.mean(by_name[name].get("dice", [0.0])))
     seconds = {it.name: it.fit_seconds for it in tests if it.fit_seconds is not None}
+    together = [it for it in POOLED if any(it in found for found in pooled.values())]
     lines = [
         f"# Study {study}: each of {len(groups)} groups tested by models of the others",
         "",
         "Mean ± standard deviation over the groups (patients), each tested by itself.",
         "",
-        "| " + " | ".join(["method", "groups", *(SHOWN[it] for it in shown), "fit seconds"]) + " |",
-        "|---" * (len(shown) + 3) + "|",
+        "| "
+        + " | ".join(
+            [
+                *("method", "groups"),
+                *(SHOWN[it] for it in shown),
+                *(POOLED[it] for it in together),
+                "fit seconds",
+            ]
+        )
+        + " |",
+        "|---" * (len(shown) + len(together) + 3) + "|",
         *(
             "| "
             + " | ".join(
@@ -123,6 +142,7 @@ def to_markdown(tests: Sequence[GroupTest], rows: Sequence[ImageRow], *, study: 
                     f"*{name}*" if name in trivial else f"**{name}**",
                     f"{sum(it.name == name for it in tests)} of {len(groups)}",
                     *(_cell(by_name[name].get(it, [])) for it in shown),
+                    *(_pooled_cell(pooled.get(name, {}), it) for it in together),
                     f"{seconds[name]:.0f}" if name in seconds else "",
                 ]
             )
@@ -138,6 +158,7 @@ def to_markdown(tests: Sequence[GroupTest], rows: Sequence[ImageRow], *, study: 
         "",
         "- Dice is at the shipped threshold, which was chosen on the normal slices of the group "
         "that validates; `oracle Dice` at the best threshold for these very scans.",
+        "- `pooled` is of the voxels of all groups together, each by the map of its own model.",
         "- Every row has the same postprocessing; rows in italics are trivial baselines.",
         "- What each number is: docs/where.md.",
         "",
@@ -191,6 +212,10 @@ def _by_name(tests: Sequence[GroupTest]) -> dict[str, dict[str, list[float]]]:
         for metric, value in it.metrics.items():
             own.setdefault(metric, []).append(value)
     return found
+
+
+def _pooled_cell(found: Mapping[str, float], metric: str) -> str:
+    return f"{found[metric]:.3f}" if metric in found else ""
 
 
 def _cell(values: Sequence[float]) -> str:

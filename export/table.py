@@ -32,6 +32,8 @@ class Compared:
     fit_seconds: float | None  # None: a baseline
     in_words: str  # of a baseline
     where: Mapping[str, float] = field(default_factory=dict)  # `export.localisation`, flat
+    kinds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by kind: likewise
+    sizes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by size class
 
     @property
     def name(self) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from train.metrics import ScanPixels, lowest_values
+from train.metrics import ScanPixels, lowest_values, pooled_pixels
 
 POINTS = 400  # of what is drawn and kept
 
@@ -25,12 +25,8 @@ def voxel_curves(scans: Sequence[ScanPixels]) -> VoxelCurves | None:
     """None where no voxel is abnormal, or none normal."""
     if not scans:
         return None
-    bins = np.unique(np.concatenate([it.bins for it in scans]))
-    abnormal, normal = np.zeros(len(bins)), np.zeros(len(bins))
-    for it in scans:
-        at = np.searchsorted(bins, it.bins)
-        abnormal[at] += it.abnormal
-        normal[at] += it.normal
+    pooled = pooled_pixels(scans)
+    abnormal, normal = pooled.abnormal, pooled.normal
     if not (abnormal.any() and normal.any()):
         return None
     true, false = np.cumsum(abnormal[::-1]), np.cumsum(normal[::-1])
@@ -38,7 +34,7 @@ def voxel_curves(scans: Sequence[ScanPixels]) -> VoxelCurves | None:
     all_true = true[-1]
     true, false = true[chosen], false[chosen]
     return VoxelCurves(
-        threshold=lowest_values(bins)[::-1][chosen],
+        threshold=lowest_values(pooled.bins)[::-1][chosen],
         true_positive_rate=true / all_true,
         false_positive_rate=false / (normal.sum()),
         precision=true / (true + false),

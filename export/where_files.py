@@ -6,6 +6,7 @@
 <method>/lesions.csv     one line per lesion of the truth
 <method>/steps.csv       what each step of postprocessing adds
 <method>/where.png       four plots
+<method>/voxels.npz      counts of all voxels by map value: export/kept_voxels.py
 """
 
 import csv
@@ -13,6 +14,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from export import kept_voxels
 from export.ablation import METRICS as STEP_METRICS
 from export.ablation import StepRow
 from export.evaluation import DIGITS
@@ -21,10 +23,11 @@ from export.localisation import LesionLine, Where
 from export.located_scan import LocatedScan
 from export.voxel_curves import voxel_curves
 from export.where_figure import where_figure
-from train.metrics import dice_of
+from train.metrics import ScanPixels, dice_of
 
 DPI = 110
 STEPS = "steps.csv"
+VOXELS = "voxels.npz"
 LONG_COLUMNS = ("of", "name", "metric", "value")
 SCAN_COLUMNS = (
     "scan",
@@ -54,13 +57,21 @@ def save(folder: Path, metrics_path: Path, where: Where, steps: list[StepRow]) -
     }
     for path, (columns, lines) in tables.items():
         _write_csv(path, columns, lines)
-    curves = voxel_curves([it.truth.pixels for it in where.scans if it.truth is not None])
+    pixels = pixels_of(where)
     written = [metrics_path, *tables]
+    if pixels:
+        kept_voxels.save(folder / VOXELS, pixels)
+    curves = voxel_curves(pixels)
     if curves is not None:
         figure = folder / "where.png"
         where_figure(where, curves).savefig(figure, dpi=DPI, metadata=PNG_METADATA)
         written.append(figure)
     return written
+
+
+def pixels_of(where: Where) -> list[ScanPixels]:
+    """The counts of every measured scan."""
+    return [it.truth.pixels for it in where.scans if it.truth is not None]
 
 
 def flat(where: Where) -> dict[str, float]:
@@ -73,6 +84,17 @@ def load_flat(metrics_path: Path) -> dict[str, float]:
     """What `save` wrote of all scans."""
     numbers: dict[str, float] = json.loads(metrics_path.read_text(encoding="utf-8"))
     return numbers
+
+
+def load_parts(path: Path) -> dict[str, dict[str, dict[str, float]]]:
+    """What `save` wrote by kind, size class and group: of what → its name → metric → number."""
+    found: dict[str, dict[str, dict[str, float]]] = {"kind": {}, "size": {}, "group": {}}
+    with path.open(newline="", encoding="utf-8") as file:
+        for line in csv.DictReader(file):
+            if line["of"] in found:
+                own = found[line["of"]].setdefault(line["name"], {})
+                own[line["metric"]] = float(line["value"])
+    return found
 
 
 def load_steps(folder: Path) -> list[StepRow]:

@@ -61,6 +61,58 @@ NOTES = (
 )
 
 
+# What is told of each kind of abnormality, and of each class of lesions by size.
+OF_KINDS = {
+    "slice_auroc": "Slice AUROC",
+    "voxel_ap": "Voxel AP",
+    "lesion_sensitivity": "Lesions found",
+}
+OF_SIZES = {
+    "lesion_sensitivity": "Lesions found",
+    "false_lesions_per_scan": "False lesions per scan",
+}
+
+
+def parts_section(
+    by: str,
+    rows: Mapping[str, Mapping[str, Mapping[str, float]]],
+    metrics: Mapping[str, str],
+) -> str:
+    """Markdown: each metric of each part in a table of its own; empty where there are no parts.
+
+    Args:
+        by: what the parts are: kind, size.
+        rows: model or baseline → part → metric → number.
+        metrics: which are shown, and their names in words.
+    """
+    parts = list(dict.fromkeys(part for own in rows.values() for part in own))
+    lines = []
+    for metric, words in metrics.items():
+        having = [it for it in parts if any(metric in own.get(it, {}) for own in rows.values())]
+        if having:
+            lines += ["", f"{words}:", "", *_parts_table(by, rows, having, metric)]
+    return "\n".join([f"## By {by}", *lines, "", ""]) if lines else ""
+
+
+def _parts_table(
+    by: str,
+    rows: Mapping[str, Mapping[str, Mapping[str, float]]],
+    parts: Sequence[str],
+    metric: str,
+) -> list[str]:
+    def cell(found: Mapping[str, float]) -> str:
+        return f"{found[metric]:.3f}" if metric in found else ""
+
+    return [
+        "| " + " | ".join([by, *rows]) + " |",
+        "|---" * (len(rows) + 1) + "|",
+        *(
+            "| " + " | ".join([part, *(cell(own.get(part, {})) for own in rows.values())]) + " |"
+            for part in parts
+        ),
+    ]
+
+
 STEPS_SHOWN = {
     "voxel_ap": "AP",
     "dice": "Dice",

@@ -148,15 +148,25 @@ def lowest_values(bins: np.ndarray) -> np.ndarray:
     return np.where(positive, keys & np.uint32((1 << 31) - 1), ~keys).view(np.float32)
 
 
-def merge_pixels(scans: Sequence[ScanPixels], *, bins: int = BINS) -> PixelCounts:
-    """All scans' counts over common bins, of which none holds more than its share."""
+def pooled_pixels(scans: Sequence[ScanPixels]) -> ScanPixels:
+    """The counts of all scans together, as if they were one."""
     fine = np.unique(np.concatenate([scan.bins for scan in scans]))
-    total = np.zeros((2, len(fine)))
+    total = np.zeros((2, len(fine)), np.int64)
     for scan in scans:
         at = np.searchsorted(fine, scan.bins)
         total[0, at] += scan.abnormal
         total[1, at] += scan.normal
-    coarse = _merged(total, bins)
+    both, false, missed = (int(it) for it in np.sum([scan.confusion for scan in scans], axis=0))
+    return ScanPixels(
+        bins=fine, abnormal=total[0], normal=total[1], confusion=(both, false, missed)
+    )
+
+
+def merge_pixels(scans: Sequence[ScanPixels], *, bins: int = BINS) -> PixelCounts:
+    """All scans' counts over common bins, of which none holds more than its share."""
+    pooled = pooled_pixels(scans)
+    fine = pooled.bins
+    coarse = _merged(np.stack([pooled.abnormal, pooled.normal]).astype(float), bins)
     counts = np.zeros((2, len(scans), coarse[-1] + 1))
     for row, scan in enumerate(scans):
         at = coarse[np.searchsorted(fine, scan.bins)]

@@ -22,6 +22,7 @@ from train.methods.dae import Dae, DaeConfig
 from train.methods.dagmm import Dagmm, DagmmConfig
 from train.methods.densenet import DenseNet, DenseNetConfig
 from train.methods.fanogan import FAnoGan, FAnoGanConfig, FurtherEncoderConfig
+from train.methods.fpi import Fpi, FpiConfig
 from train.methods.gmvae import Gmvae, GmvaeConfig
 from train.methods.ssae import Ssae, SsaeConfig
 from train.methods.vae import Vae, VaeConfig
@@ -55,6 +56,7 @@ RECIPES = {
     "cevae": Recipe(CevaeConfig, Cevae, fit_by_gradient, watch_latents),
     "gmvae": Recipe(GmvaeConfig, Gmvae, fit_from_clusters, watch_components),
     "dae": Recipe(DaeConfig, Dae, fit_by_gradient, watch_nothing),
+    "fpi": Recipe(FpiConfig, Fpi, fit_by_gradient, watch_nothing),
     "dagmm": Recipe(DagmmConfig, Dagmm, fit_with_mixture, watch_nothing),
     "dagmm-untrained": Recipe(DagmmConfig, Dagmm, fit_mixture_only, watch_nothing),
     "densenet": Recipe(DenseNetConfig, DenseNet, fit_with_labels, watch_attention),

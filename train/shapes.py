@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 Images: TypeAlias = Float[Tensor, "batch channel *spatial"]
+Outputs: TypeAlias = Float[Tensor, "batch output *spatial"]
 OtherImages: TypeAlias = Float[Tensor, "other channel *spatial"]
 Evidence: TypeAlias = Float[Tensor, "batch channel *spatial"]
 Maps: TypeAlias = Float[Tensor, "batch 1 *spatial"]

@@ -10,13 +10,13 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from export import evaluation, figures, registry, resolution, where_files
-from export.baseline_row import measure_baseline
+from export.baseline_row import baseline_row, measure_baseline
 from export.baselines import baselines
 from export.figures import CompareConfig
 from export.membership import ensembles
 from export.page import to_html
 from export.table import Compared, numbers, to_csv, to_markdown
-from export.where_text import steps_section, where_section
+from export.where_text import OF_KINDS, OF_SIZES, parts_section, steps_section, where_section
 from train.command import run_stage
 from train.data import load_cases, open_images
 from train.metrics import Bootstrap
@@ -35,7 +35,11 @@ def compare(params: Params) -> None:
     for name, ensemble in ensembles(params).items():
         models.append(load_model(study, name, fits=ensemble.members))
     training, _ = open_images(study, "train")
-    rows = [*models, *(measure_baseline(params, it, bootstrap) for it in baselines(training))]
+    trivial = baselines(training)
+    rows = [
+        *models,
+        *(baseline_row(it, measure_baseline(params, it, bootstrap)) for it in trivial),
+    ]
     csv_path = report_folder(study, "compare.csv")
     csv_path.write_text(to_csv(rows), encoding="utf-8")
     readable = csv_path.with_suffix(".md")
@@ -51,6 +55,8 @@ def compare(params: Params) -> None:
     text += where_section(
         {it.name: it.where for it in rows}, trivial=[it.name for it in rows if it.trivial]
     )
+    text += parts_section("kind", {it.name: it.kinds for it in rows}, OF_KINDS)
+    text += parts_section("size", {it.name: it.sizes for it in rows}, OF_SIZES)
     steps = {
         it.name: where_files.load_steps(report_folder(study, "evaluate") / it.name) for it in models
     }
@@ -66,10 +72,13 @@ def compare(params: Params) -> None:
 def load_model(study: str, name: str, *, fits: tuple[str, ...]) -> Compared:
     """What the stage `evaluate` reported of a model, and `fit` of the methods in it."""
     reports, fit_reports = report_folder(study, "evaluate"), report_folder(study, "fit")
+    parts = where_files.load_parts(reports / f"{name}_where.csv")
     fitted = [json.loads((fit_reports / f"{it}.json").read_text(encoding="utf-8")) for it in fits]
     return Compared(
         evaluation=evaluation.load(reports / name, reports / f"{name}.json"),
         where=where_files.load_flat(reports / f"{name}_where.json"),
+        kinds=parts["kind"],
+        sizes=parts["size"],
         fit_seconds=sum(it["fit_seconds"] for it in fitted),
         in_words="",
     )

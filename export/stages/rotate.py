@@ -15,10 +15,10 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from export import registry, rotation, where_files
+from export import kept_voxels, registry, rotation, where_files
 from export.baseline_row import measure_baseline
 from export.baselines import baselines
 from export.kept_results import made_by
@@ -63,15 +63,22 @@ def rotate(params: Params, methods: Sequence[str], *, fits: bool, command: str, 
     seen = {it.fold for it in tests}
     studies = [rotation.of_fold(params, fold).study for fold in sorted(seen)]
     rows = {(row.scan, row.slice): row for study in studies for row in load_rows(study)}
-    text = rotation.to_markdown(tests, list(rows.values()), study=params.study)
+    pooled = {name: _pooled(folder / name, seen) for name in {it.name for it in tests}}
+    text = rotation.to_markdown(tests, list(rows.values()), pooled, study=params.study)
     written = [
         _write(report_folder(params.study, "rotate.csv"), rotation.to_csv(tests)),
         _write(report_folder(params.study, "rotate.md"), text),
     ]
-    registry.log_comparison(rotation.means_of(tests), study=params.study, files=written)
+    both = {name: own | pooled[name] for name, own in rotation.means_of(tests).items()}
+    registry.log_comparison(both, study=params.study, files=written)
     print(text)
     if keep:
         _keep(Path("docs/results") / params.study, written, command)
+
+
+def _pooled(folder: Path, folds: Iterable[int]) -> dict[str, float]:
+    """Of the voxels of all groups together; {} unless all are tested."""
+    return kept_voxels.pooled_metrics([folder / f"fold{it}.npz" for it in sorted(folds)])
 
 
 def _run(params: Params, methods: Sequence[str], folder: Path) -> None:
@@ -87,8 +94,11 @@ def _run(params: Params, methods: Sequence[str], folder: Path) -> None:
         for baseline in baselines(training.of(~abnormal)):
             path, fingerprint = _place(own, baseline.name, fold, folder)
             if not _is_done(path, fingerprint):
-                row = measure_baseline(own, baseline, own.block(Bootstrap, "evaluate"))
-                _save(path, own, baseline.name, fold, fingerprint, row.where, None)
+                found = measure_baseline(own, baseline, own.block(Bootstrap, "evaluate")).where
+                if pixels := where_files.pixels_of(found):
+                    kept_voxels.save(path.with_suffix(".npz"), pixels)
+                flat = where_files.flat(found)
+                _save(path, own, baseline.name, fold, fingerprint, flat, None)
         fold += 1
 
 
@@ -99,7 +109,11 @@ def _test(own: Params, file: Path, method: str, fold: int, folder: Path) -> None
         return
     for stage in ("train.stages.fit", "export.stages.export", "export.stages.evaluate"):
         run_module(stage, file, method)
-    found = where_files.load_flat(report_folder(own.study, "evaluate") / f"{method}_where.json")
+    reports = report_folder(own.study, "evaluate")
+    found = where_files.load_flat(reports / f"{method}_where.json")
+    if (voxels := reports / method / where_files.VOXELS).exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(voxels, path.with_suffix(".npz"))
     fitted = json.loads((report_folder(own.study, "fit") / f"{method}.json").read_text())
     _save(path, own, method, fold, fingerprint, found, fitted["fit_seconds"])
 

@@ -92,10 +92,21 @@ def test_the_table_is_of_every_metric_of_every_test():
 
 
 def test_means_and_deviations_are_those_of_the_groups():
-    text = rotation.to_markdown(both_of((0.6, 0.8), (0.5, 0.5)), [], study="s")
+    text = rotation.to_markdown(both_of((0.6, 0.8), (0.5, 0.5)), [], {}, study="s")
     (line,) = [it for it in text.splitlines() if it.startswith("| **vae**")]
     assert "| 2 of 2 | 0.700 ± 0.141 | 12 |" in line
     assert rotation.means_of(both_of((0.6, 0.8), (0.5, 0.5)))["vae"]["dice"] == pytest.approx(0.7)
+
+
+def test_figures_of_all_groups_together_stand_beside_their_means():
+    pooled = {"vae": {"pooled_voxel_ap": 0.75}, "intensity_threshold": {}}
+    text = rotation.to_markdown(both_of((0.6, 0.8), (0.5, 0.5)), [], pooled, study="s")
+    head, line = (
+        next(it for it in text.splitlines() if it.startswith(begin))
+        for begin in ("| method", "| **vae**")
+    )
+    assert "| Dice | pooled AP | fit seconds |" in head
+    assert "| 0.700 ± 0.141 | 0.750 | 12 |" in line
 
 
 def test_a_model_ahead_of_the_threshold_is_said_with_how_many_groups():

@@ -36,6 +36,13 @@ def test_what_was_written_is_read_back(folder, where):
     assert where_files.load_steps(folder / "cae") == STEPS
 
 
+def test_what_was_written_of_kinds_and_sizes_is_read_back(folder, where):
+    parts = where_files.load_parts(folder / "cae_where.csv")
+    assert parts["kind"].keys() == where.kinds.keys()
+    for name, metrics in where.sizes.items():
+        assert parts["size"][name] == pytest.approx(metrics, rel=1e-4)
+
+
 def test_every_group_kind_and_size_has_its_lines(folder, where):
     lines = read_csv(folder / "cae_where.csv")
     for of, rows in (("kind", where.kinds), ("group", where.groups), ("size", where.sizes)):

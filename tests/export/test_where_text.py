@@ -1,7 +1,7 @@
 """What the comparison says of where, in words."""
 
 from export.ablation import StepRow
-from export.where_text import steps_section, where_section
+from export.where_text import OF_KINDS, parts_section, steps_section, where_section
 
 COUNTS = {"scans_measured": 9, "scans_not_measured": 0, "lesions": 4, "groups_with_lesions": 3}
 
@@ -43,3 +43,20 @@ def test_every_step_of_every_model_has_its_row_and_nothing_is_said_of_none():
     text = steps_section({"cae": [StepRow("none", 0.25, {"dice": 0.5, "voxel_ap": 0.4})]})
     assert "| cae | none | 0.25 | 0.400 | 0.500 |" in text
     assert steps_section({"cae": []}) == ""
+
+
+def test_every_kind_has_a_row_and_every_model_a_column():
+    rows = {
+        "cae": {"swirl": {"slice_auroc": 0.9, "voxel_ap": 0.25}, "noise": {"slice_auroc": 0.5}},
+        "random": {"swirl": {"slice_auroc": 0.5}},
+    }
+    lines = parts_section("kind", rows, OF_KINDS).splitlines()
+    assert lines[0] == "## By kind"
+    assert "| kind | cae | random |" in lines
+    assert "| swirl | 0.900 | 0.500 |" in lines
+    assert "| noise | 0.500 |  |" in lines
+    assert "| swirl | 0.250 |  |" in lines
+
+
+def test_nothing_is_said_of_kinds_where_there_are_none():
+    assert parts_section("kind", {"cae": {}}, OF_KINDS) == ""

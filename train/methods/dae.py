@@ -71,6 +71,7 @@ class Dae(nn.Module):
             levels=config.levels,
             bottleneck=config.bottleneck,
             skips=config.skips,
+            outputs=channels,
         )
         self.network = UNet(shape)
 

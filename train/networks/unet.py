@@ -15,7 +15,7 @@ from train.networks.autoencoder import (
     levels_for,
     widths_for,
 )
-from train.shapes import Images, Latents
+from train.shapes import Images, Latents, Outputs
 
 POOL = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
@@ -30,6 +30,7 @@ class UNetShape:
     levels: int  # halvings
     bottleneck: int  # channels at the smallest size
     skips: bool  # without them all passes through the bottleneck
+    outputs: int  # channels of what comes out
 
     def __post_init__(self) -> None:
         most = levels_for(self.image_size)
@@ -46,7 +47,7 @@ class UNetShape:
 
 
 class UNet(nn.Module):
-    """Images → images of the same shape, unbounded."""
+    """Images → as large images, unbounded, of so many channels as are asked for."""
 
     def __init__(self, shape: UNetShape) -> None:
         super().__init__()
@@ -62,13 +63,13 @@ class UNet(nn.Module):
         self.upward = nn.ModuleList(
             _block(dims, narrow * (2 if shape.skips else 1), narrow) for _, narrow in steps
         )
-        self.last = CONV[dims](shape.width, shape.channels, kernel_size=1)
+        self.last = CONV[dims](shape.width, shape.outputs, kernel_size=1)
 
-    def forward(self, images: Images) -> Images:
+    def forward(self, images: Images) -> Outputs:
         return self.look(images)[0]
 
-    def look(self, images: Images) -> tuple[Images, Latents]:
-        """Images of the same shape, and the mean of each channel at the smallest size."""
+    def look(self, images: Images) -> tuple[Outputs, Latents]:
+        """What comes out, and the mean of each channel at the smallest size."""
         passed = [self.downward[0](images)]
         for block in self.downward[1:]:
             passed.append(block(self.halve(passed[-1])))

@@ -3,19 +3,26 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from export import registry, rotation
+from export import kept_voxels, registry, rotation
+from export.localisation import Where
 from export.stages import rotate as stage
 from infer.errors import UadError
 from train.data import ImageRow, SplitCase
 from train.datasets.case import Case
+from train.metrics import count_pixels
 from train.params import BadParamsError, Params, load
 from train.stored_images import StoredImages
 
 GROUPS = ("anna", "ben")
+NOTHING_ELSE: dict[str, Any] = {
+    **{"name": "", "map_thresholds": {}, "kinds": {}, "groups": {}, "sizes": {}},
+    **{"lesions": (), "scans": ()},
+}
 IMAGES = np.random.default_rng(0).random((4, 1, 8, 8), np.float32)
 
 
@@ -43,6 +50,9 @@ def ran(params, monkeypatch):
             path = Path("reports") / study / part
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(content))
+        values = np.array([[0.1, 0.2], [0.8, 0.9]], np.float32)
+        pixels = count_pixels(values, values > 0.5, values > 0.5)
+        kept_voxels.save(Path("reports") / study / "evaluate/vae/voxels.npz", [pixels])
 
     def cases(study):
         return [
@@ -55,7 +65,9 @@ def ran(params, monkeypatch):
 
     fakes = {
         "run_module": run_module,
-        "measure_baseline": lambda *given: SimpleNamespace(where={"dice": 0.25}),
+        "measure_baseline": lambda *given: SimpleNamespace(
+            where=Where(metrics={"dice": 0.25}, **NOTHING_ELSE)
+        ),
         "open_images": lambda *given: (StoredImages(IMAGES, np.arange(4)), np.zeros(4, bool)),
         "load_cases": cases,
         "load_rows": lambda study: [
@@ -88,6 +100,15 @@ def test_the_table_has_each_group_under_every_model_and_baseline(params, ran):
     assert "vae,0,anna,dice,0.5" in table
     assert "intensity_threshold,1,ben,dice,0.25" in table
     assert "better in 2 of 2 groups" in Path("reports/tiny/rotate.md").read_text()
+
+
+def test_voxels_of_all_groups_are_told_together_of_what_kept_them(params, ran):
+    run(params)
+    lines = Path("reports/tiny/rotate.md").read_text().splitlines()
+    (vae,) = [it for it in lines if it.startswith("| **vae**")]
+    (threshold,) = [it for it in lines if it.startswith("| *intensity_threshold*")]
+    assert vae.endswith("| 1.000 | 1.000 | 3 |")
+    assert threshold.endswith("|  |  |  |")
 
 
 def test_what_is_done_is_not_run_again_and_other_numbers_are(params, ran):

@@ -7,8 +7,9 @@ from train.networks.unet import UNet, UNetShape
 
 def unet(channels=1, image_size=(32, 32), **changes):
     torch.manual_seed(0)
-    numbers = {"width": 4, "levels": 3, "bottleneck": 8, "skips": True} | changes
-    return UNet(UNetShape(channels=channels, image_size=image_size, **numbers)).eval()
+    numbers = {"width": 4, "levels": 3, "bottleneck": 8, "skips": True, "outputs": channels}
+    shape = UNetShape(channels=channels, image_size=image_size, **(numbers | changes))
+    return UNet(shape).eval()
 
 
 @pytest.mark.parametrize("skips", [True, False])
@@ -31,8 +32,13 @@ def test_without_shortcuts_all_passes_through_the_bottleneck():
 
 
 def test_channels_double_with_each_halving_down_to_the_bottleneck():
-    shape = UNetShape(channels=1, image_size=(64, 64), width=16, levels=4, bottleneck=5, skips=True)
+    sizes = {"width": 16, "levels": 4, "bottleneck": 5}
+    shape = UNetShape(channels=1, image_size=(64, 64), skips=True, outputs=1, **sizes)
     assert shape.widths == [16, 32, 64, 128, 5]
+
+
+def test_as_many_channels_come_out_as_are_asked_for():
+    assert unet(channels=2, outputs=1)(torch.rand(3, 2, 32, 32)).shape == (3, 1, 32, 32)
 
 
 @pytest.mark.parametrize("levels", [0, 4])

@@ -1,0 +1,108 @@
+import math
+
+import pytest
+import torch
+
+from train.corruption import LesionsConfig
+from train.methods.fpi import Fpi, FpiConfig
+from train.methods.method import AnomalyModel
+from train.pseudo_anomalies import PseudoAnomaliesConfig
+
+TINY = {
+    "seed": 0,
+    "device": "cpu",
+    "devices": 1,
+    "precision": "32-true",
+    "intensity_range": (0.0, 1.0),
+    "anomalies": PseudoAnomaliesConfig(
+        kinds=("spot",),
+        blobs=LesionsConfig(
+            count=(1, 2), radius=(0.1, 0.2), contrast=(0.4, 0.5), irregularity=0.2, softness=0.1
+        ),
+        polarity="bright",
+        texture=0.0,
+        opacity=(1.0, 1.0),
+        least_change=0.0,
+    ),
+    "width": 4,
+    "levels": 2,
+    "bottleneck": 8,
+    "learning_rate": 1e-2,
+    "weight_decay": 0.0,
+    "batch_size": 8,
+    "epochs": 2,
+    "validate_every": 1,
+}
+
+
+def fpi(channels=1, image_size=(32, 32), **changes):
+    torch.manual_seed(0)
+    return Fpi(FpiConfig(**(TINY | changes)), channels, image_size)
+
+
+class Remember(torch.nn.Module):
+    """Says nothing of any image, and remembers what it was shown."""
+
+    def forward(self, images):
+        self.shown = images
+        return torch.zeros_like(images[:, :1])
+
+
+def test_it_keeps_the_promise_of_methods():
+    assert isinstance(fpi(), AnomalyModel)
+
+
+def test_the_network_sees_planted_images_and_the_given_ones_stay_as_they_are():
+    model = fpi()
+    model.network = Remember()
+    images = torch.rand(4, 1, 32, 32) / 2
+    before = images.clone()
+    loss = model.training_loss(images).total
+    assert torch.equal(images, before)
+    assert (model.network.shown > images + 0.2).flatten(1).any(dim=1).all()
+    # A logit of 0 everywhere costs ln 2, whatever the truth.
+    torch.testing.assert_close(loss, torch.log(torch.tensor(2.0)))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_evidence_is_one_number_for_each_pixel_and_nothing_is_redrawn(channels):
+    found = fpi(channels).eval().findings(torch.rand(3, channels, 32, 32))
+    assert found.evidence.shape == (3, 1, 32, 32)
+    assert found.evidence.min() >= 0
+    assert found.reconstruction is None
+    assert found.code.shape == (3, 8)
+
+
+def test_evidence_tells_odds_beside_those_at_the_start():
+    class Odds(torch.nn.Module):
+        def look(self, images):
+            return torch.log(images), images.flatten(2).mean(dim=2)
+
+    model = fpi()
+    model.network = Odds()
+    odds = torch.tensor([1e-9, math.exp(-4), 1.0, 1e9]).expand(1, 1, 4, 4)
+    expected = torch.tensor([0.0, math.log(2), math.log(1 + math.exp(4)), 9 * math.log(10) + 4])
+    torch.testing.assert_close(
+        model.findings(odds).evidence[0, 0, 0], expected, atol=1e-5, rtol=1e-5
+    )
+
+
+def test_before_it_has_learned_it_calls_almost_nothing_planted():
+    found = fpi().eval().findings(torch.rand(3, 1, 32, 32))
+    assert found.evidence.mean() < 1.0
+
+
+def test_it_learns_to_find_spots_that_it_never_saw():
+    model = fpi(width=8)
+    optimizer = model.optimizers()["model"]
+    for _ in range(120):
+        loss = model.training_loss(0.3 + 0.1 * torch.rand(8, 1, 32, 32)).total
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    spot = torch.zeros(1, 1, 32, 32)
+    spot[..., 8:15, 18:25] = 1  # a square: no blob is one
+    with torch.no_grad():
+        said = model.eval().findings(0.35 + 0.3 * spot).evidence
+    assert said[spot == 1].mean() > 4.0  # odds above 1
+    assert said[spot == 0].mean() < 1.5

@@ -1,0 +1,99 @@
+"""Foreign patch interpolation: what looks planted into a healthy image is anomalous.
+
+Tan, Hou, Batten, Qiu, Kainz, "Detecting Outliers with Foreign Patch Interpolation", MELBA 2022,
+which won the MOOD challenge of 2020: patches of other healthy images are blended into healthy ones,
+and a network says of each pixel how much of it is foreign. Here a U-Net, and by parameter further
+pseudo-anomalies, as later entries of that challenge had them (Cho, Kang, Park, 2021: spots,
+deformations, grains, blur). It says where, and redraws nothing.
+
+Evidence is ln(1 + o / r), o being the odds that a pixel was planted, r = 0.018 those that the fit
+starts from: 0 where planting is out of the question, 0.7 at r, 4.0 at odds of 1. Never below 0, so
+a recipe of dark residuals finds nothing; and no probability, since those of lesions differ in the
+digits behind 0.999 only.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from train.methods.method import Findings, TrainingLoss
+from train.networks.unet import UNet, UNetShape
+from train.precision import Precision
+from train.pseudo_anomalies import PseudoAnomaliesConfig, plant_pseudo_anomalies
+from train.shapes import Images
+
+RARE = -4.0  # logarithm of the odds 0.018
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FpiConfig:
+    """The numbers of one detector of pseudo-anomalies and its fit."""
+
+    seed: int
+    device: str  # auto, cpu, cuda
+    devices: int  # data-parallel processes
+    precision: Precision
+    intensity_range: tuple[float, float]  # of the images, black and white
+    anomalies: PseudoAnomaliesConfig  # what it learns to find
+    width: int  # channels at full size
+    levels: int  # halvings
+    bottleneck: int  # channels at the smallest size
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    epochs: int
+    validate_every: int  # epochs
+
+    @property
+    def records(self) -> int:
+        return self.epochs
+
+
+class Fpi(nn.Module):
+    """A U-Net that says of each pixel whether it was planted."""
+
+    def __init__(self, config: FpiConfig, channels: int, image_size: tuple[int, ...]) -> None:
+        super().__init__()
+        self.config = config
+        shape = UNetShape(
+            channels=channels,
+            image_size=image_size,
+            width=config.width,
+            levels=config.levels,
+            bottleneck=config.bottleneck,
+            skips=True,
+            outputs=1,
+        )
+        self.network = UNet(shape)
+        if len(image_size) == 2:
+            # Channels last: a step on a processor takes two thirds of the time.
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Almost nothing is planted: the fit need not begin by learning that.
+        if self.network.last.bias is not None:
+            nn.init.constant_(self.network.last.bias, RARE)
+
+    def training_loss(self, images: Images) -> TrainingLoss:
+        """Cross entropy, of each pixel, between how much of it was planted and what is said."""
+        planted = plant_pseudo_anomalies(images, self.config.anomalies, self.config.intensity_range)
+        logits = self.network(planted.images).float()
+        return TrainingLoss(
+            functional.binary_cross_entropy_with_logits(logits, planted.share.float()), {}
+        )
+
+    def findings(self, images: Images) -> Findings:
+        """Odds as above, no reconstruction, and the bottleneck's channels; no further parts."""
+        logits, bottom = self.network.look(images)
+        return Findings(functional.softplus(logits.float() - RARE), None, {}, bottom.float())
+
+    def optimizers(self) -> dict[str, Optimizer]:
+        """Adam on everything."""
+        return {
+            "model": torch.optim.AdamW(
+                self.parameters(),
+                lr=self.config.learning_rate,
+                weight_decay=self.config.weight_decay,
+            )
+        }
