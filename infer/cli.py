@@ -77,7 +77,8 @@ def uad_infer(
         ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Model file (.onnx), or models:/name@alias in MLflow.")
+        str | None,
+        typer.Option(help="Model file (.onnx), s3://…, or models:/name@alias in MLflow."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for report.html, report.csv, masks/, …")] = Path(
         "uad-out"
