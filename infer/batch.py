@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import math
+import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -38,6 +39,7 @@ from infer.report_csv import Row
 from infer.run_json import write_run
 from infer.self_test import change_of
 from infer.slicing import Plane
+from infer.storage.address import Place
 from infer.summary import FAILURES_TOLD, Outcome, Summary
 from infer.volumetric import usual_batch_size
 from infer.worker import Overlays, Task, Worker, ready, task_for
@@ -117,7 +119,7 @@ class Shares(NamedTuple):
 
 
 def score_folder(
-    folder: Path,
+    folder: Place,
     model: Path | str,
     out: Path,
     options: Options,
@@ -127,18 +129,22 @@ def score_folder(
 ) -> Summary:
     """Write a mask per scan, a row per scan and a record of the run under `out`.
 
-    `model` is a file, or `models:/name@alias` in an MLflow registry.
+    `model` is a file, its address in a store, or `models:/name@alias` in an MLflow registry.
 
     Raises:
         BadModelError, UnknownChoiceError, MissingExtraError: nothing was scored.
         BadOutputError: likewise, or the disk is full; then what was written is whole.
+        StoreError: scans are in a store that cannot be reached, or refuses.
     """
     start = time.perf_counter()
     if options.dicom_seg:
         from infer.writers.dicom_seg import check_extra
 
         check_extra()
-    output_folder.refuse_harmful(out, folder)
+    if isinstance(folder, Path):
+        output_folder.refuse_harmful(out, folder)
+    else:
+        output_folder.refuse_foreign(out)
     with contextlib.ExitStack() as stack:
         stack.callback(progress.end)
         file = stack.enter_context(located(model))
@@ -148,7 +154,11 @@ def score_folder(
         change = change_of(worker.engine, file.path)
         progress.prepare("looking for scans")
         everything, left_out = scans_in(folder, out)
-        output_folder.refuse_own_results(out, everything.one_of_each_folder())
+        spool = None
+        if isinstance(folder, Path):
+            output_folder.refuse_own_results(out, everything.one_of_each_folder())
+        else:
+            spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="uad-spool-")))
         part = options.part
         scans = everything.only(part.takes) if part else everything
         # Counted on all scans, not on those still to do: going on, a run computes as a whole one.
@@ -157,6 +167,7 @@ def score_folder(
         shares = Shares(cluster.workers, cluster.threads) if cluster else here
         if shares != opened:
             worker = _open_worker(file, out, options, shares)
+        worker = replace(worker, spool=spool)
         stack.enter_context(output_folder.claimed(out))
         stack.enter_context(logging_to(out / output_folder.LOG))
         if options.overwrite:
@@ -276,7 +287,7 @@ def _spread_locally(
 
 def _write_run(
     out: Path,
-    folder: Path,
+    folder: Place,
     model: ModelFile,
     worker: Worker,
     workers: int,

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from infer.batch import Options
     from infer.part import Part
     from infer.readers.choice import Choice
+    from infer.storage.address import Place
 
-Value = TypeVar("Value", Path, str)
+Value = TypeVar("Value")
 
 FAILED_SCANS = 1
 INCOMPLETE = 1
@@ -69,11 +70,11 @@ def _print_version(wanted: bool) -> bool:
 
 def uad_infer(
     folders: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(
             metavar="FOLDER",
-            help="Folder of scans (DICOM, NIfTI, PNG, JPEG, TIFF, BMP, NPY), one scan, or a .txt "
-            "that lists paths.",
+            help="Folder of scans (DICOM, NIfTI, PNG, JPEG, TIFF, BMP, NPY) here or in a store "
+            "(s3://…), one scan, or a .txt that lists paths.",
         ),
     ] = None,
     model: Annotated[
@@ -205,17 +206,20 @@ def uad_infer(
                     )
                 )
             return
+        from infer.storage.address import place_of
+
+        places = list(map(place_of, folders or []))
         share = part_asked_for(part) if part else None
         if merge:
             if share:
                 raise UnknownChoiceError(
                     "--part scores a part, --merge joins all of them", hint="leave --part out"
                 )
-            raise typer.Exit(run_merge(folders or [], out, quiet=quiet))
+            raise typer.Exit(run_merge([here(it, "--merge") for it in places], out, quiet=quiet))
         if list_scans:
             from infer.readers.choice import Choice
 
-            folder = only(folders or [])
+            folder = only(places)
             choice = Choice(volume=volume, max_voxels=max_voxels, plane="axial")
             raise typer.Exit(run_list(folder, out, choice, share, as_json=as_json))
         if as_json:
@@ -243,12 +247,12 @@ def uad_infer(
             retries=retries,
             require_signature=require_signature,
         )
-        folder = only(folders or [])
+        folder = only(places)
         code = run(folder, given(model, "--model"), out, options, quiet=quiet)
     raise typer.Exit(code)
 
 
-def run(folder: Path, model: str, out: Path, options: "Options", *, quiet: bool) -> int:
+def run(folder: "Place", model: str, out: Path, options: "Options", *, quiet: bool) -> int:
     """Score a folder, say how it went; the exit code."""
     from infer.batch import score_folder
     from infer.interruption import watching_for_interruption
@@ -285,7 +289,7 @@ def nothing() -> None:
 
 
 def run_list(
-    folder: Path, out: Path, choice: "Choice", part: "Part | None", *, as_json: bool
+    folder: "Place", out: Path, choice: "Choice", part: "Part | None", *, as_json: bool
 ) -> int:
     """Say what would be scored; the exit code that scoring it would have, as far as is known."""
     from infer import listing
@@ -323,7 +327,7 @@ def part_asked_for(text: str) -> "Part":
     return part_from(text, os.environ) if text.startswith(AUTO) else part_of(text)
 
 
-def only(folders: Sequence[Path]) -> Path:
+def only(folders: Sequence["Place"]) -> "Place":
     """The one folder that is to be scored.
 
     Raises:
@@ -334,7 +338,21 @@ def only(folders: Sequence[Path]) -> Path:
             f"one FOLDER is scored at a time, found {len(folders)}",
             hint="name the folder above them; or, to join their reports, add --merge",
         )
-    return given(folders[0] if folders else None, "FOLDER")
+    return folders[0] if folders else given(None, "FOLDER")
+
+
+def here(place: "Place", what: str) -> Path:
+    """A path of this machine.
+
+    Raises:
+        UnknownChoiceError: it is in a store.
+    """
+    if not isinstance(place, Path):
+        raise UnknownChoiceError(
+            f"{what} wants folders of this machine, {place} is in a store",
+            hint="copy it here first; masks need not be among it",
+        )
+    return place
 
 
 def given(value: Value | None, name: str) -> Value:

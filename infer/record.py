@@ -8,7 +8,6 @@ from infer import journal, output_folder
 from infer.errors import BadOutputError
 from infer.journal import Entries, Entry
 from infer.readers.reading import digest_of_scan
-from infer.readers.source import Source
 from infer.report_csv import Report, Row
 from infer.shelf import Shelf, as_name, batched
 from infer.shown import PageRows, Shown, overlay_of
@@ -188,7 +187,7 @@ def _judged(
             entry.key == key
             and {name for name, needed in wanted.items() if needed} <= entry.outputs.keys()
             and journal.is_whole(entry, out)
-            and entry.content == digest_of_scan(Source(task.path, task.series))
+            and entry.content == digest_of_scan(task.source)
         )
 
     if not entries:
@@ -198,7 +197,7 @@ def _judged(
         for some in batched(tasks):
             found = [(task, entries.get(task.scan)) for task in some]
             known = [(task, entry) for task, entry in found if entry is not None]
-            large = [it for it in known if Source(it[0].path, it[0].series).size() >= LARGE_BYTES]
+            large = [it for it in known if it[0].source.size() >= LARGE_BYTES]
             verdicts = dict(
                 zip(
                     (task.scan for task, _ in large),

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -29,6 +29,7 @@ from infer.scoring import normal_percentile
 from infer.shapes import ImageGroups, Images
 from infer.slices_csv import slice_lines
 from infer.slicing import step_axis
+from infer.storage.stored import Stored, version_of
 from infer.volume import Volume
 from infer.volumetric import is_volumetric, worst_of
 from infer.writers.atomic import write_bytes
@@ -51,6 +52,12 @@ class Task(NamedTuple):
     map: str
     segmentation: str = ""  # empty: none is wanted
     series: tuple[Path, ...] = ()  # the files of a DICOM series
+    stored: tuple[Stored, ...] = ()  # its objects, if it is in object storage
+
+    @property
+    def source(self) -> Source:
+        """Where its content lies."""
+        return Source(self.path, self.series, self.stored)
 
 
 @dataclass(slots=True)
@@ -80,6 +87,7 @@ class Worker:
     keep_identifiers: bool
     choice: Choice
     batch_size: int
+    spool: Path | None = None  # where scans of a store are fetched to; None: the system's folder
 
     def __call__(self, chunk: Sequence[Task]) -> list[Row | Entry]:
         """An entry for each scan that was scored, a row for each that failed.
@@ -88,16 +96,34 @@ class Worker:
         scan, each from beginning to end, while its voxels are still in the processor's cache.
         """
         attempts = [Attempt(task) for task in chunk]
-        for attempt in attempts:
-            with trying(attempt):
-                attempt.volume, attempt.content = _read(attempt.task, self.choice)
-                attempt.images = images_for(attempt.volume, self.manifest)
-        self._ask([attempt for attempt in attempts if attempt.images is not None])
-        for attempt in attempts:
-            if attempt.outputs is not None:
+        with self._fetching(chunk) as here:
+            for attempt in attempts:
                 with trying(attempt):
-                    attempt.entry = self._finish(attempt)
+                    attempt.task = here(attempt.task)
+                    attempt.volume, attempt.content = _read(attempt.task, self.choice)
+                    attempt.images = images_for(attempt.volume, self.manifest)
+            self._ask([attempt for attempt in attempts if attempt.images is not None])
+            for attempt in attempts:
+                if attempt.outputs is not None:
+                    with trying(attempt):
+                        attempt.entry = self._finish(attempt)
         return [attempt.entry or failed_row(attempt) for attempt in attempts]
+
+    @contextlib.contextmanager
+    def _fetching(self, chunk: Sequence[Task]) -> Iterator[Callable[[Task], Task]]:
+        """What gives each task with its files on this machine: fetched meanwhile, if need be."""
+        if not any(task.stored for task in chunk):
+            yield lambda task: task
+            return
+        from infer.storage.spool import fetching
+
+        with fetching([task.source for task in chunk], self.choice, self.spool) as here:
+
+            def at_hand(task: Task) -> Task:
+                found = here(task.source)
+                return task._replace(path=found.path, series=found.series)
+
+            yield at_hand
 
     def _ask(self, attempts: Sequence[Attempt]) -> None:
         """All together, which fills the batches; one by one if that fails, to know which."""
@@ -268,8 +294,11 @@ def _volume_ml(voxels: int, volume: Volume) -> float | None:
 
 def _read(task: Task, choice: Choice) -> tuple[Volume, str]:
     if task.series:
-        return read_series(task.series, choice)
-    return read_with_digest(task.path, choice)
+        volume, content = read_series(task.series, choice)
+    else:
+        volume, content = read_with_digest(task.path, choice)
+    # So that a later run need not fetch it to know it; a store without versions has it fetched.
+    return volume, version_of(task.stored) or content
 
 
 def _encoded_mask(name: str, finding: Finding, volume: Volume) -> bytes:
@@ -319,4 +348,5 @@ def task_for(
         map=f"{MAPS}/{map}",
         segmentation=f"{SEGMENTATIONS}/{segmentation}" if segmentation else "",
         series=source.series,
+        stored=source.stored,
     )

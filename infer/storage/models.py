@@ -12,7 +12,8 @@ from pathlib import Path
 from infer.digest import digest, digest_of
 from infer.errors import BadModelError, StoreError
 from infer.storage.address import STEPS, Address
-from infer.storage.store import Stored, fetch, object_at
+from infer.storage.store import fetch, object_at
+from infer.storage.stored import Stored
 from infer.writers.atomic import write_bytes
 
 ENDING = ".onnx"

@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from infer.digest import digest
 from infer.errors import MissingExtraError, StoreError, UnknownChoiceError
 from infer.storage.address import Address
+from infer.storage.stored import Stored
 
 # What is installed for a scheme; of others fsspec says it.
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
@@ -34,14 +35,6 @@ _IN_AN_ADDRESS = (
     (re.compile(r"(\w://)[^/\s@]*@"), r"\1"),  # a user and his password
     (re.compile(r"(\w://[^\s?\"']*)\?[^\s\"']*"), r"\1"),  # a signature
 )
-
-
-class Stored(NamedTuple):
-    """An object in a store."""
-
-    address: Address
-    size: int  # bytes
-    version: str  # another for another content; empty: the store tells none
 
 
 def objects_in(folder: Address) -> Iterator[Stored]:
@@ -98,6 +91,20 @@ def content_of(address: Address) -> bytes | None:
             content: bytes = _system(address).cat_file(str(address))
         except FileNotFoundError:
             return None
+    return content
+
+
+def beginning_of(address: Address, length: int) -> bytes:
+    """The first bytes of an object; none, if it is not there.
+
+    Raises:
+        StoreError: the store cannot be reached, or refuses.
+    """
+    with _in_words(address, "read"):
+        try:
+            content: bytes = _system(address).cat_file(str(address), start=0, end=length)
+        except FileNotFoundError:
+            return b""
     return content
 
 

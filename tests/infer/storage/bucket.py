@@ -2,6 +2,8 @@
 
 import boto3
 
+from infer.storage.address import place_of
+from infer.storage.store import object_at
 from tests.infer.storage.faulty_store import LINE_BREAK
 
 
@@ -24,6 +26,10 @@ class Bucket:
             if path.is_file():
                 self.put(f"{below}/{path.relative_to(folder).as_posix()}", path.read_bytes())
         return f"{self.url}/{below}"
+
+    def stored(self, key):
+        """A new object, as we see it."""
+        return object_at(place_of(self.put(key, key.encode())))
 
     def get(self, key):
         return self._client.get_object(Bucket=self.name, Key=_spelt(key))["Body"].read()

@@ -1,5 +1,6 @@
 """A bucket for each test, in a local S3 server that answers as it is told to."""
 
+import asyncio
 import uuid
 
 import pytest
@@ -32,3 +33,10 @@ def cache(tmp_path, monkeypatch):
     """Models are cached for one test only."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """As always, but without waiting between tries."""
+    sleep = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds, *rest: sleep(0, *rest))

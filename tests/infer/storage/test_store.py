@@ -113,19 +113,12 @@ def test_a_fault_that_stays_is_an_error_with_a_reason(store, bucket, folder, tmp
         lambda: put(folder / "b", b"content"),
         lambda: list(objects_in(folder)),
     ):
-        with pytest.raises(StoreError, match=f"{folder}.* could not be .*, its store says: .") as failed:
+        with pytest.raises(
+            StoreError, match=f"{folder}.* could not be .*, its store says: ."
+        ) as failed:
             ask()
         assert "does the store answer" in failed.value.hint
     assert bucket.keys() == ["folder/a"]
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """As always, but without waiting between tries."""
-    import asyncio
-
-    sleep = asyncio.sleep
-    monkeypatch.setattr(asyncio, "sleep", lambda seconds, *rest: sleep(0, *rest))
 
 
 def test_a_store_that_nobody_knows_and_one_that_is_not_installed_are_refused(monkeypatch):
