@@ -36,6 +36,7 @@ from infer.readers.discovery import scans_in
 from infer.readers.sources import Sources
 from infer.record import Record
 from infer.report_csv import Row
+from infer.results import Results, opened_results
 from infer.run_json import write_run
 from infer.self_test import change_of
 from infer.slicing import Plane
@@ -121,7 +122,7 @@ class Shares(NamedTuple):
 def score_folder(
     folder: Place,
     model: Path | str,
-    out: Path,
+    out: Place,
     options: Options,
     *,
     progress: Progress,
@@ -134,29 +135,28 @@ def score_folder(
     Raises:
         BadModelError, UnknownChoiceError, MissingExtraError: nothing was scored.
         BadOutputError: likewise, or the disk is full; then what was written is whole.
-        StoreError: scans are in a store that cannot be reached, or refuses.
+        StoreError: scans or results are in a store that cannot be reached, or refuses; likewise.
     """
     start = time.perf_counter()
     if options.dicom_seg:
         from infer.writers.dicom_seg import check_extra
 
         check_extra()
-    if isinstance(folder, Path):
-        output_folder.refuse_harmful(out, folder)
-    else:
-        output_folder.refuse_foreign(out)
     with contextlib.ExitStack() as stack:
         stack.callback(progress.end)
+        results = stack.enter_context(opened_results(out))
+        results.refuse_harmful(folder)
         file = stack.enter_context(located(model))
         # Before the scans are looked for, which may take minutes: what is wrong is said at once.
         opened = _divided(options.workers or cores())
-        worker = _open_worker(file, out, options, opened)
+        worker = _open_worker(file, results, options, opened)
         change = change_of(worker.engine, file.path)
         progress.prepare("looking for scans")
         everything, left_out = scans_in(folder, out)
         spool = None
         if isinstance(folder, Path):
-            output_folder.refuse_own_results(out, everything.one_of_each_folder())
+            if isinstance(out, Path):
+                output_folder.refuse_own_results(out, everything.one_of_each_folder())
         else:
             spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="uad-spool-")))
         part = options.part
@@ -166,17 +166,18 @@ def score_folder(
         cluster = _cluster(stack, options, scans=len(scans))
         shares = Shares(cluster.workers, cluster.threads) if cluster else here
         if shares != opened:
-            worker = _open_worker(file, out, options, shares)
+            worker = _open_worker(file, results, options, shares)
         worker = replace(worker, spool=spool)
-        stack.enter_context(output_folder.claimed(out))
-        stack.enter_context(logging_to(out / output_folder.LOG))
+        progress.prepare("seeing that no other run writes there")
+        stack.enter_context(results.claimed())
+        stack.enter_context(logging_to(results.folder / output_folder.LOG))
         if options.overwrite:
-            output_folder.start_afresh(out)
-        output_folder.remove_run(out)
+            results.start_afresh()
+        results.remove_run()
         progress.prepare("looking at what is done")
         record = Record.open(
-            out,
-            _tasks(scans, out, dicom_seg=options.dicom_seg),
+            results,
+            _tasks(scans, case_matters=results.tells_case(), dicom_seg=options.dicom_seg),
             key=worker.key,
             overlays=options.overlays,
             maps=options.maps,
@@ -204,9 +205,12 @@ def score_folder(
             left_out=left_out,
             failures=list(itertools.islice(record.failures(), FAILURES_TOLD)),
             machines=cluster.tallies() if cluster else (),
+            shown=results.shown(),
         )
-        run = _write_run(out, folder, file, worker, shares.workers, options, summary)
-        _write_page(out, record, run, worker.manifest)
+        asked = (folder, out)
+        run = _write_run(results.folder, asked, file, worker, shares.workers, options, summary)
+        _write_page(results.folder, record, run, worker.manifest)
+        results.publish()
     return summary
 
 
@@ -228,7 +232,7 @@ def _divided(workers: int) -> Shares:
     return Shares(workers, max(1, cores() // workers))
 
 
-def _open_worker(file: ModelFile, out: Path, options: Options, shares: Shares) -> Worker:
+def _open_worker(file: ModelFile, results: Results, options: Options, shares: Shares) -> Worker:
     engine = open_engine(
         file.path,
         device=options.device,
@@ -240,7 +244,8 @@ def _open_worker(file: ModelFile, out: Path, options: Options, shares: Shares) -
     return Worker(
         engine=engine,
         manifest=with_thresholds(engine.manifest, options.threshold, options.map_threshold),
-        out=out,
+        out=results.folder,
+        store=results.store,
         key=_key(engine, options),
         overlays=options.overlays,
         maps=options.maps,
@@ -286,8 +291,8 @@ def _spread_locally(
 
 
 def _write_run(
-    out: Path,
-    folder: Place,
+    home: Path,
+    asked: tuple[Place, Place],
     model: ModelFile,
     worker: Worker,
     workers: int,
@@ -296,14 +301,14 @@ def _write_run(
 ) -> dict[str, Any]:
     scored = summary.counts.scans - summary.counts.resumed - summary.counts.unfinished
     return write_run(
-        out / output_folder.RUN,
+        home / output_folder.RUN,
         model=model,
         engine=worker.engine,
         change=summary.change,
         manifest=worker.manifest,
         options={
-            "folder": str(folder),
-            "out": str(out),
+            "folder": str(asked[0]),
+            "out": str(asked[1]),
             **asdict(options),
             "part": str(options.part) if options.part else None,
             "batch_size": worker.batch_size,
@@ -375,9 +380,7 @@ def with_thresholds(
     return replace(manifest, score_threshold=score, map_threshold=of_map)
 
 
-def _tasks(scans: Sources, out: Path, *, dicom_seg: bool) -> Iterator[Task]:
-    case_matters = output_folder.case_matters(out)
-
+def _tasks(scans: Sources, *, case_matters: bool, dicom_seg: bool) -> Iterator[Task]:
     def names(ending: Callable[[str, bool], str]) -> Names:
         return Names(scans.kinds, ending, case_matters=case_matters)
 

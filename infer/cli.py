@@ -81,9 +81,9 @@ def uad_infer(
         str | None,
         typer.Option(help="Model file (.onnx), s3://…, or models:/name@alias in MLflow."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for report.html, report.csv, masks/, …")] = Path(
-        "uad-out"
-    ),
+    out: Annotated[
+        str, typer.Option(help="Folder for report.html, report.csv, masks/, …; or s3://…")
+    ] = "uad-out",
     device: Annotated[
         str,
         typer.Option(
@@ -208,20 +208,20 @@ def uad_infer(
             return
         from infer.storage.address import place_of
 
-        places = list(map(place_of, folders or []))
+        places, target = list(map(place_of, folders or [])), place_of(out)
         share = part_asked_for(part) if part else None
         if merge:
             if share:
                 raise UnknownChoiceError(
                     "--part scores a part, --merge joins all of them", hint="leave --part out"
                 )
-            raise typer.Exit(run_merge([here(it, "--merge") for it in places], out, quiet=quiet))
+            raise typer.Exit(run_merge(places, target, quiet=quiet))
         if list_scans:
             from infer.readers.choice import Choice
 
             folder = only(places)
             choice = Choice(volume=volume, max_voxels=max_voxels, plane="axial")
-            raise typer.Exit(run_list(folder, out, choice, share, as_json=as_json))
+            raise typer.Exit(run_list(folder, target, choice, share, as_json=as_json))
         if as_json:
             raise UnknownChoiceError("--json goes with --list", hint="the record is run.json")
         from infer.batch import Options
@@ -248,11 +248,11 @@ def uad_infer(
             require_signature=require_signature,
         )
         folder = only(places)
-        code = run(folder, given(model, "--model"), out, options, quiet=quiet)
+        code = run(folder, given(model, "--model"), target, options, quiet=quiet)
     raise typer.Exit(code)
 
 
-def run(folder: "Place", model: str, out: Path, options: "Options", *, quiet: bool) -> int:
+def run(folder: "Place", model: str, out: "Place", options: "Options", *, quiet: bool) -> int:
     """Score a folder, say how it went; the exit code."""
     from infer.batch import score_folder
     from infer.interruption import watching_for_interruption
@@ -289,7 +289,7 @@ def nothing() -> None:
 
 
 def run_list(
-    folder: "Place", out: Path, choice: "Choice", part: "Part | None", *, as_json: bool
+    folder: "Place", out: "Place", choice: "Choice", part: "Part | None", *, as_json: bool
 ) -> int:
     """Say what would be scored; the exit code that scoring it would have, as far as is known."""
     from infer import listing
@@ -301,13 +301,14 @@ def run_list(
     return FAILED_SCANS if any(scan.claim is None for scan in scans) else 0
 
 
-def run_merge(folders: Sequence[Path], out: Path, *, quiet: bool) -> int:
+def run_merge(folders: Sequence["Place"], out: "Place", *, quiet: bool) -> int:
     """Join the reports of parts, say what is missing; the exit code."""
     from infer.merge import merge_reports
 
-    merged = merge_reports(folders, out)
+    target = here(out, "--merge")
+    merged = merge_reports([here(folder, "--merge") for folder in folders], target)
     if not quiet:
-        typer.echo(merged.in_words(out))
+        typer.echo(merged.in_words(target))
     for line in merged.gaps:
         typer.echo(f"missing: {printable(line)}", err=True)
     if merged.gaps:

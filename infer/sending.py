@@ -45,7 +45,9 @@ class SentWorker:
                 hint="install the same version on every machine of the cluster",
             )
         out = self.settings["out"]
-        seen = [*([self.folder] if self.folder else []), out / JOURNAL]
+        seen = [*([self.folder] if self.folder else [])]
+        if self.settings["store"] is None:
+            seen.append(out / JOURNAL)
         if not all(path.is_absolute() for path in seen):
             self._go_home(here)
         for path in seen:

@@ -13,7 +13,7 @@ import numpy as np
 
 from infer.digest import digest
 from infer.engine import OnnxEngine
-from infer.errors import BadOutputError, UadError
+from infer.errors import BadOutputError, StoreError, UadError
 from infer.finding import EngineOutputs, Finding, ask, finding_of, images_for, slices_of
 from infer.journal import Entry
 from infer.log import LOGGER, keep_logging_to
@@ -29,6 +29,7 @@ from infer.scoring import normal_percentile
 from infer.shapes import ImageGroups, Images
 from infer.slices_csv import slice_lines
 from infer.slicing import step_axis
+from infer.storage.address import Address
 from infer.storage.stored import Stored, version_of
 from infer.volume import Volume
 from infer.volumetric import is_volumetric, worst_of
@@ -87,6 +88,7 @@ class Worker:
     keep_identifiers: bool
     choice: Choice
     batch_size: int
+    store: Address | None = None  # where outputs are put; None: below `out`
     spool: Path | None = None  # where scans of a store are fetched to; None: the system's folder
 
     def __call__(self, chunk: Sequence[Task]) -> list[Row | Entry]:
@@ -185,6 +187,10 @@ class Worker:
 
     def _write(self, name: str, content: bytes) -> str:
         """The digest of what was written, as the journal keeps it."""
+        if self.store is not None:
+            from infer.storage.outputs import put_output
+
+            return put_output(self.store, name, content)
         write_bytes(self.out / name, content)
         return digest(content)
 
@@ -195,7 +201,8 @@ def ready(worker: Worker) -> Worker:
 
     cv2.setNumThreads(1)
     keep_freed_memory()
-    keep_logging_to(worker.out / LOG)
+    if worker.out.is_dir():  # on other machines of a cluster there is none, if outputs are put
+        keep_logging_to(worker.out / LOG)
     return worker
 
 
@@ -206,7 +213,7 @@ def trying(attempt: Attempt) -> Iterator[None]:
     try:
         yield
     except UadError as error:
-        if isinstance(error, BadOutputError) and _is_of_the_disk(error):
+        if _is_not_of_the_scan(error):
             raise
         attempt.error = f"{error} ({error.hint})" if error.hint else str(error)
     except MemoryError:
@@ -332,8 +339,14 @@ def _encoded_map(name: str, finding: Finding, volume: Volume) -> bytes:
     return image.encode_map(finding.anomaly_map, volume)
 
 
-def _is_of_the_disk(error: BadOutputError) -> bool:
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_ERRORS
+def _is_not_of_the_scan(error: UadError) -> bool:
+    """The disk is full, the store is away: the next scan would fail as well."""
+    is_of_the_disk = (
+        isinstance(error, BadOutputError)
+        and isinstance(error.__cause__, OSError)
+        and error.__cause__.errno in DISK_ERRORS
+    )
+    return is_of_the_disk or isinstance(error, StoreError)
 
 
 def task_for(

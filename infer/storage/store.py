@@ -116,13 +116,18 @@ def put(address: Address, content: bytes) -> Stored:
     """
     with _in_words(address, "written"):
         _system(address).pipe_file(str(address), content)
-    stored = object_at(address)
-    if stored is None or stored.size != len(content):
-        raise StoreError(
-            f"{address} could not be written: the store has something else there",
-            hint="does anybody else write there? The same command goes on",
-        )
-    return stored
+    return _as_put(address, len(content))
+
+
+def put_file(address: Address, path: Path) -> Stored:
+    """The same with a file's content, which may be large.
+
+    Raises:
+        StoreError: the store cannot be reached, refuses, or has something else afterwards.
+    """
+    with _in_words(address, "written"):
+        _system(address).put_file(str(path), str(address))
+    return _as_put(address, path.stat().st_size)
 
 
 def create(address: Address, content: bytes) -> bool:
@@ -149,6 +154,16 @@ def remove(address: Address) -> None:
     """
     with _in_words(address, "removed"), contextlib.suppress(FileNotFoundError):
         _system(address).rm_file(str(address))
+
+
+def _as_put(address: Address, size: int) -> Stored:
+    stored = object_at(address)
+    if stored is None or stored.size != size:
+        raise StoreError(
+            f"{address} was written, and its store has something else there",
+            hint="does anybody else write there? The same command goes on",
+        )
+    return stored
 
 
 def _stored(address: Address, info: Mapping[str, Any]) -> Stored:

@@ -24,7 +24,9 @@ print(server.get_host_and_port()[1], flush=True)
 sys.stdin.read()
 """
 
-Fault = float | Literal["500", "503", "cut"] | None  # seconds to wait; None: as it should be
+# Seconds to wait; an error; an answer that is cut in its middle; a connection that is closed before
+# anything was done, or when it was done and not answered yet; None: as it should be.
+Fault = float | Literal["500", "503", "cut", "closed before", "closed after"] | None
 Choose = Callable[[str, str], Fault]  # of the method and the path with its query
 
 
@@ -61,6 +63,9 @@ class FaultyStore:
                     code = "InternalError" if fault == "500" else "SlowDown"
                     self._send(int(fault), {}, f"<Error><Code>{code}</Code></Error>".encode())
                     return
+                if fault == "closed before":
+                    self.close_connection = True
+                    return
                 connection = http.client.HTTPConnection("127.0.0.1", server_port)
                 path = self.path.replace("%0A", LINE_BREAK)
                 connection.request(self.command, path, body, dict(self.headers))
@@ -69,6 +74,9 @@ class FaultyStore:
                 if "list-type" in path:
                     content = content.replace(LINE_BREAK.encode(), b"%0A")
                 connection.close()
+                if fault == "closed after":
+                    self.close_connection = True
+                    return
                 headers = {
                     name: value
                     for name, value in got.getheaders()

@@ -74,25 +74,33 @@ def test_a_creation_whose_answer_was_lost_is_ours(store, folder):
     def choose(method, path):
         if method == "PUT" and not lost:
             lost.append(path)
-            return "cut"
+            return "closed after"
         return None
 
     store.choose = choose
     assert create(folder / "lock", b"one")
+    assert lost
 
 
-@pytest.mark.parametrize("fault", ["500", "503", "cut", 0.5])
+@pytest.mark.parametrize("fault", ["500", "503", "closed before", 0.5])
 def test_a_fault_that_passes_is_waited_out(store, bucket, folder, tmp_path, fault):
     content = os.urandom(200_000)
     bucket.put("folder/a", content)
     store.choose = first(2, fault)
     fetch(folder / "a", tmp_path / "here")
     assert (tmp_path / "here").read_bytes() == content
-    store.choose = first(2, fault if fault != "cut" else "500", method="PUT")
+    store.choose = first(2, fault, method="PUT")
     put(folder / "b", content)
     assert bucket.get("folder/b") == content
     store.choose = first(2, fault, within="list-type")
     assert len(list(objects_in(folder))) == 2
+
+
+def test_an_object_that_is_put_twice_since_the_answer_was_lost_is_whole(store, bucket, folder):
+    store.choose = first(1, "closed after", method="PUT")
+    put(folder / "a", b"content")
+    assert bucket.get("folder/a") == b"content"
+    assert len([it for it in store.asked if it.startswith("PUT")]) == 2
 
 
 def test_a_large_object_that_is_cut_off_again_and_again_comes_whole(
