@@ -158,7 +158,7 @@ def score_folder(
             if isinstance(out, Path):
                 output_folder.refuse_own_results(out, everything.one_of_each_folder())
         else:
-            spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="uad-spool-")))
+            spool = Path(stack.enter_context(_spool()))
         part = options.part
         scans = everything.only(part.takes) if part else everything
         # Counted on all scans, not on those still to do: going on, a run computes as a whole one.
@@ -212,6 +212,11 @@ def score_folder(
         _write_page(results.folder, record, run, worker.manifest)
         results.publish()
     return summary
+
+
+def _spool() -> tempfile.TemporaryDirectory[str]:
+    """Where scans of a store are while they are scored; what a killed worker left goes with it."""
+    return tempfile.TemporaryDirectory(prefix="uad-spool-", ignore_cleanup_errors=True)
 
 
 def _cluster(stack: contextlib.ExitStack, options: Options, *, scans: int) -> "Cluster | None":

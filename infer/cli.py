@@ -351,7 +351,7 @@ def here(place: "Place", what: str) -> Path:
     if not isinstance(place, Path):
         raise UnknownChoiceError(
             f"{what} wants folders of this machine, {place} is in a store",
-            hint="copy it here first; masks need not be among it",
+            hint="copy it here first",
         )
     return place
 

@@ -36,6 +36,7 @@ from infer.volumetric import is_volumetric, worst_of
 from infer.writers.atomic import write_bytes
 
 Overlays = Literal["anomalous", "all", "none"]
+PUTS_AT_ONCE = 8  # scans whose outputs a worker puts into a store at a time
 # The disk's condition, not the scan's: the next scan would fail too, so the run stops.
 DISK_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
@@ -105,10 +106,7 @@ class Worker:
                     attempt.volume, attempt.content = _read(attempt.task, self.choice)
                     attempt.images = images_for(attempt.volume, self.manifest)
             self._ask([attempt for attempt in attempts if attempt.images is not None])
-            for attempt in attempts:
-                if attempt.outputs is not None:
-                    with trying(attempt):
-                        attempt.entry = self._finish(attempt)
+            self._finish_all([attempt for attempt in attempts if attempt.outputs is not None])
         return [attempt.entry or failed_row(attempt) for attempt in attempts]
 
     @contextlib.contextmanager
@@ -146,6 +144,23 @@ class Worker:
 
     def _answers(self, images: ImageGroups) -> list[EngineOutputs]:
         return ask(images, self.manifest, self.engine, batch_size=self.batch_size)
+
+    def _finish_all(self, attempts: Sequence[Attempt]) -> None:
+        """One by one; several at a time where outputs go to a store, which is mostly waited for."""
+
+        def finish(attempt: Attempt) -> None:
+            with trying(attempt):
+                attempt.entry = self._finish(attempt)
+
+        if self.store is None:
+            for attempt in attempts:
+                finish(attempt)
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
+            for done in [pool.submit(finish, attempt) for attempt in attempts]:
+                done.result()
 
     def _finish(self, attempt: Attempt) -> Entry:
         """Find, write a scan's outputs, and say what was found."""

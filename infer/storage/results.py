@@ -9,7 +9,7 @@ import contextlib
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -29,6 +29,7 @@ from infer.output_folder import (
     SEGMENTS,
     SLICES,
 )
+from infer.shelf import batched
 from infer.storage.address import STEPS, Address, Place
 from infer.storage.claim import Claim
 from infer.storage.outputs import digest_in, version_in
@@ -44,7 +45,7 @@ Item = TypeVar("Item")
 @contextlib.contextmanager
 def opened_in_store(out: Address) -> Iterator["StoredResults"]:
     """See `infer.results.opened_results`."""
-    with tempfile.TemporaryDirectory(prefix="uad-out-") as folder:
+    with tempfile.TemporaryDirectory(prefix="uad-out-", ignore_cleanup_errors=True) as folder:
         yield StoredResults(out, Path(folder))
 
 
@@ -200,9 +201,8 @@ class StoredResults:
         """As a folder has it: whoever copies this one to a machine can go on and merge there."""
         path = self.folder / f"plain{JOURNAL}"
         plain = Entries()
-        for entry in Entries.read(self.folder / JOURNAL):
-            outputs = {name: digest_in(token) for name, token in entry.outputs.items()}
-            plain.add([entry._replace(outputs=outputs)])
+        for some in batched(Entries.read(self.folder / JOURNAL)):
+            plain.add([entry._replace(outputs=_plain(entry.outputs)) for entry in some])
         plain.write(path)
         put_file(self._out / JOURNAL, path)
 
@@ -215,6 +215,10 @@ class StoredResults:
 
     def _note_places(self, entries: Iterable[Entry]) -> None:
         self._shown |= {name.partition("/")[0] for entry in entries for name in entry.outputs}
+
+
+def _plain(outputs: Mapping[str, str]) -> dict[str, str]:
+    return {name: digest_in(token) for name, token in outputs.items()}
 
 
 def _all_at_once(do: Callable[[Item], None], items: Iterable[Item]) -> None:

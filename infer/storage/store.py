@@ -29,6 +29,7 @@ _S3 = {
         "retries": {"mode": "standard", "max_attempts": 6},
         "connect_timeout": 10,  # seconds
         "read_timeout": 30,
+        "max_pool_connections": 64,  # workers that are threads share them
     }
 }
 _IN_AN_ADDRESS = (

@@ -7,7 +7,7 @@ from infer.interruption import Interruption
 from infer.progress import Silence
 from infer.storage.address import place_of
 from tests.infer.run_options import options
-from tests.infer.storage.test_results import in_folder, in_store
+from tests.infer.storage.kept import in_folder, in_store
 
 pytest.importorskip("ray")
 

@@ -1,6 +1,5 @@
 """--out in a store: the same results as in a folder here, resumed, whole, and ours alone."""
 
-import csv
 import json
 import os
 import signal
@@ -22,6 +21,7 @@ from infer.storage import claim, results
 from infer.storage.address import place_of
 from tests.infer.run_options import options
 from tests.infer.storage.faulty_store import KEY, SECRET
+from tests.infer.storage.kept import in_folder, in_store
 from tests.infer.tiny_model import write_tiny_scans
 
 PICTURES = 60
@@ -56,28 +56,6 @@ def run(scans, model, out, *, progress=None, interruption=None, **changed):
 @pytest.fixture
 def out(bucket):
     return f"{bucket.url}/results/one"
-
-
-def in_store(bucket):
-    """What a user keeps: the report without its times, and every file."""
-    files = {
-        name.removeprefix("results/one/"): bucket.get(name)
-        for name in bucket.keys("results/one/")
-        if name.removeprefix("results/one/").split("/")[0] in ("masks", "maps", "overlays")
-    }
-    text = bucket.get("results/one/report.csv").decode().splitlines()
-    return {row["scan"]: {**row, "seconds": ""} for row in csv.DictReader(text)}, files
-
-
-def in_folder(out):
-    files = {
-        path.relative_to(out).as_posix(): path.read_bytes()
-        for place in ("masks", "maps", "overlays")
-        for path in (out / place).rglob("*")
-        if path.is_file()
-    }
-    text = (out / "report.csv").read_text().splitlines()
-    return {row["scan"]: {**row, "seconds": ""} for row in csv.DictReader(text)}, files
 
 
 def test_results_are_those_of_a_folder_here(bucket, scans, tiny_model, tmp_path, out):
@@ -312,10 +290,11 @@ def test_results_below_the_scans_are_no_scans(bucket, scans, tiny_model):
 def test_a_journal_cannot_lead_outside_the_folder(bucket, scans, tiny_model, out):
     run(scans, tiny_model, out)
     bucket.put("results/precious.png", b"mine")
-    (piece,) = bucket.keys("results/one/.uad-journal/")[-1:]
-    evil = bucket.get(piece).replace(b"masks/healthy002.png", b"masks/../../precious.png")
-    assert evil != bucket.get(piece)
-    bucket.put(piece, evil)
+    pieces = bucket.keys("results/one/.uad-journal/")
+    whole = b"".join(map(bucket.get, pieces))
+    evil = whole.replace(b"masks/healthy002.png", b"masks/../../precious.png")
+    assert evil != whole
+    bucket.put(pieces[-1], evil)
     run(scans, tiny_model, out, overwrite=True)
     assert bucket.get("results/precious.png") == b"mine"
 
@@ -358,3 +337,15 @@ def test_nothing_that_is_written_holds_a_key(store, bucket, scans, tiny_model, o
     for name in bucket.keys(""):
         assert SECRET.encode() not in bucket.get(name)
         assert KEY.encode() not in bucket.get(name)
+
+
+def test_an_object_that_somebody_else_writes_over_at_once_stops_the_run(
+    store, bucket, scans, tiny_model, out
+):
+    def choose(method, path):
+        if method == "HEAD" and path.endswith("masks/healthy002.png"):
+            bucket.put("results/one/masks/healthy002.png", b"another's")
+
+    store.choose = choose
+    with pytest.raises(StoreError, match="something else there"):
+        run(scans, tiny_model, out)

@@ -107,6 +107,21 @@ def test_workers_that_are_processes_fetch_likewise(
     assert results(tmp_path / "stored") == results(tmp_path / "here")
 
 
+def test_a_bucket_is_a_folder(bucket, scans, tmp_path):
+    for path in scans.glob("*.png"):
+        bucket.put(path.name, path.read_bytes())
+    found = scans_in(place_of(bucket.url), tmp_path / "out").scans
+    assert list(found) == sorted(path.name for path in scans.glob("*.png"))
+
+
+def test_a_pair_whose_name_is_too_long_for_a_file_stays_a_pair(bucket, many, tiny_model, tmp_path):
+    for ending in ("hdr", "img"):
+        bucket.put(f"scans/{'x' * 230}.{ending}", (many / f"pair.{ending}").read_bytes())
+    run(f"{bucket.url}/scans", tiny_model, tmp_path / "out")
+    (row,) = report(tmp_path / "out").values()
+    assert (row["status"], row["slices"]) == ("ok", "20")
+
+
 def test_one_scan_is_scored_by_its_own_address(bucket, many, tiny_model, tmp_path):
     address = bucket.upload(many, "scans")
     for name in ("lesion.nii.gz", "pair.hdr", "pair.img"):
@@ -216,6 +231,7 @@ def test_no_name_in_a_store_leads_outside(bucket, scans, tiny_model, tmp_path, s
     made = {it for it in tmp_path.rglob("*") if not it.is_relative_to(out)} - before
     assert {it.name for it in made} <= {"deep", "er", "cache"}
     assert (out / "masks/a\nb.png").exists()
+    assert rows["é" * 120 + ".png"]["status"] == "ok"
 
 
 def test_results_of_earlier_runs_are_no_scans(bucket, scans, tiny_model, tmp_path):

@@ -2,7 +2,9 @@
 
 import itertools
 import os
+import time
 
+import fsspec
 import pytest
 
 from infer.errors import MissingExtraError, StoreError, UnknownChoiceError
@@ -113,6 +115,20 @@ def test_a_large_object_that_is_cut_off_again_and_again_comes_whole(
     assert (tmp_path / "here").read_bytes() == content
 
 
+def test_an_answer_that_does_not_come_is_asked_for_again_and_patience_may_be_set(
+    store, bucket, folder, tmp_path, monkeypatch
+):
+    bucket.put("folder/a", b"content")
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"config_kwargs": {"read_timeout": 0.5}})
+    stores._system_of.cache_clear()
+    store.choose = first(1, 5.0)
+    start = time.monotonic()
+    fetch(folder / "a", tmp_path / "here")
+    assert (tmp_path / "here").read_bytes() == b"content"
+    assert time.monotonic() - start < 5
+    stores._system_of.cache_clear()
+
+
 def test_a_fault_that_stays_is_an_error_with_a_reason(store, bucket, folder, tmp_path, quick):
     bucket.put("folder/a", b"content")
     store.choose = lambda method, path: "500"
@@ -132,7 +148,6 @@ def test_a_fault_that_stays_is_an_error_with_a_reason(store, bucket, folder, tmp
 def test_a_store_that_nobody_knows_and_one_that_is_not_installed_are_refused(monkeypatch):
     with pytest.raises(UnknownChoiceError, match="no store that fsspec knows"):
         object_at(place_of("s4://bucket/a"))
-    import fsspec
 
     def lacks(scheme, **options):
         raise ImportError("Install s3fs")
@@ -146,8 +161,6 @@ def test_a_store_that_nobody_knows_and_one_that_is_not_installed_are_refused(mon
 
 
 def test_without_credentials_it_is_said_where_they_come_from(bucket, folder, monkeypatch):
-    import fsspec
-
     bare = fsspec.filesystem("s3", use_listings_cache=False, skip_instance_cache=True)
     monkeypatch.setattr(stores, "_system", lambda address: bare)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
