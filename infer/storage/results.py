@@ -6,6 +6,7 @@ and put when the run ends, run.json last.
 """
 
 import contextlib
+import math
 import tempfile
 import threading
 import time
@@ -56,10 +57,10 @@ class StoredResults:
         self.store: Address | None = out
         self.folder = folder
         self._out = out
-        self._claim = Claim(out / LOCK, out, self._put_piece)
+        self._claim = Claim(out / LOCK, out, self._put_piece_in_passing)
         self._putting = threading.Lock()
         self._pending: list[Entry] = []
-        self._put_at = 0.0
+        self._put_at = -math.inf
         self._pieces: list[str] = []  # of the journal, in order
         self._versions: dict[str, str] = {}  # of outputs that were here at the start
         self._shown: set[str] = set()
@@ -190,12 +191,23 @@ class StoredResults:
 
     def _put_piece(self) -> None:
         with self._putting:
-            if not self._pending:
-                return
-            self._claim.refuse_lost()
-            put(self._next_piece(), journal.as_lines(self._pending))
-            self._pending = []
-            self._put_at = time.monotonic()
+            self._put_pending()
+
+    def _put_piece_in_passing(self) -> None:
+        """At a renewal of the claim, which must not wait for a journal that is being put."""
+        if self._putting.acquire(blocking=False):
+            try:
+                self._put_pending()
+            finally:
+                self._putting.release()
+
+    def _put_pending(self) -> None:
+        if not self._pending:
+            return
+        self._claim.refuse_lost()
+        put(self._next_piece(), journal.as_lines(self._pending))
+        self._pending = []
+        self._put_at = time.monotonic()
 
     def _put_plain_journal(self) -> None:
         """As a folder has it: whoever copies this one to a machine can go on and merge there."""

@@ -10,13 +10,7 @@ from typing import TypeAlias
 
 from infer.errors import UnreadableScanError
 from infer.output_folder import JOURNAL, OF_SCANS, OF_THE_RUN, SEGMENTS
-from infer.readers.dicom_series import (
-    SUFFIXES,
-    Membership,
-    grouped,
-    memberships,
-    series_names,
-)
+from infer.readers.dicom_series import SUFFIXES, Membership, grouped, memberships, series_names
 from infer.readers.discovery import LIST, is_scan
 from infer.readers.nifti_file import HEADERS, VOXELS, files_of, header_of_pair
 from infer.readers.source import Source
@@ -107,15 +101,21 @@ def _found(objects: Objects, folder: Address, *, named: bool) -> tuple[Sources, 
     root = Path("/", folder.scheme, *folder.path.split("/"))
     found = grouped(_memberships(others, root))
     for name, series in series_names(found, root, taken=scans).items():
-        stored = tuple(others[str(file.relative_to(root).as_posix())] for file in series.files)
         files = tuple(file.relative_to(root) for file in series.files)
+        stored = tuple(others[file.as_posix()] for file in files)
         scans.add([(name, Source(files[0], files, stored))])
     seen = {file.relative_to(root).as_posix() for series in found for file in series.files}
     strangers = [name for name in others if name not in seen]
-    if named:
-        scans.add((name, Source(Path(name), stored=(others[name],))) for name in strangers)
-        strangers = []
-    return scans, list(map(Path, strangers))
+    left = []
+    for name in strangers:
+        path, stored = Path(name), (others[name],)
+        if name.lower().endswith(SUFFIXES):
+            scans.add([(name, Source(path, (path,), stored))])
+        elif named:
+            scans.add([(name, Source(path, stored=stored))])
+        else:
+            left.append(path)
+    return scans, left
 
 
 def _known(objects: Objects) -> Iterator[tuple[str, Source]]:
@@ -144,7 +144,7 @@ def _membership(item: tuple[str, Stored], root: Path) -> list[Membership]:
     name, stored = item
     steps = name.split("/")
     if set(steps) & {*STEPS, ""}:
-        return []  # not asked for: libraries take it for another place
+        return []  # no path has such a name: it belongs to no series
     if not name.lower().endswith(SUFFIXES):
         beginning = beginning_of(stored.address, _BEGINNING)
         if not beginning.endswith(_DICOM) or len(beginning) < _BEGINNING:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from infer.digest import digest
-from infer.errors import StoreError, UnreadableScanError
+from infer.errors import BadOutputError, StoreError, UnreadableScanError
 from infer.readers.choice import Choice
 from infer.readers.picture_header import refuse_large_file
 from infer.readers.reading import ENDINGS, PICTURES, WITHOUT_HEADER
@@ -105,7 +105,7 @@ def _fetch(stored: Stored, to: Path, choice: Choice) -> Path:
         is_same = object_at(stored.address) == stored and to.stat().st_size == stored.size
     except FileNotFoundError:
         is_same = False
-    except (StoreError, OSError) as error:
+    except (BadOutputError, StoreError, OSError) as error:
         raise UnreadableScanError(f"{name} could not be fetched: {error}") from None
     if not is_same:
         raise UnreadableScanError(

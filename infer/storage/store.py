@@ -6,6 +6,7 @@ late. Who may read and write is between the store and its library, too: nothing 
 """
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -14,12 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from infer.digest import digest
-from infer.errors import MissingExtraError, StoreError, UnknownChoiceError
+from infer.errors import (
+    BadOutputError,
+    MissingExtraError,
+    StoreError,
+    UadError,
+    UnknownChoiceError,
+)
 from infer.storage.address import Address
 from infer.storage.stored import Stored
 
 # What is installed for a scheme; of others fsspec says it.
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+_WRITTEN = "written"  # what is not there is the place then, not the object
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 # In the order of preference: what tells one content of an object from another.
 _MARKS = ("ETag", "etag", "md5Hash", "content_md5", "generation")
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "created")
@@ -75,10 +84,19 @@ def fetch(address: Address, to: Path) -> None:
 
     Raises:
         FileNotFoundError: there is none.
+        BadOutputError: the disk is full.
         StoreError: the store cannot be reached, or refuses.
     """
     with _in_words(address, "fetched"):
-        _system(address).get_file(str(address), str(to))
+        try:
+            _system(address).get_file(str(address), str(to))
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise BadOutputError(
+                f"{to.parent} has no room for {address}: {error.strerror}",
+                hint="TMPDIR names another folder for what is fetched",
+            ) from error
 
 
 def content_of(address: Address) -> bytes | None:
@@ -115,7 +133,7 @@ def put(address: Address, content: bytes) -> Stored:
     Raises:
         StoreError: the store cannot be reached, refuses, or has something else afterwards.
     """
-    with _in_words(address, "written"):
+    with _in_words(address, _WRITTEN):
         _system(address).pipe_file(str(address), content)
     return _as_put(address, len(content))
 
@@ -126,7 +144,7 @@ def put_file(address: Address, path: Path) -> Stored:
     Raises:
         StoreError: the store cannot be reached, refuses, or has something else afterwards.
     """
-    with _in_words(address, "written"):
+    with _in_words(address, _WRITTEN):
         _system(address).put_file(str(path), str(address))
     return _as_put(address, path.stat().st_size)
 
@@ -137,7 +155,7 @@ def create(address: Address, content: bytes) -> bool:
     Raises:
         StoreError: the store cannot be reached, or refuses.
     """
-    with _in_words(address, "written"):
+    with _in_words(address, _WRITTEN):
         try:
             _system(address).pipe_file(str(address), content, mode="create")
         except OSError as error:
@@ -218,8 +236,15 @@ def _missing(scheme: str, said: str) -> MissingExtraError:
 def _in_words(address: Address, done: str) -> Iterator[None]:
     try:
         yield
-    except (FileNotFoundError, StoreError, MissingExtraError, UnknownChoiceError):
+    except UadError:
         raise
+    except FileNotFoundError as error:
+        if done != _WRITTEN:
+            raise
+        raise StoreError(
+            f"{address} could not be written, its store says: {_reason(error)}",
+            hint="is there such a bucket? None is made",
+        ) from None
     except Exception as error:  # of botocore, aiohttp, Google's, …: they share no class
         # Without what caused it: its pages may hold what was sent, keys among it.
         raise StoreError(

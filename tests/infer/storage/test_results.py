@@ -274,6 +274,32 @@ def test_what_somebody_else_made_is_not_replaced(bucket, scans, tiny_model, out)
             run(scans, tiny_model, address)
 
 
+def test_a_bucket_that_is_not_there_is_not_made(scans, tiny_model):
+    with pytest.raises(StoreError, match="could not be written") as refused:
+        run(scans, tiny_model, "s3://no-such-bucket-here/out")
+    assert "such a bucket" in refused.value.hint
+
+
+def test_what_is_done_is_marked_though_nothing_follows_for_long(
+    bucket, scans, tiny_model, out, monkeypatch
+):
+    monkeypatch.setattr(results, "PIECE_SECONDS", 3600.0)
+    marked = []
+
+    class Looks(Silence):
+        calls = 0
+
+        def advance(self, rows, machines=()):
+            self.calls += 1
+            if self.calls == 2:
+                time.sleep(0.5)  # renewals of the claim, and no further scan
+                pieces = map(bucket.get, bucket.keys("results/one/.uad-journal/"))
+                marked.append(len(b"".join(pieces).splitlines()))
+
+    run(scans, tiny_model, out, batch_size=1, workers=1, progress=Looks())
+    assert marked == [2]
+
+
 def test_the_folder_of_the_scans_is_refused(bucket, scans, tiny_model):
     address = bucket.upload(scans, "all/masks/ward")
     for out in (address, f"{bucket.url}/all"):

@@ -234,6 +234,19 @@ def test_no_name_in_a_store_leads_outside(bucket, scans, tiny_model, tmp_path, s
     assert rows["é" * 120 + ".png"]["status"] == "ok"
 
 
+def test_dicom_of_an_odd_name_is_a_row_too(bucket, many, tiny_model, tmp_path):
+    content = next((many / "two/one").iterdir()).read_bytes()
+    for name in ("a//b.dcm", "a/../c.dcm", "//d"):
+        bucket.put(f"odd/{name}", content)
+    found = scans_in(place_of(f"{bucket.url}/odd"), tmp_path / "out")
+    assert list(found.scans) == ["a/../c.dcm", "a//b.dcm"]
+    assert found.left_out == {"without ending": 1}
+    run(f"{bucket.url}/odd", tiny_model, tmp_path / "out")
+    rows = report(tmp_path / "out")
+    assert rows["a//b.dcm"]["status"] == "ok"
+    assert "a step of its address" in rows["a/../c.dcm"]["error"]
+
+
 def test_results_of_earlier_runs_are_no_scans(bucket, scans, tiny_model, tmp_path):
     run(scans, tiny_model, tmp_path / "out", overlays="all")
     bucket.upload(tmp_path / "out", "scans/out")

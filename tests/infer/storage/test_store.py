@@ -1,5 +1,6 @@
 """Objects: listed, fetched, put; also where the store answers late, with errors, or breaks off."""
 
+import errno
 import itertools
 import os
 import time
@@ -7,7 +8,7 @@ import time
 import fsspec
 import pytest
 
-from infer.errors import MissingExtraError, StoreError, UnknownChoiceError
+from infer.errors import BadOutputError, MissingExtraError, StoreError, UnknownChoiceError
 from infer.storage import store as stores
 from infer.storage.address import place_of
 from infer.storage.store import content_of, create, fetch, object_at, objects_in, put, remove
@@ -85,7 +86,7 @@ def test_a_creation_whose_answer_was_lost_is_ours(store, folder):
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "closed before", 0.5])
-def test_a_fault_that_passes_is_waited_out(store, bucket, folder, tmp_path, fault):
+def test_a_fault_that_passes_is_waited_out(store, bucket, folder, tmp_path, quick, fault):
     content = os.urandom(200_000)
     bucket.put("folder/a", content)
     store.choose = first(2, fault)
@@ -143,6 +144,16 @@ def test_a_fault_that_stays_is_an_error_with_a_reason(store, bucket, folder, tmp
             ask()
         assert "does the store answer" in failed.value.hint
     assert bucket.keys() == ["folder/a"]
+
+
+def test_a_full_disk_is_not_the_stores_fault(bucket, folder, tmp_path, monkeypatch):
+    def full(source, target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    bucket.put("folder/a", b"content")
+    monkeypatch.setattr(stores._system(folder), "get_file", full)
+    with pytest.raises(BadOutputError, match="has no room for"):
+        fetch(folder / "a", tmp_path / "here")
 
 
 def test_a_store_that_nobody_knows_and_one_that_is_not_installed_are_refused(monkeypatch):
