@@ -16,6 +16,7 @@ _PORT = re.compile(r":\d+")
 # Azure's own form has an @ that is no user's: abfs://container@account.dfs.core.windows.net/folder
 _OF_AZURE = ("abfs", "abfss", "wasb", "wasbs")
 _OF_THIS_MACHINE = ("file", "local")
+_OF_THE_WEB = ("http", "https")
 STEPS = (".", "..")
 
 
@@ -62,6 +63,19 @@ def place_of(text: str) -> Place:
     if "::" in text and "://" in text:
         raise _has_keys(text.partition("::")[0])
     return Path(text)
+
+
+def refuse_web(address: Address) -> None:
+    """See that folders can be listed there and objects put.
+
+    Raises:
+        UnknownChoiceError: it is on a web server.
+    """
+    if address.scheme in _OF_THE_WEB:
+        raise UnknownChoiceError(
+            f"{address} is on a web server, which lists no scans and takes no results",
+            hint="only a model may be there; scans and results in a store, e.g. s3://bucket/folder",
+        )
 
 
 def _address(scheme: str, path: str) -> Address:

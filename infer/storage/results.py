@@ -31,7 +31,7 @@ from infer.output_folder import (
     SLICES,
 )
 from infer.shelf import batched
-from infer.storage.address import STEPS, Address, Place
+from infer.storage.address import STEPS, Address, Place, refuse_web
 from infer.storage.claim import Claim
 from infer.storage.outputs import digest_in, version_in
 from infer.storage.store import content_of, fetch, object_at, objects_in, put, put_file, remove
@@ -45,7 +45,12 @@ Item = TypeVar("Item")
 
 @contextlib.contextmanager
 def opened_in_store(out: Address) -> Iterator["StoredResults"]:
-    """See `infer.results.opened_results`."""
+    """See `infer.results.opened_results`.
+
+    Raises:
+        UnknownChoiceError: it is on a web server.
+    """
+    refuse_web(out)
     with tempfile.TemporaryDirectory(prefix="uad-out-", ignore_cleanup_errors=True) as folder:
         yield StoredResults(out, Path(folder))
 

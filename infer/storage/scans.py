@@ -16,7 +16,7 @@ from infer.readers.nifti_file import HEADERS, VOXELS, files_of, header_of_pair
 from infer.readers.source import Source
 from infer.readers.sources import Sources
 from infer.shelf import batched
-from infer.storage.address import STEPS, Address, Place
+from infer.storage.address import STEPS, Address, Place, refuse_web
 from infer.storage.store import beginning_of, fetch, object_at, objects_in
 from infer.storage.stored import Stored
 
@@ -30,9 +30,11 @@ def find_stored(given: Address, *, without: Place) -> tuple[Sources, list[Path]]
     """Every scan of a folder in a store, or the one that is given; and the names of what is none.
 
     Raises:
+        UnknownChoiceError: it is on a web server.
         UnreadableScanError: a list is given.
         StoreError: the store cannot be reached, or refuses: scans would be missed.
     """
+    refuse_web(given)
     alone = object_at(given)
     if alone is None:
         objects = _without_results(_below(given, objects_in(given)), given, without)

@@ -153,6 +153,14 @@ def test_an_address_with_a_key_is_refused_and_not_repeated(option):
     assert "secret" not in done.stderr
 
 
+@pytest.mark.parametrize("places", [("https://h/scans", "out"), ("scans", "https://h/out")])
+def test_scans_and_results_are_not_on_web_servers(places, scans, tiny_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = uad_infer(places[0], "--model", tiny_model, "--out", places[1], "--device", "cpu")
+    assert done.exit_code == 2
+    assert "is on a web server" in done.stderr
+
+
 def test_parts_in_a_store_are_not_merged():
     done = uad_infer("--merge", "s3://bucket/part1", "--out", "all")
     assert done.exit_code == 2

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from infer.errors import UnknownChoiceError
-from infer.storage.address import Address, place_of
+from infer.storage.address import Address, place_of, refuse_web
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,12 @@ def test_an_address_that_may_mean_another_place_is_refused(text):
 def test_an_address_of_this_machine_is_to_be_written_as_a_path():
     with pytest.raises(UnknownChoiceError, match="is on this machine"):
         place_of("file:///data/scans")
+
+
+def test_a_web_server_is_for_models_only():
+    refuse_web(place_of("s3://bucket/scans"))
+    with pytest.raises(UnknownChoiceError, match="is on a web server"):
+        refuse_web(place_of("https://host/scans"))
 
 
 def test_places_within_a_folder():
