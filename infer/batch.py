@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import math
+import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -35,9 +36,11 @@ from infer.readers.discovery import scans_in
 from infer.readers.sources import Sources
 from infer.record import Record
 from infer.report_csv import Row
+from infer.results import Results, opened_results
 from infer.run_json import write_run
 from infer.self_test import change_of
 from infer.slicing import Plane
+from infer.storage.address import Place
 from infer.summary import FAILURES_TOLD, Outcome, Summary
 from infer.volumetric import usual_batch_size
 from infer.worker import Overlays, Task, Worker, ready, task_for
@@ -117,9 +120,9 @@ class Shares(NamedTuple):
 
 
 def score_folder(
-    folder: Path,
+    folder: Place,
     model: Path | str,
-    out: Path,
+    out: Place,
     options: Options,
     *,
     progress: Progress,
@@ -127,28 +130,35 @@ def score_folder(
 ) -> Summary:
     """Write a mask per scan, a row per scan and a record of the run under `out`.
 
-    `model` is a file, or `models:/name@alias` in an MLflow registry.
+    `model` is a file, its address in a store, or `models:/name@alias` in an MLflow registry.
 
     Raises:
         BadModelError, UnknownChoiceError, MissingExtraError: nothing was scored.
         BadOutputError: likewise, or the disk is full; then what was written is whole.
+        StoreError: scans or results are in a store that cannot be reached, or refuses; likewise.
     """
     start = time.perf_counter()
     if options.dicom_seg:
         from infer.writers.dicom_seg import check_extra
 
         check_extra()
-    output_folder.refuse_harmful(out, folder)
     with contextlib.ExitStack() as stack:
         stack.callback(progress.end)
+        results = stack.enter_context(opened_results(out))
+        results.refuse_harmful(folder)
         file = stack.enter_context(located(model))
         # Before the scans are looked for, which may take minutes: what is wrong is said at once.
         opened = _divided(options.workers or cores())
-        worker = _open_worker(file, out, options, opened)
+        worker = _open_worker(file, results, options, opened)
         change = change_of(worker.engine, file.path)
         progress.prepare("looking for scans")
         everything, left_out = scans_in(folder, out)
-        output_folder.refuse_own_results(out, everything.one_of_each_folder())
+        spool = None
+        if isinstance(folder, Path):
+            if isinstance(out, Path):
+                output_folder.refuse_own_results(out, everything.one_of_each_folder())
+        else:
+            spool = Path(stack.enter_context(_spool()))
         part = options.part
         scans = everything.only(part.takes) if part else everything
         # Counted on all scans, not on those still to do: going on, a run computes as a whole one.
@@ -156,16 +166,18 @@ def score_folder(
         cluster = _cluster(stack, options, scans=len(scans))
         shares = Shares(cluster.workers, cluster.threads) if cluster else here
         if shares != opened:
-            worker = _open_worker(file, out, options, shares)
-        stack.enter_context(output_folder.claimed(out))
-        stack.enter_context(logging_to(out / output_folder.LOG))
+            worker = _open_worker(file, results, options, shares)
+        worker = replace(worker, spool=spool)
+        progress.prepare("seeing that no other run writes there")
+        stack.enter_context(results.claimed())
+        stack.enter_context(logging_to(results.folder / output_folder.LOG))
         if options.overwrite:
-            output_folder.start_afresh(out)
-        output_folder.remove_run(out)
+            results.start_afresh()
+        results.remove_run()
         progress.prepare("looking at what is done")
         record = Record.open(
-            out,
-            _tasks(scans, out, dicom_seg=options.dicom_seg),
+            results,
+            _tasks(scans, case_matters=results.tells_case(), dicom_seg=options.dicom_seg),
             key=worker.key,
             overlays=options.overlays,
             maps=options.maps,
@@ -195,10 +207,18 @@ def score_folder(
             failures=list(itertools.islice(record.failures(), FAILURES_TOLD)),
             machines=cluster.tallies() if cluster else (),
             monitoring=record.monitored(),
+            shown=results.shown(),
         )
-        run = _write_run(out, folder, file, worker, shares.workers, options, summary)
-        _write_page(out, record, run, worker.manifest)
+        asked = (folder, out)
+        run = _write_run(results.folder, asked, file, worker, shares.workers, options, summary)
+        _write_page(results.folder, record, run, worker.manifest)
+        results.publish()
     return summary
+
+
+def _spool() -> tempfile.TemporaryDirectory[str]:
+    """Where scans of a store are while they are scored; what a killed worker left goes with it."""
+    return tempfile.TemporaryDirectory(prefix="uad-spool-", ignore_cleanup_errors=True)
 
 
 def _cluster(stack: contextlib.ExitStack, options: Options, *, scans: int) -> "Cluster | None":
@@ -219,7 +239,7 @@ def _divided(workers: int) -> Shares:
     return Shares(workers, max(1, cores() // workers))
 
 
-def _open_worker(file: ModelFile, out: Path, options: Options, shares: Shares) -> Worker:
+def _open_worker(file: ModelFile, results: Results, options: Options, shares: Shares) -> Worker:
     engine = open_engine(
         file.path,
         device=options.device,
@@ -231,7 +251,8 @@ def _open_worker(file: ModelFile, out: Path, options: Options, shares: Shares) -
     return Worker(
         engine=engine,
         manifest=with_thresholds(engine.manifest, options.threshold, options.map_threshold),
-        out=out,
+        out=results.folder,
+        store=results.store,
         key=_key(engine, options),
         overlays=options.overlays,
         maps=options.maps,
@@ -277,8 +298,8 @@ def _spread_locally(
 
 
 def _write_run(
-    out: Path,
-    folder: Path,
+    home: Path,
+    asked: tuple[Place, Place],
     model: ModelFile,
     worker: Worker,
     workers: int,
@@ -287,14 +308,14 @@ def _write_run(
 ) -> dict[str, Any]:
     scored = summary.counts.scans - summary.counts.resumed - summary.counts.unfinished
     return write_run(
-        out / output_folder.RUN,
+        home / output_folder.RUN,
         model=model,
         engine=worker.engine,
         change=summary.change,
         manifest=worker.manifest,
         options={
-            "folder": str(folder),
-            "out": str(out),
+            "folder": str(asked[0]),
+            "out": str(asked[1]),
             **asdict(options),
             "part": str(options.part) if options.part else None,
             "batch_size": worker.batch_size,
@@ -367,9 +388,7 @@ def with_thresholds(
     return replace(manifest, score_threshold=score, map_threshold=of_map)
 
 
-def _tasks(scans: Sources, out: Path, *, dicom_seg: bool) -> Iterator[Task]:
-    case_matters = output_folder.case_matters(out)
-
+def _tasks(scans: Sources, *, case_matters: bool, dicom_seg: bool) -> Iterator[Task]:
     def names(ending: Callable[[str, bool], str]) -> Names:
         return Names(scans.kinds, ending, case_matters=case_matters)
 

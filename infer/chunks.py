@@ -18,7 +18,7 @@ def in_chunks(tasks: Iterable[Task], *, size: int) -> Iterator[list[Task]]:
     chunk: list[Task] = []
     weight = 0.0
     for task in tasks:
-        own = _weight(Source(task.path, task.series), most_files=size)
+        own = _weight(task.source, most_files=size)
         if own > CHUNK_BYTES:
             yield [task]
             continue
@@ -35,11 +35,11 @@ def _weight(source: Source, *, most_files: int) -> float:
     """Bytes of a picture's file, or of a volume's voxels by its header: what bounds a chunk.
 
     Endless where a chunk of its own is best: a series of many files, whose headers would be read
-    once more, and what cannot be read.
+    once more, what is no picture and not here yet, and what cannot be read.
     """
     if is_one_slice(source):
         return source.size()
-    if len(source.series) > most_files:
+    if source.stored or len(source.series) > most_files:
         return math.inf
     try:
         claim = claim_of(source, USUAL)

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from infer.batch import Options
     from infer.part import Part
     from infer.readers.choice import Choice
+    from infer.storage.address import Place
 
-Value = TypeVar("Value", Path, str)
+Value = TypeVar("Value")
 
 FAILED_SCANS = 1
 INCOMPLETE = 1
@@ -70,19 +71,20 @@ def _print_version(wanted: bool) -> bool:
 
 def uad_infer(
     folders: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(
             metavar="FOLDER",
-            help="Folder of scans (DICOM, NIfTI, PNG, JPEG, TIFF, BMP, NPY), one scan, or a .txt "
-            "that lists paths.",
+            help="Folder of scans (DICOM, NIfTI, PNG, JPEG, TIFF, BMP, NPY) here or in a store "
+            "(s3://…), one scan, or a .txt that lists paths.",
         ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Model file (.onnx), or models:/name@alias in MLflow.")
+        str | None,
+        typer.Option(help="Model file (.onnx), s3://…, or models:/name@alias in MLflow."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for report.html, report.csv, masks/, …")] = Path(
-        "uad-out"
-    ),
+    out: Annotated[
+        str, typer.Option(help="Folder for report.html, report.csv, masks/, …; or s3://…")
+    ] = "uad-out",
     device: Annotated[
         str,
         typer.Option(
@@ -211,26 +213,29 @@ def uad_infer(
                     )
                 )
             return
+        from infer.storage.address import place_of
+
+        places, target = list(map(place_of, folders or [])), place_of(out)
         if monitor:
             if merge or list_scans or part or model:
                 raise UnknownChoiceError(
                     "--monitor reads runs that are over",
                     hint="leave --merge, --list, --part and --model out",
                 )
-            raise typer.Exit(run_monitor(folders or [], out, as_json=as_json, quiet=quiet))
+            raise typer.Exit(run_monitor(places, target, as_json=as_json, quiet=quiet))
         share = part_asked_for(part) if part else None
         if merge:
             if share:
                 raise UnknownChoiceError(
                     "--part scores a part, --merge joins all of them", hint="leave --part out"
                 )
-            raise typer.Exit(run_merge(folders or [], out, quiet=quiet))
+            raise typer.Exit(run_merge(places, target, quiet=quiet))
         if list_scans:
             from infer.readers.choice import Choice
 
-            folder = only(folders or [])
+            folder = only(places)
             choice = Choice(volume=volume, max_voxels=max_voxels, plane="axial")
-            raise typer.Exit(run_list(folder, out, choice, share, as_json=as_json))
+            raise typer.Exit(run_list(folder, target, choice, share, as_json=as_json))
         if as_json:
             raise UnknownChoiceError(
                 "--json goes with --list or --monitor", hint="the record is run.json"
@@ -258,12 +263,12 @@ def uad_infer(
             retries=retries,
             require_signature=require_signature,
         )
-        folder = only(folders or [])
-        code = run(folder, given(model, "--model"), out, options, quiet=quiet)
+        folder = only(places)
+        code = run(folder, given(model, "--model"), target, options, quiet=quiet)
     raise typer.Exit(code)
 
 
-def run(folder: Path, model: str, out: Path, options: "Options", *, quiet: bool) -> int:
+def run(folder: "Place", model: str, out: "Place", options: "Options", *, quiet: bool) -> int:
     """Score a folder, say how it went; the exit code."""
     from infer.batch import score_folder
     from infer.interruption import watching_for_interruption
@@ -300,7 +305,7 @@ def nothing() -> None:
 
 
 def run_list(
-    folder: Path, out: Path, choice: "Choice", part: "Part | None", *, as_json: bool
+    folder: "Place", out: "Place", choice: "Choice", part: "Part | None", *, as_json: bool
 ) -> int:
     """Say what would be scored; the exit code that scoring it would have, as far as is known."""
     from infer import listing
@@ -312,13 +317,14 @@ def run_list(
     return FAILED_SCANS if any(scan.claim is None for scan in scans) else 0
 
 
-def run_merge(folders: Sequence[Path], out: Path, *, quiet: bool) -> int:
+def run_merge(folders: Sequence["Place"], out: "Place", *, quiet: bool) -> int:
     """Join the reports of parts, say what is missing; the exit code."""
     from infer.merge import merge_reports
 
-    merged = merge_reports(folders, out)
+    target = here(out, "--merge")
+    merged = merge_reports([here(folder, "--merge") for folder in folders], target)
     if not quiet:
-        typer.echo(merged.in_words(out))
+        typer.echo(merged.in_words(target))
     for line in merged.gaps:
         typer.echo(f"missing: {printable(line)}", err=True)
     if merged.gaps:
@@ -326,17 +332,17 @@ def run_merge(folders: Sequence[Path], out: Path, *, quiet: bool) -> int:
     return FAILED_SCANS if merged.counts["failed"] else 0
 
 
-def run_monitor(folders: Sequence[Path], out: Path, *, as_json: bool, quiet: bool) -> int:
+def run_monitor(folders: Sequence["Place"], out: "Place", *, as_json: bool, quiet: bool) -> int:
     """Show how runs lie beside their models' normals; the exit code."""
     from infer import monitored_table
     from infer.monitored_page import write_monitored
     from infer.monitored_runs import read_runs
 
-    monitored = read_runs(folders)
+    monitored = read_runs([here(folder, "--monitor") for folder in folders])
     if as_json:
         typer.echo(monitored_table.as_json(monitored))
     else:
-        path = write_monitored(out, monitored)
+        path = write_monitored(here(out, "--monitor"), monitored)
         if not quiet:
             typer.echo(monitored_table.as_table(monitored, terminal=sys.stdout.isatty()))
             typer.echo(f"  {printable(str(path))}")
@@ -357,7 +363,7 @@ def part_asked_for(text: str) -> "Part":
     return part_from(text, os.environ) if text.startswith(AUTO) else part_of(text)
 
 
-def only(folders: Sequence[Path]) -> Path:
+def only(folders: Sequence["Place"]) -> "Place":
     """The one folder that is to be scored.
 
     Raises:
@@ -368,7 +374,21 @@ def only(folders: Sequence[Path]) -> Path:
             f"one FOLDER is scored at a time, found {len(folders)}",
             hint="name the folder above them; or, to join their reports, add --merge",
         )
-    return given(folders[0] if folders else None, "FOLDER")
+    return folders[0] if folders else given(None, "FOLDER")
+
+
+def here(place: "Place", what: str) -> Path:
+    """A path of this machine.
+
+    Raises:
+        UnknownChoiceError: it is in a store.
+    """
+    if not isinstance(place, Path):
+        raise UnknownChoiceError(
+            f"{what} wants folders of this machine, {place} is in a store",
+            hint="copy it here first",
+        )
+    return place
 
 
 def given(value: Value | None, name: str) -> Value:

@@ -13,6 +13,7 @@ from infer.journal import Entry
 from infer.outliving import failed
 from infer.report_csv import Row
 from infer.sending import sent
+from infer.storage.address import Place
 from infer.worker import Task, Worker
 
 RETRIES = 2  # unless asked for otherwise
@@ -36,10 +37,11 @@ class Cluster:
         return 1 if self._room.gpus else self._room.cores
 
     def spread(
-        self, worker: Worker, folder: Path, chunks: Iterable[list[Task]]
+        self, worker: Worker, folder: Place, chunks: Iterable[list[Task]]
     ) -> Generator[list[Row | Entry]]:
         """What workers like this one make of chunks of scans; see `Executor.map`."""
-        return self._executor.map(sent(worker, folder), chunks)
+        here = folder if isinstance(folder, Path) else None
+        return self._executor.map(sent(worker, here), chunks)
 
     def tallies(self) -> Sequence[Tally]:
         """What each machine has done."""

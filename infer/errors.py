@@ -5,6 +5,7 @@ UadError                 2
     UnknownChoiceError   2   a name or value we do not know: device, overlays, unit
     BadModelError        2   the model file is damaged, foreign, or from a newer version
     BadOutputError       2   the output folder cannot be used
+    StoreError           2   an object store cannot be reached, or refuses
     MissingExtraError    2   an optional package is not installed
 """
 
@@ -33,6 +34,10 @@ class BadModelError(UadError):
 
 class BadOutputError(UadError):
     """An output folder that cannot be written, or that holds something else."""
+
+
+class StoreError(UadError):
+    """An object store that cannot be reached, or that refuses."""
 
 
 class MissingExtraError(UadError):

@@ -104,10 +104,11 @@ def _entry(line: bytes) -> Entry:
 
 def append_entries(path: Path, entries: Iterable[Entry]) -> None:
     """Add scans that are finished: their outputs must be in place."""
-    append_bytes(path, _lines(entries))
+    append_bytes(path, as_lines(entries))
 
 
-def _lines(entries: Iterable[Entry]) -> bytes:
+def as_lines(entries: Iterable[Entry]) -> bytes:
+    """What a journal has of them."""
     return b"".join(map(_line, entries))
 
 

@@ -4,9 +4,9 @@ What only voxels can tell (damage in them, values that are no numbers), and whet
 the scan's colours, shows when it is scored.
 """
 
+import contextlib
 import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from infer.counted import counted
@@ -19,6 +19,7 @@ from infer.readers.discovery import scans_in
 from infer.readers.left_out import in_words
 from infer.readers.reading import claim_of
 from infer.readers.source import Source
+from infer.storage.address import Place
 
 _COLUMNS = ("", "format", "size", "scan", "remark")
 
@@ -38,7 +39,7 @@ class Listed(NamedTuple):
     refusal: str
 
 
-def list_scans(given: Path, out: Path, choice: Choice, *, part: Part | None = None) -> Listing:
+def list_scans(given: Place, out: Place, choice: Choice, *, part: Part | None = None) -> Listing:
     """Every scan that an input names, or that lies in this part, in the order of its names.
 
     Raises:
@@ -76,11 +77,24 @@ def as_json(scans: Sequence[Listed]) -> str:
 
 def _listed(scan: str, source: Source, choice: Choice) -> Listed:
     try:
-        return Listed(scan, claim_of(source, choice), "")
+        with _here(source, choice) as found:
+            return Listed(scan, claim_of(found, choice), "")
     except UnreadableScanError as error:
         return Listed(scan, None, f"{error} ({error.hint})" if error.hint else str(error))
     except MemoryError:
         return Listed(scan, None, "there is not enough memory for its header")
+
+
+@contextlib.contextmanager
+def _here(source: Source, choice: Choice) -> Iterator[Source]:
+    """The scan with its files on this machine."""
+    if not source.stored:
+        yield source
+        return
+    from infer.storage.spool import fetching
+
+    with fetching([source], choice) as here:
+        yield here(source)
 
 
 def _cells(listed: Listed) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Where a model comes from: a file, or a version in an MLflow registry (`models:/name@alias`)."""
+"""Where a model comes from: a file, a store (`s3://…`), or an MLflow registry (`models:/…`)."""
 
 import contextlib
 import os
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from infer.errors import BadModelError, MissingExtraError
+from infer.storage.address import Address, place_of
 
 SCHEME = "models:"
 FORMS = "models:/name@alias or models:/name/version"
@@ -27,6 +28,7 @@ class ModelFile(NamedTuple):
 
     path: Path
     registered: Mapping[str, str] | None = None  # which version it is; None: it was a plain file
+    address: str | None = None  # in object storage; None: it was not there
 
 
 @contextlib.contextmanager
@@ -34,15 +36,23 @@ def located(model: Path | str) -> Iterator[ModelFile]:
     """The file of a model; one from a registry is there only meanwhile.
 
     Raises:
-        MissingExtraError: it lies in a registry and MLflow is not installed.
-        BadModelError: the registry does not have it.
+        MissingExtraError: it lies in a registry or a store whose library is not installed.
+        BadModelError: the registry or the store does not have it.
+        UnknownChoiceError: its address is none, or has a key in it.
     """
-    if not str(model).startswith(SCHEME):
-        yield ModelFile(Path(model))
+    if str(model).startswith(SCHEME):
+        # A copy of our own: MLflow writes notes beside what it hands out.
+        with tempfile.TemporaryDirectory(prefix="uad-model-") as folder:
+            yield _fetched(str(model), Path(folder))
         return
-    # A copy of our own: MLflow writes notes beside what it hands out.
-    with tempfile.TemporaryDirectory(prefix="uad-model-") as folder:
-        yield _fetched(str(model), Path(folder))
+    place = place_of(str(model))
+    yield ModelFile(place) if isinstance(place, Path) else _stored(place)
+
+
+def _stored(address: Address) -> ModelFile:
+    from infer.storage.models import model_here
+
+    return ModelFile(model_here(address), address=str(address))
 
 
 def _fetched(address: str, folder: Path) -> ModelFile:

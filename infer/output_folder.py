@@ -22,6 +22,7 @@ SEGMENTATIONS = "segmentations"
 OF_SCANS = (MASKS, MAPS, OVERLAYS, SEGMENTATIONS)  # folders that mirror the scans
 OF_THE_RUN = (REPORT, SLICES, PAGE, RUN, LOG)
 JOURNAL = ".uad-journal.jsonl"  # also what tells our folder from anybody else's
+SEGMENTS = ".uad-journal"  # the same in object storage, which cannot append: a folder of pieces
 LOCK = ".uad-lock"
 # What the system says of a lock that another process holds; Windows says the second.
 _HELD = (errno.EWOULDBLOCK, errno.EACCES)

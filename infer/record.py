@@ -1,17 +1,16 @@
 """What a run has done so far: the journal it can go on from, the reports people read."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from infer import journal, output_folder
+from infer import output_folder
 from infer.errors import BadOutputError
 from infer.journal import Entries, Entry
 from infer.manifest import Normals
 from infer.monitoring import Monitor, Monitoring, Scored
 from infer.readers.reading import digest_of_scan
-from infer.readers.source import Source
 from infer.report_csv import Report, Row
+from infer.results import Results
 from infer.shelf import Shelf, as_name, batched
 from infer.shown import PageRows, Shown, overlay_of
 from infer.slices_csv import ScanLines, SliceTable, profile
@@ -41,7 +40,7 @@ class Record:
 
     def __init__(
         self,
-        out: Path,
+        results: Results,
         done: Entries,
         pending: Tasks,
         *,
@@ -49,6 +48,7 @@ class Record:
         parts: Sequence[str],
         forgotten: int,
     ) -> None:
+        self._results = results
         self._pending = pending
         self.pending = len(pending)  # at the start
         self._resumed = len(done)
@@ -57,18 +57,17 @@ class Record:
         self.scans = len(done) + len(pending)
         self._pages = PageRows()
         self._monitor = Monitor(normals)
-        self._report = Report(out / output_folder.REPORT)
+        self._report = Report(results.folder / output_folder.REPORT)
         self._report.write(entry.row for entry in done)
-        self._slices = SliceTable(out / output_folder.SLICES, parts)
+        self._slices = SliceTable(results.folder / output_folder.SLICES, parts)
         self._slices.start(_lines(done))
-        self._journal = out / output_folder.JOURNAL
         for some in batched(done):
             self._count(some)
 
     @classmethod
     def open(
         cls,
-        out: Path,
+        results: Results,
         tasks: Iterable[Task],
         *,
         key: str,
@@ -88,12 +87,12 @@ class Record:
         Raises:
             BadOutputError: results of those are here.
         """
-        entries = Entries.read(out / output_folder.JOURNAL)
+        entries = Entries.read(results.folder / output_folder.JOURNAL)
         if is_elsewhere:
-            _refuse_strangers(entries, is_elsewhere, out)
+            _refuse_strangers(entries, is_elsewhere, results)
         done, kept = Entries(), Shelf()
         pending, again = Tasks(), Tasks()
-        judged = _judged(tasks, entries, key, out, overlays, maps=maps, workers=workers)
+        judged = _judged(tasks, entries, key, results, overlays, maps=maps, workers=workers)
         for some in batched(judged):
             finished = [entry for _, entry, is_done in some if entry is not None and is_done]
             done.add(finished)
@@ -103,12 +102,12 @@ class Record:
         for task in again:
             if (entry := entries.get(task.scan)) is not None:
                 entries.forget(task.scan)
-                output_folder.remove_outputs(
-                    out, entry, keep={name for name in entry.outputs if as_name(name) in kept}
+                results.remove_outputs(
+                    entry, keep={name for name in entry.outputs if as_name(name) in kept}
                 )
         forgotten = len(entries) - len(done)
-        entries.write(out / output_folder.JOURNAL)
-        return cls(out, done, pending, normals=normals, parts=parts, forgotten=forgotten)
+        results.replace_journal(entries)
+        return cls(results, done, pending, normals=normals, parts=parts, forgotten=forgotten)
 
     def taken(self) -> Iterator[Task]:
         """What is pending."""
@@ -118,7 +117,7 @@ class Record:
         """Write down what a worker brought: the journal first, a row without it is done again."""
         entries = [result for result in finished if isinstance(result, Entry)]
         rows = [result.row if isinstance(result, Entry) else result for result in finished]
-        journal.append_entries(self._journal, entries)
+        self._results.add_to_journal(entries)
         self._report.add(rows)
         self._slices.add(_lines(entries))
         self._count(finished)
@@ -178,7 +177,10 @@ def _shown(result: Row | Entry) -> Shown:
     return Shown(result.row, overlay_of(result), profile(result.slices))
 
 
-def _refuse_strangers(entries: Entries, is_elsewhere: Callable[[str], bool], out: Path) -> None:
+def _refuse_strangers(
+    entries: Entries, is_elsewhere: Callable[[str], bool], results: Results
+) -> None:
+    out = results.store or results.folder
     for entry in entries:
         if is_elsewhere(entry.row.scan):
             raise BadOutputError(
@@ -191,7 +193,7 @@ def _judged(
     tasks: Iterable[Task],
     entries: Entries,
     key: str,
-    out: Path,
+    results: Results,
     overlays: Overlays,
     *,
     maps: bool,
@@ -208,8 +210,8 @@ def _judged(
         return (
             entry.key == key
             and {name for name, needed in wanted.items() if needed} <= entry.outputs.keys()
-            and journal.is_whole(entry, out)
-            and entry.content == digest_of_scan(Source(task.path, task.series))
+            and results.is_whole(entry)
+            and entry.content == digest_of_scan(task.source)
         )
 
     if not entries:
@@ -219,7 +221,7 @@ def _judged(
         for some in batched(tasks):
             found = [(task, entries.get(task.scan)) for task in some]
             known = [(task, entry) for task, entry in found if entry is not None]
-            large = [it for it in known if Source(it[0].path, it[0].series).size() >= LARGE_BYTES]
+            large = [it for it in known if it[0].source.size() >= LARGE_BYTES]
             verdicts = dict(
                 zip(
                     (task.scan for task, _ in large),

@@ -40,6 +40,7 @@ def write_run(
         "model": {
             "file": model.path.name,
             "registered": dict(model.registered) if model.registered else None,
+            "address": model.address,
             "sha256": engine.sha256,
             **manifest_summary(manifest),
         },

@@ -27,7 +27,7 @@ class SentWorker:
     opened: OpenedFile
     device: Device
     settings: Mapping[str, Any]  # of the worker, but for its engine
-    folder: Path  # where scans are
+    folder: Path | None  # where scans are; None: in object storage
     home: Path  # which relative paths start from
     version: str
 
@@ -45,9 +45,12 @@ class SentWorker:
                 hint="install the same version on every machine of the cluster",
             )
         out = self.settings["out"]
-        if not self.folder.is_absolute() or not out.is_absolute():
+        seen = [*([self.folder] if self.folder else [])]
+        if self.settings["store"] is None:
+            seen.append(out / JOURNAL)
+        if not all(path.is_absolute() for path in seen):
             self._go_home(here)
-        for path in (self.folder, out / JOURNAL):
+        for path in seen:
             if not path.exists():
                 raise BadOutputError(
                     f"{here} does not see {path}",
@@ -67,7 +70,7 @@ class SentWorker:
             ) from error
 
 
-def sent(worker: Worker, folder: Path) -> SentWorker:
+def sent(worker: Worker, folder: Path | None) -> SentWorker:
     """The same worker, to be opened elsewhere.
 
     Raises:
@@ -75,6 +78,7 @@ def sent(worker: Worker, folder: Path) -> SentWorker:
     """
     opened = worker.engine.opened
     settings = {it.name: getattr(worker, it.name) for it in fields(worker) if it.name != "engine"}
+    settings["spool"] = None  # a folder of this machine
     return SentWorker(
         graph=read_graph(opened.path),  # where it is opened, it is seen that it is the same
         opened=opened,

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from infer import output_folder
@@ -15,6 +14,7 @@ from infer.readers.left_out import in_words
 from infer.record import Counts
 from infer.report_csv import Row
 from infer.self_test import Change
+from infer.storage.address import Place
 
 # "stopped": by too many failures.
 FAILURES_TOLD = 3  # the report has them all
@@ -34,8 +34,9 @@ class Summary:
     failures: Sequence[Row]  # of some of the scans that failed
     monitoring: Monitoring
     machines: Sequence[Tally] = ()  # of a cluster
+    shown: Sequence[str]  # what of the results a user is pointed to
 
-    def in_words(self, out: Path) -> str:
+    def in_words(self, out: Place) -> str:
         """The closing lines."""
         counts = self.counts
         scored = counts.scans - counts.resumed - counts.unfinished
@@ -67,8 +68,7 @@ class Summary:
             )
         elif counts.unfinished:
             lines.append(f"interrupted with {counts.unfinished} to do: the same command goes on")
-        places = (output_folder.PAGE, output_folder.REPORT, *output_folder.OF_SCANS)
-        lines += [f"  {printable(str(out / name))}" for name in places if (out / name).exists()]
+        lines += [f"  {printable(str(out / name))}" for name in self.shown]
         return "\n".join(lines)
 
     def _of_failures(self) -> Iterator[str]:

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -13,7 +13,7 @@ import numpy as np
 
 from infer.digest import digest
 from infer.engine import OnnxEngine
-from infer.errors import BadOutputError, UadError
+from infer.errors import BadOutputError, StoreError, UadError
 from infer.finding import EngineOutputs, Finding, ask, finding_of, images_for, slices_of
 from infer.journal import Entry
 from infer.log import LOGGER, keep_logging_to
@@ -29,12 +29,15 @@ from infer.scoring import normal_percentile
 from infer.shapes import ImageGroups, Images
 from infer.slices_csv import slice_lines
 from infer.slicing import step_axis
+from infer.storage.address import Address
+from infer.storage.stored import Stored, version_of
 from infer.traits import traits_of
 from infer.volume import Volume
 from infer.volumetric import is_volumetric, worst_of
 from infer.writers.atomic import write_bytes
 
 Overlays = Literal["anomalous", "all", "none"]
+PUTS_AT_ONCE = 8  # scans whose outputs a worker puts into a store at a time
 # The disk's condition, not the scan's: the next scan would fail too, so the run stops.
 DISK_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
@@ -52,6 +55,12 @@ class Task(NamedTuple):
     map: str
     segmentation: str = ""  # empty: none is wanted
     series: tuple[Path, ...] = ()  # the files of a DICOM series
+    stored: tuple[Stored, ...] = ()  # its objects, if it is in object storage
+
+    @property
+    def source(self) -> Source:
+        """Where its content lies."""
+        return Source(self.path, self.series, self.stored)
 
 
 @dataclass(slots=True)
@@ -81,6 +90,8 @@ class Worker:
     keep_identifiers: bool
     choice: Choice
     batch_size: int
+    store: Address | None = None  # where outputs are put; None: below `out`
+    spool: Path | None = None  # where scans of a store are fetched to; None: the system's folder
 
     def __call__(self, chunk: Sequence[Task]) -> list[Row | Entry]:
         """An entry for each scan that was scored, a row for each that failed.
@@ -89,16 +100,31 @@ class Worker:
         scan, each from beginning to end, while its voxels are still in the processor's cache.
         """
         attempts = [Attempt(task) for task in chunk]
-        for attempt in attempts:
-            with trying(attempt):
-                attempt.volume, attempt.content = _read(attempt.task, self.choice)
-                attempt.images = images_for(attempt.volume, self.manifest)
-        self._ask([attempt for attempt in attempts if attempt.images is not None])
-        for attempt in attempts:
-            if attempt.outputs is not None:
+        with self._fetching(chunk) as here:
+            for attempt in attempts:
                 with trying(attempt):
-                    attempt.entry = self._finish(attempt)
+                    attempt.task = here(attempt.task)
+                    attempt.volume, attempt.content = _read(attempt.task, self.choice)
+                    attempt.images = images_for(attempt.volume, self.manifest)
+            self._ask([attempt for attempt in attempts if attempt.images is not None])
+            self._finish_all([attempt for attempt in attempts if attempt.outputs is not None])
         return [attempt.entry or failed_row(attempt) for attempt in attempts]
+
+    @contextlib.contextmanager
+    def _fetching(self, chunk: Sequence[Task]) -> Iterator[Callable[[Task], Task]]:
+        """What gives each task with its files on this machine: fetched meanwhile, if need be."""
+        if not any(task.stored for task in chunk):
+            yield lambda task: task
+            return
+        from infer.storage.spool import fetching
+
+        with fetching([task.source for task in chunk], self.choice, self.spool) as here:
+
+            def at_hand(task: Task) -> Task:
+                found = here(task.source)
+                return task._replace(path=found.path, series=found.series)
+
+            yield at_hand
 
     def _ask(self, attempts: Sequence[Attempt]) -> None:
         """All together, which fills the batches; one by one if that fails, to know which."""
@@ -119,6 +145,23 @@ class Worker:
 
     def _answers(self, images: ImageGroups) -> list[EngineOutputs]:
         return ask(images, self.manifest, self.engine, batch_size=self.batch_size)
+
+    def _finish_all(self, attempts: Sequence[Attempt]) -> None:
+        """One by one; several at a time where outputs go to a store, which is mostly waited for."""
+
+        def finish(attempt: Attempt) -> None:
+            with trying(attempt):
+                attempt.entry = self._finish(attempt)
+
+        if self.store is None:
+            for attempt in attempts:
+                finish(attempt)
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
+            for done in [pool.submit(finish, attempt) for attempt in attempts]:
+                done.result()
 
     def _finish(self, attempt: Attempt) -> Entry:
         """Find, write a scan's outputs, and say what was found."""
@@ -161,6 +204,10 @@ class Worker:
 
     def _write(self, name: str, content: bytes) -> str:
         """The digest of what was written, as the journal keeps it."""
+        if self.store is not None:
+            from infer.storage.outputs import put_output
+
+            return put_output(self.store, name, content)
         write_bytes(self.out / name, content)
         return digest(content)
 
@@ -171,7 +218,8 @@ def ready(worker: Worker) -> Worker:
 
     cv2.setNumThreads(1)
     keep_freed_memory()
-    keep_logging_to(worker.out / LOG)
+    if worker.out.is_dir():  # on other machines of a cluster there is none, if outputs are put
+        keep_logging_to(worker.out / LOG)
     return worker
 
 
@@ -182,7 +230,7 @@ def trying(attempt: Attempt) -> Iterator[None]:
     try:
         yield
     except UadError as error:
-        if isinstance(error, BadOutputError) and _is_of_the_disk(error):
+        if _is_not_of_the_scan(error):
             raise
         attempt.error = f"{error} ({error.hint})" if error.hint else str(error)
     except MemoryError:
@@ -270,8 +318,11 @@ def _volume_ml(voxels: int, volume: Volume) -> float | None:
 
 def _read(task: Task, choice: Choice) -> tuple[Volume, str]:
     if task.series:
-        return read_series(task.series, choice)
-    return read_with_digest(task.path, choice)
+        volume, content = read_series(task.series, choice)
+    else:
+        volume, content = read_with_digest(task.path, choice)
+    # So that a later run need not fetch it to know it; a store without versions has it fetched.
+    return volume, version_of(task.stored) or content
 
 
 def _encoded_mask(name: str, finding: Finding, volume: Volume) -> bytes:
@@ -305,8 +356,14 @@ def _encoded_map(name: str, finding: Finding, volume: Volume) -> bytes:
     return image.encode_map(finding.anomaly_map, volume)
 
 
-def _is_of_the_disk(error: BadOutputError) -> bool:
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_ERRORS
+def _is_not_of_the_scan(error: UadError) -> bool:
+    """The disk is full, the store is away: the next scan would fail as well."""
+    is_of_the_disk = (
+        isinstance(error, BadOutputError)
+        and isinstance(error.__cause__, OSError)
+        and error.__cause__.errno in DISK_ERRORS
+    )
+    return is_of_the_disk or isinstance(error, StoreError)
 
 
 def task_for(
@@ -321,4 +378,5 @@ def task_for(
         map=f"{MAPS}/{map}",
         segmentation=f"{SEGMENTATIONS}/{segmentation}" if segmentation else "",
         series=source.series,
+        stored=source.stored,
     )

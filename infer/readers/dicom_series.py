@@ -61,8 +61,13 @@ def find_series(candidates: Iterable[Path]) -> list[Series]:
 
     A file with a DICOM ending that cannot be read is a series of its own: its reader says why.
     """
+    return grouped(_memberships_of_many(list(candidates)))
+
+
+def grouped(memberships: Iterable[Membership]) -> list[Series]:
+    """Put together what belongs to one series, in the order of the files."""
     groups: dict[tuple[str, ...], list[Membership]] = defaultdict(list)
-    for found in sorted(_memberships_of_many(list(candidates))):  # by file
+    for found in sorted(memberships):  # by file
         groups[found.key].append(found)
     return [
         Series(files=tuple(it.file for it in members), uid=key[0], number=members[0].number)
@@ -98,7 +103,7 @@ def series_names(
 
 def _memberships_of_many(files: Sequence[Path]) -> list[Membership]:
     if len(files) < MANY_FILES:
-        return _memberships(files)
+        return memberships(files)
     from infer.executors.processes import ProcessExecutor
 
     chunks = (files[start : start + AT_ONCE] for start in range(0, len(files), AT_ONCE))
@@ -108,7 +113,7 @@ def _memberships_of_many(files: Sequence[Path]) -> list[Membership]:
 
 
 def _open() -> Sorting:
-    return _memberships
+    return memberships
 
 
 def _outliving(sort: Sorting) -> Sorting:
@@ -118,7 +123,7 @@ def _outliving(sort: Sorting) -> Sorting:
     return one_by_one(sort, lambda file, lost: _unknown(file))
 
 
-def _memberships(files: Sequence[Path]) -> list[Membership]:
+def memberships(files: Sequence[Path]) -> list[Membership]:
     """Of those of the files that are DICOM, and no index of others."""
     found = (_membership(file) for file in files if may_be_dicom(file))
     return [membership for membership in found if membership is not None]

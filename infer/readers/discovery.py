@@ -11,6 +11,7 @@ from infer.readers import left_out
 from infer.readers.reading import ENDINGS, WITHOUT_HEADER
 from infer.readers.source import Source
 from infer.readers.sources import Sources
+from infer.storage.address import Address, Place, place_of
 
 LIST = ".txt"
 _LONGEST_LIST = 2**28  # bytes: millions of paths
@@ -23,20 +24,27 @@ class Found(NamedTuple):
     left_out: dict[str, int]  # files that are no scans known here: ending → how many
 
 
-def scans_in(given: Path, out: Path) -> Found:
+def scans_in(given: Place, out: Place) -> Found:
     """What a run is to score; results of an earlier run into `out` are no scans. See below.
 
     Raises:
         UnreadableScanError: there is nothing.
+        StoreError: a store cannot be reached, or refuses.
     """
-    if not given.exists():
+    if isinstance(given, Address):
+        from infer.storage.scans import find_stored
+
+        scans, others = find_stored(given, without=out)
+        found = Found(scans, left_out.count(others))
+    elif not given.exists():
         raise UnreadableScanError(f"{given} does not exist", hint="FOLDER is where the scans are")
-    found = find(given, without=out.absolute())
+    else:
+        found = find(given, without=out.absolute() if isinstance(out, Path) else None)
     if not found.scans:
-        what = "lists" if given.is_file() else "holds"
-        others = left_out.in_words(found.left_out)
+        what = "lists" if isinstance(given, Path) and given.is_file() else "holds"
+        left = left_out.in_words(found.left_out)
         raise UnreadableScanError(
-            f"{given} {what} no scans" + (f" ({others})" if others else ""),
+            f"{given} {what} no scans" + (f" ({left})" if left else ""),
             hint=f"scans are DICOM, or end in {', '.join(ENDINGS)}",
         )
     return found
@@ -124,6 +132,11 @@ def _paths_in(given: Path) -> Iterator[Path]:
     for line in text.split("\n"):  # and nowhere else: names may hold what Unicode calls a line end
         path = line.strip(" \t\r")
         if path and not path.startswith("#"):
+            if isinstance(place_of(path), Address):
+                raise UnreadableScanError(
+                    f"{given} lists an address of object storage, {path}",
+                    hint="list files of this machine; or give the address of the folder as FOLDER",
+                )
             # Without `..`, so that no result is written outside of its folder.
             yield Path(os.path.normpath(given.parent.absolute() / path))
 

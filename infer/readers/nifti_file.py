@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,6 +14,7 @@ from infer.readers.gzip_stream import MAGIC, GzipStream
 from infer.readers.voxel_stream import CUT_OFF, Stream, first_bytes
 
 Header: TypeAlias = Any  # nibabel's, which is not imported before a NIfTI file is met
+Exists: TypeAlias = Callable[[Path], bool]  # in another place than the disk
 
 # A pair: the header in one file, the voxels in another, either packed or not.
 HEADERS = (".hdr", ".hdr.gz")
@@ -24,15 +25,15 @@ _OF_PAIRS = (b"ni1", b"ni2")
 _LONGEST_HEADER = 2**26  # bytes before the voxels, extensions included
 
 
-def header_of_pair(voxels: Path) -> Path:
+def header_of_pair(voxels: Path, exists: Exists = Path.exists) -> Path:
     """Where the header of a pair must be."""
-    return _renamed(voxels, VOXELS, HEADERS)
+    return _renamed(voxels, VOXELS, HEADERS, exists)
 
 
-def files_of(path: Path) -> tuple[Path, ...]:
+def files_of(path: Path, exists: Exists = Path.exists) -> tuple[Path, ...]:
     """The file itself; of a pair header and voxels, whether or not they exist."""
     if path.name.lower().endswith(HEADERS):
-        return path, _renamed(path, HEADERS, VOXELS)
+        return path, _renamed(path, HEADERS, VOXELS, exists)
     return (path,)
 
 
@@ -110,9 +111,9 @@ def _parsed(raw: bytes, name: str) -> Header:
     return header
 
 
-def _renamed(path: Path, endings: tuple[str, ...], into: tuple[str, ...]) -> Path:
+def _renamed(path: Path, endings: tuple[str, ...], into: tuple[str, ...], exists: Exists) -> Path:
     """The other file of a pair: packed if it exists so and not otherwise."""
     stem = path.name[: -max(len(it) for it in endings if path.name.lower().endswith(it))]
     upper = path.name[len(stem) :].isupper()
     candidates = [path.with_name(stem + (it.upper() if upper else it)) for it in into]
-    return next((it for it in candidates if it.exists()), candidates[0])
+    return next((it for it in candidates if exists(it)), candidates[0])

@@ -12,6 +12,7 @@ from infer.errors import UnreadableScanError
 from infer.readers.choice import USUAL, Choice
 from infer.readers.claim import Claim
 from infer.readers.source import Source
+from infer.storage.stored import version_of
 from infer.volume import Volume
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -77,7 +78,12 @@ def read_series(files: Sequence[Path], choice: Choice = USUAL) -> tuple[Volume, 
 
 
 def digest_of_scan(source: Source) -> str:
-    """The digest of all files of a scan; empty if one cannot be read."""
+    """The digest of all files of a scan; empty if one cannot be read.
+
+    Of a scan in a store, of what the store says of its objects' versions: nothing is fetched.
+    """
+    if source.stored:
+        return version_of(source.stored)
     if source.series:
         return digest_of_files(source.series)
     if source.path.name.lower().endswith((".hdr", ".hdr.gz")):
@@ -106,6 +112,8 @@ def is_one_slice(source: Source) -> bool:
         return False
     if not name.endswith(_OF_EITHER):
         return True
+    if source.stored:  # its header is not here
+        return False
     try:
         return len(claim_of(source, USUAL).shape) == 2
     except UnreadableScanError:  # read with others, it will say why

@@ -4,9 +4,13 @@ import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 from infer.readers.source import Source
 from infer.shelf import Shelf, as_name, batched
+from infer.storage.stored import Stored
+
+_Values: TypeAlias = tuple[str, str, tuple[str, ...], tuple[Stored, ...]]
 
 
 class Sources:
@@ -34,27 +38,27 @@ class Sources:
         return len(self._names)
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, _, _ in self._values())
+        return (name for name, *_ in self._values())
 
     def items(self) -> Iterator[tuple[str, Source]]:
         """Names and sources."""
-        for name, path, series in self._values():
-            yield name, Source(Path(path), tuple(map(Path, series)))
+        for name, path, series, stored in self._values():
+            yield name, Source(Path(path), tuple(map(Path, series)), stored)
 
     def kinds(self) -> Iterator[tuple[str, bool]]:
         """Names, each with whether it is a DICOM series."""
-        return ((name, bool(series)) for name, _, series in self._values())
+        return ((name, bool(series)) for name, _, series, _ in self._values())
 
     def one_of_each_folder(self) -> Iterator[Path]:
         """A file for each folder that holds any first file of a scan."""
         seen: set[str] = set()
-        for _, path, _ in self._values():
+        for _, path, *_ in self._values():
             folder = os.path.dirname(path)  # noqa: PTH120 - a fifth of the time of a Path
             if folder not in seen:
                 seen.add(folder)
                 yield Path(path)
 
-    def _values(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    def _values(self) -> Iterator[_Values]:
         return (pickle.loads(pickled) for _, pickled in self._places.items())
 
 
@@ -62,5 +66,5 @@ def _pickled(item: tuple[str, Source]) -> tuple[bytes, bytes]:
     name, source = item
     # As paths are ordered: part by part. No part holds the separator.
     place = "\0".join((*source.path.parts, "", name))
-    values = (name, str(source.path), tuple(map(str, source.series)))
+    values = (name, str(source.path), tuple(map(str, source.series)), source.stored)
     return as_name(place), pickle.dumps(values)

@@ -6,7 +6,8 @@ import sys
 IMPORT_ALL_OF_INFER = """
 import importlib, pkgutil, sys
 
-for name in ("torch", "mlflow", "train", "export", "onnx", "yaml", "ruamel", "dvc", "pandas"):
+absent = "torch mlflow train export onnx yaml ruamel dvc pandas fsspec"
+for name in absent.split():
     sys.modules[name] = None  # importing it now raises ModuleNotFoundError
 
 import infer

@@ -19,6 +19,9 @@ ALLOWED = {
     "simplejpeg": ["infer.readers.jpeg_stream"],
     "highdicom": ["infer.writers.dicom_seg"],
     "ray": ["infer.executors.ray"],
+    "fsspec": ["infer.storage.store"],
+    "s3fs": [],  # only through fsspec
+    "gcsfs": [],
     "typer": ["infer.cli", "export.__main__"],
     "cryptography": ["infer.signature", "export.signing"],
     "lightning_fabric": ["train.*"],

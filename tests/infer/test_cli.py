@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from infer import batch
+from infer import batch, cli
 from infer.cli import app
 
 
@@ -133,3 +133,35 @@ def test_help_is_instant_and_imports_nothing_heavy():
     # Of the processor, not of the clock: the machine may be busy with other tests.
     seconds = sum(after[2:4]) - sum(before[2:4])
     assert seconds < 0.5
+
+
+def test_addresses_reach_the_run_as_they_were_given(monkeypatch):
+    seen = []
+    monkeypatch.setattr(cli, "run", lambda *given, **how: seen.append(given[:3]) or 0)
+    done = uad_infer("s3://b/scans/", "--model", "s3://b/m.onnx", "--out", "s3://b/out")
+    assert done.exit_code == 0, done.stderr
+    assert [str(it) for it in seen[0]] == ["s3://b/scans", "s3://b/m.onnx", "s3://b/out"]
+
+
+@pytest.mark.parametrize("option", ["--model", "--out", "--describe"])
+def test_an_address_with_a_key_is_refused_and_not_repeated(option):
+    asked = ["scans", "--model", "m.onnx", option, "s3://AKIA:secret@bucket/a"]
+    done = uad_infer(*asked)
+    assert done.exit_code == 2
+    assert "with a key" in done.stderr
+    assert "AKIA" not in done.stderr
+    assert "secret" not in done.stderr
+
+
+@pytest.mark.parametrize("places", [("https://h/scans", "out"), ("scans", "https://h/out")])
+def test_scans_and_results_are_not_on_web_servers(places, scans, tiny_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = uad_infer(places[0], "--model", tiny_model, "--out", places[1], "--device", "cpu")
+    assert done.exit_code == 2
+    assert "is on a web server" in done.stderr
+
+
+def test_parts_in_a_store_are_not_merged():
+    done = uad_infer("--merge", "s3://bucket/part1", "--out", "all")
+    assert done.exit_code == 2
+    assert "--merge wants folders of this machine" in done.stderr

@@ -192,7 +192,7 @@ def test_a_file_that_ends_the_process_is_a_scan_whose_reader_says_why(tmp_path):
     def sort(some):
         if files[2] in some:
             raise WorkerLost("its process was ended by SIGKILL")
-        return dicom_series._memberships(some)
+        return dicom_series.memberships(some)
 
     sorted_out = dicom_series._outliving(sort)(files)
     assert [it.file for it in sorted_out] == files
