@@ -85,15 +85,30 @@ def plant_lesions(
 def blobs(tissue: Tensor, config: LesionsConfig) -> Maps:
     """One soft irregular blob per image, 1 inside and 0 far outside, its centre in the tissue."""
     spatial, device = tissue.shape[2:], tissue.device
-    offsets = _pixels(spatial, device) - _centres(tissue).unsqueeze(1)  # (batch, pixel, axis)
+    centres = _centres(tissue)
     axes = _rotations(len(tissue), len(spatial), device)
-    turned = (offsets.unsqueeze(3) * axes.unsqueeze(1)).sum(dim=2)  # a product would be autocast
-    distances = (turned / _radii(tissue, config).unsqueeze(1)).norm(dim=2)
+    distances = _distances(_pixels(spatial, device), centres, axes, _radii(tissue, config))
     waves = coarse_waves(tuple(tissue.shape), [OUTLINE_CELLS] * len(spatial), device).flatten(1)
     outline = 1 + config.irregularity * waves
     inside: Tensor = torch.sigmoid((outline - distances) / config.softness)
     blob: Tensor = inside * (distances < REACH)
     return blob.view_as(tissue)
+
+
+def _distances(pixels: Tensor, centres: Tensor, axes: Tensor, radii: Tensor) -> Tensor:
+    """Of each pixel from each centre, in radii along turned axes (batch, pixel).
+
+    Axis by axis, each a contiguous row: a product of matrices would be autocast, and one sum over
+    all of (batch, pixel, axis, axis) takes several times as long.
+    """
+    offsets = [at - to.unsqueeze(1) for at, to in zip(pixels.T, centres.T, strict=True)]
+    squares = torch.zeros_like(offsets[0])
+    for number in range(len(offsets)):
+        along = torch.zeros_like(squares)
+        for offset, turned in zip(offsets, axes[:, :, number].T, strict=True):
+            along += offset * turned.unsqueeze(1)
+        squares += (along / radii[:, number].unsqueeze(1)) ** 2
+    return squares.sqrt()
 
 
 def coarse_waves(shape: tuple[int, ...], cells: list[int], device: torch.device) -> Tensor:
