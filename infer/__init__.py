@@ -17,7 +17,7 @@ def load(
     model: "str | os.PathLike[str]",
     *,
     device: str = "auto",
-    precision: "Precision" = "fp32",
+    precision: "Precision | None" = None,
     threshold: float | None = None,
     map_threshold: float | None = None,
     batch_size: int | None = None,
@@ -28,7 +28,8 @@ def load(
         model: An .onnx file of this project's export stage, or `models:/name@alias` in the
             MLflow registry that MLFLOW_TRACKING_URI names.
         device: auto, cpu, cuda, cuda:N, tensorrt or openvino.
-        precision: fp32; with openvino also bf16 or fp16, where the processor can.
+        precision: None: the file's own, fp32 unless it is a variant in fp16 or int8. With openvino
+            or tensorrt also bf16 or fp16 of a file in fp32, where the processor can.
         threshold: Score above which a scan is anomalous; None: the model's own.
         map_threshold: Map value above which a voxel is; None: the model's own.
         batch_size: Slices, or volumes, that go through the network together; None: as `uad-infer`

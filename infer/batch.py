@@ -16,6 +16,7 @@ from infer import journal, output_folder
 from infer.chunks import in_chunks
 from infer.cores import cores
 from infer.engine import OnnxEngine, open_engine
+from infer.engine_cache import check_cache
 from infer.errors import BadOutputError, UnknownChoiceError
 from infer.executors.executor import Executor
 from infer.executors.flight import Tally
@@ -56,7 +57,7 @@ class Options:
     """What a user may choose; None: as the model or the machine suggests."""
 
     device: str
-    precision: Precision
+    precision: Precision | None  # None: the model's own
     batch_size: int | None
     workers: int | None
     threshold: float | None  # of the score
@@ -74,6 +75,7 @@ class Options:
     ray_address: str | None  # of the cluster; None: as RAY_ADDRESS says, else this machine alone
     retries: int | None  # of a scan whose worker was lost, on a cluster
     require_signature: Path | None  # the public key; None: the model need not be signed
+    tensorrt_cache: Path | None  # where TensorRT keeps what it builds
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "workers"):
@@ -89,6 +91,7 @@ class Options:
             raise UnknownChoiceError("max-failures must be at least 0")
         self._check_executor()
         check_request(self.device, self.precision)
+        check_cache(self.tensorrt_cache, device=self.device)
         choice_of(self, "axial")  # refuses what is senseless
 
     def _check_executor(self) -> None:
@@ -225,6 +228,7 @@ def _open_worker(file: ModelFile, out: Path, options: Options, shares: Shares) -
         workers=shares.workers,
         precision=options.precision,
         public_key=options.require_signature,
+        tensorrt_cache=options.tensorrt_cache,
     )
     return Worker(
         engine=engine,
@@ -295,6 +299,8 @@ def _write_run(
             "out": str(out),
             **asdict(options),
             "part": str(options.part) if options.part else None,
+            "precision": worker.engine.device.precision,
+            "tensorrt_cache": str(options.tensorrt_cache) if options.tensorrt_cache else None,
             "batch_size": worker.batch_size,
             "workers": workers,
             # The key itself, wherever its file lies: parts that asked for others are not merged.
@@ -387,12 +393,13 @@ def _tasks(scans: Sources, out: Path, *, dicom_seg: bool) -> Iterator[Task]:
 
 def _key(engine: OnnxEngine, options: Options) -> str:
     """Of what shapes a result. Batch size and device only touch the last digits: not in it."""
+    precision = engine.device.precision
     return journal.key_of(
         model=engine.sha256,
         threshold=options.threshold,
         map_threshold=options.map_threshold,
         uad=infer.__version__,
-        **({"precision": options.precision} if options.precision != "fp32" else {}),
+        **({"precision": precision} if precision != "fp32" else {}),
         **({"volume": options.volume} if options.volume else {}),
         **({"identifiers": options.keep_identifiers} if options.dicom_seg else {}),
     )

@@ -108,7 +108,7 @@ def open_model(
     model: str | os.PathLike[str],
     *,
     device: str,
-    precision: Precision,
+    precision: Precision | None,
     threshold: float | None,
     map_threshold: float | None,
     batch_size: int | None,
