@@ -173,15 +173,14 @@ def open_graph(
     session = _session(graph, ON_CPU, threads=threads, where=path.name)
     manifest = _manifest_in(_metadata(session, where=path.name), where=path.name)
     check_contract(session.get_inputs(), session.get_outputs(), manifest, where=path.name)
-    variant = manifest.variant.precision if manifest.variant else None
-    chosen = computing(chosen, precision, variant)
+    chosen = computing(chosen, precision, manifest.variant)
     opened = OpenedFile(path, hashlib.sha256(graph).hexdigest(), threads, signed_by, tensorrt_cache)
     if chosen.got == "openvino":
         session = OpenVinoSession(
             graph,
             session.get_outputs(),
             # A variant holds its own conversions: whatever is not among them is left in fp32.
-            precision="fp32" if variant else chosen.precision,
+            precision="fp32" if manifest.variant else chosen.precision,
             threads=threads,
             workers=workers,
             where=path.name,

@@ -27,6 +27,8 @@ METADATA_KEY = "uad.manifest"
 SCHEMA = 5
 
 
+# Devices, as `infer.providers` calls them.
+ANYWHERE = ("cpu", "cuda", "tensorrt", "openvino")
 # Values of one image: a manifest that asks for more would have us fill the memory.
 LARGEST_IMAGE = 2**26
 
@@ -122,7 +124,17 @@ class Variant:
     auroc: float
     auroc_before: float  # of the file it was made from
     decided_otherwise: int  # scans, each file at its own threshold
+    accepted_on: tuple[Literal["cpu", "openvino"], ...]  # where it was measured and found as good
     self_test: SelfTest  # of the file it was made from; the variant has one of its own
+
+    @property
+    def runs_on(self) -> tuple[str, ...]:
+        """Devices that may compute it.
+
+        fp16 rounds alike everywhere. What int8 comes to depends on what an engine fuses: a file
+        whose scores correlated with fp32's by 0.999 in one did so by 0.60 in another.
+        """
+        return self.accepted_on if self.precision == "int8" else ANYWHERE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """In which numbers a graph computes: fp32, unless its file or the user's wish says less."""
 
+from collections.abc import Collection
 from typing import Literal, get_args
 
 from infer.errors import UnknownChoiceError
@@ -12,11 +13,6 @@ OF_VARIANTS: tuple[VariantPrecision, ...] = get_args(VariantPrecision)
 OFFERED: dict[str, tuple[Precision, ...]] = {
     "openvino": ("fp32", "bf16", "fp16"),
     "tensorrt": ("fp32", "bf16", "fp16"),
-}
-# TensorRT takes other scales than these files hold; CUDA would compute in fp32 between conversions.
-RUN_ON: dict[VariantPrecision, tuple[str, ...]] = {
-    "fp16": ("cpu", "cuda", "tensorrt", "openvino"),
-    "int8": ("cpu", "openvino"),
 }
 WHERE = (
     "of a file in fp32, --device openvino and tensorrt also compute in bf16 or fp16, if the "
@@ -43,11 +39,17 @@ def check_precision(asked: str | None, *, device: str) -> Precision | None:
 
 
 def precision_of(
-    asked: Precision | None, *, device: str, variant: VariantPrecision | None
+    asked: Precision | None,
+    *,
+    device: str,
+    variant: VariantPrecision | None,
+    runs_on: Collection[str] = (),
 ) -> Precision:
-    """In which numbers a device computes a file; `variant`: what the file is in, if not in fp32.
+    """In which numbers a device computes a file; whether the processor can, the engine says itself.
 
-    Whether the processor can, the engine says itself.
+    Args:
+        variant: what the file is in, if not in fp32.
+        runs_on: of a variant, the devices that may compute it.
 
     Raises:
         UnknownChoiceError: not in what was asked for, or not on this device.
@@ -62,11 +64,11 @@ def precision_of(
             f"precision {asked} cannot be had of a file in {variant}",
             hint="leave --precision out, or take the file it was made from: --describe says which",
         )
-    if device not in RUN_ON[variant]:
+    if device not in runs_on:
         raise UnknownChoiceError(
             f"precision {variant} cannot be had with device {device}",
-            hint=f"files in {variant} run on {', '.join(RUN_ON[variant])}; or take the file it was "
-            "made from",
+            hint=f"this file was found to be as good on {', '.join(runs_on)} only; or take the "
+            "file it was made from",
         )
     return variant
 

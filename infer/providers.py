@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from infer.errors import UnknownChoiceError
+from infer.manifest import Variant
 from infer.openvino_session import check_extra
-from infer.precision import RUN_ON, Precision, VariantPrecision, check_precision, precision_of
+from infer.precision import Precision, check_precision, precision_of
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt", "openvino")
 CUDA_NUMBER = re.compile(r"cuda:([0-9]{1,4})")
@@ -116,18 +117,22 @@ def choose_device(asked: str, precision: str | None = None) -> Device:
     return Device(asked=asked, got="cuda", reason=reason, gpu=gpu)
 
 
-def computing(device: Device, asked: Precision | None, variant: VariantPrecision | None) -> Device:
-    """The device as it computes a file in fp32, or in what `variant` says.
+def computing(device: Device, asked: Precision | None, variant: Variant | None) -> Device:
+    """The device as it computes a file in fp32, or a variant.
 
     Where the choice was ours, a file that the GPU cannot take runs on the CPU.
 
     Raises:
         UnknownChoiceError: it does not, or not in the precision asked for.
     """
-    if device.asked == "auto" and variant is not None and device.got not in RUN_ON[variant]:
-        reason = f"the model is in {variant}, which {device.got} is not given"
+    if variant is None:
+        precision = precision_of(asked, device=device.got, variant=None)
+        return replace(device, precision=precision)
+    runs_on = variant.runs_on
+    if device.asked == "auto" and device.got not in runs_on:
+        reason = f"the model is in {variant.precision}, which {device.got} is not given"
         device = Device(asked="auto", got="cpu", reason=reason)
-    precision = precision_of(asked, device=device.got, variant=variant)
+    precision = precision_of(asked, device=device.got, variant=variant.precision, runs_on=runs_on)
     return replace(device, precision=precision)
 
 

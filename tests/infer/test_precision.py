@@ -34,22 +34,24 @@ def test_a_file_in_fp32_is_never_silently_taken_for_another(asked, device):
 @pytest.mark.parametrize("variant", ["fp16", "int8"])
 @pytest.mark.parametrize("device", ["cpu", "openvino"])
 def test_a_variant_is_computed_in_its_own_precision_asked_for_or_not(variant, device):
-    assert precision_of(None, device=device, variant=variant) == variant
-    assert precision_of(variant, device=device, variant=variant) == variant
+    of_file = {"variant": variant, "runs_on": ("cpu", "openvino")}
+    assert precision_of(None, device=device, **of_file) == variant
+    assert precision_of(variant, device=device, **of_file) == variant
 
 
 @pytest.mark.parametrize("asked", ["fp32", "bf16", "fp16"])
 def test_a_variant_in_another_precision_than_was_checked_is_refused(asked):
     with pytest.raises(UnknownChoiceError) as refused:
-        precision_of(asked, device="openvino", variant="int8")
+        precision_of(asked, device="openvino", variant="int8", runs_on=("cpu", "openvino"))
     assert str(refused.value) == f"precision {asked} cannot be had of a file in int8"
     assert "--describe says which" in refused.value.hint
 
 
-@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
-def test_int8_is_for_processors(device):
-    with pytest.raises(UnknownChoiceError, match=f"int8 cannot be had with device {device}"):
-        precision_of(None, device=device, variant="int8")
+@pytest.mark.parametrize("device", ["cuda", "tensorrt", "openvino"])
+def test_a_variant_runs_only_where_it_may(device):
+    with pytest.raises(UnknownChoiceError, match=f"int8 cannot be had with device {device}") as no:
+        precision_of(None, device=device, variant="int8", runs_on=("cpu",))
+    assert "found to be as good on cpu only" in no.value.hint
 
 
 def test_what_a_file_may_be_in_is_not_refused_before_the_file_is_known():

@@ -1,6 +1,7 @@
 """Devices: which are known, which are refused and in which words, before a session is opened."""
 
 import ctypes
+from dataclasses import replace
 
 import onnxruntime
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from infer import providers
 from infer.errors import UnknownChoiceError
 from infer.providers import Device, check_request, choose_device, computing
+from tests.infer.tiny_model import VARIANT
 
 
 class Driver:
@@ -122,9 +124,10 @@ def test_tensorrt_is_told_of_the_precision(precision, options):
 
 def test_a_file_that_no_gpu_takes_runs_on_the_cpu_unless_a_gpu_was_asked_for(driver):
     driver(gpus=1)
-    chosen = computing(choose_device("auto"), None, "int8")
+    half = replace(VARIANT, precision="fp16")
+    chosen = computing(choose_device("auto"), None, VARIANT)
     assert (chosen.asked, chosen.got, chosen.precision) == ("auto", "cpu", "int8")
     assert chosen.reason == "the model is in int8, which cuda is not given"
-    assert computing(choose_device("auto"), None, "fp16").got == "cuda"
+    assert computing(choose_device("auto"), None, half).got == "cuda"
     with pytest.raises(UnknownChoiceError, match="precision int8 cannot be had with device cuda"):
-        computing(choose_device("cuda"), None, "int8")
+        computing(choose_device("cuda"), None, VARIANT)

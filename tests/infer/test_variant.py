@@ -11,22 +11,8 @@ from infer import load
 from infer.cli import app
 from infer.engine import read_manifest
 from infer.errors import UnknownChoiceError
-from infer.manifest import SelfTest, Variant, from_json, to_json
-from tests.infer.tiny_model import MANIFEST, write_tiny_model, write_tiny_scans
-
-VARIANT = Variant(
-    of="ab" * 32,
-    precision="int8",
-    how="static quantisation",
-    left_in_float=("node_conv_7",),
-    calibration_images=20,
-    scans=70,
-    correlation=0.9941,
-    auroc=0.871,
-    auroc_before=0.874,
-    decided_otherwise=2,
-    self_test=SelfTest(score=0.5, peak_value=0.625, tolerance=0.01),
-)
+from infer.manifest import from_json, to_json
+from tests.infer.tiny_model import MANIFEST, VARIANT, write_tiny_model, write_tiny_scans
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +64,16 @@ def test_another_precision_is_refused_and_nothing_is_written(scans, model, tmp_p
     assert not out.exists()
     with pytest.raises(UnknownChoiceError, match="of a file in int8"):
         load(model, device="cpu", precision=precision)
+
+
+def test_int8_runs_only_where_it_was_accepted(scans, tmp_path):
+    variant = replace(VARIANT, accepted_on=("cpu",))
+    model = write_tiny_model(tmp_path / "m.onnx", replace(MANIFEST, variant=variant))
+    options = ["--model", model, "--out", tmp_path / "out", "--device", "openvino"]
+    refused = uad_infer(scans, *options)
+    assert refused.exit_code == 2
+    assert "precision int8 cannot be had with device openvino" in refused.stderr
+    assert replace(variant, precision="fp16").runs_on == ("cpu", "cuda", "tensorrt", "openvino")
 
 
 def test_the_self_test_is_the_files_own(model):
