@@ -21,6 +21,7 @@ def load(
     threshold: float | None = None,
     map_threshold: float | None = None,
     batch_size: int | None = None,
+    tensorrt_cache: "str | os.PathLike[str] | None" = None,
 ) -> "Model":
     """Open a model for scoring scans one by one: `load("cae.onnx").score("scan.nii.gz").score`.
 
@@ -35,6 +36,7 @@ def load(
         batch_size: Slices, or volumes, that go through the network together; None: as `uad-infer`
             does, so that results are the same. With 1, single pictures take less time and may
             differ in their last digits.
+        tensorrt_cache: A folder in which TensorRT keeps what it builds; only with that device.
 
     Raises:
         infer.errors.UadError: the model cannot be opened, or not on this device.
@@ -48,4 +50,5 @@ def load(
         threshold=threshold,
         map_threshold=map_threshold,
         batch_size=batch_size,
+        tensorrt_cache=tensorrt_cache,
     )

@@ -30,7 +30,7 @@ from infer.output_names import PICTURE, Names, map_ending, mask_ending, segmenta
 from infer.part import Part
 from infer.precision import Precision
 from infer.progress import Progress
-from infer.providers import CUDA_NUMBER, check_request, choose_device
+from infer.providers import CUDA_NUMBER, check_request
 from infer.readers.choice import Choice
 from infer.readers.discovery import scans_in
 from infer.readers.sources import Sources
@@ -156,7 +156,8 @@ def score_folder(
         scans = everything.only(part.takes) if part else everything
         # Counted on all scans, not on those still to do: going on, a run computes as a whole one.
         here = _divided(max(1, min(opened.workers, len(scans))))
-        cluster = _cluster(stack, options, scans=len(scans))
+        on_gpu = not worker.engine.device.is_cpu
+        cluster = _cluster(stack, options, scans=len(scans), on_gpu=on_gpu)
         shares = Shares(cluster.workers, cluster.threads) if cluster else here
         if shares != opened:
             worker = _open_worker(file, out, options, shares)
@@ -202,14 +203,15 @@ def score_folder(
     return summary
 
 
-def _cluster(stack: contextlib.ExitStack, options: Options, *, scans: int) -> "Cluster | None":
+def _cluster(
+    stack: contextlib.ExitStack, options: Options, *, scans: int, on_gpu: bool
+) -> "Cluster | None":
     """What the run is spread over, if not over this machine's cores."""
     if options.executor == "local":
         return None
     from infer.cluster import opened_cluster
 
     most = max(1, scans if options.workers is None else min(options.workers, scans))
-    on_gpu = not choose_device(options.device, options.precision).is_cpu
     cluster = opened_cluster(options.ray_address, most=most, retries=options.retries, on_gpu=on_gpu)
     return stack.enter_context(cluster)
 

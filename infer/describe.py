@@ -168,7 +168,8 @@ def _variant(variant: Variant | None) -> dict[str, str]:
         + (f"\nleft in float: {kept}" if kept else "")
         + f"\non {variant.scans} validation scans: correlation of scores with that file's "
         f"{variant.correlation:.5f}, AUROC {variant.auroc:.3f} (that file's "
-        f"{variant.auroc_before:.3f}), {variant.decided_otherwise} decided otherwise"
+        f"{variant.auroc_before:.3f}), {variant.decided_otherwise} decided otherwise; "
+        f"accepted on {', '.join(variant.accepted_on)}"
     }
 
 

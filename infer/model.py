@@ -112,10 +112,17 @@ def open_model(
     threshold: float | None,
     map_threshold: float | None,
     batch_size: int | None,
+    tensorrt_cache: str | os.PathLike[str] | None,
 ) -> Model:
     """See `infer.load`."""
     with located(os.fspath(model)) as file:
-        engine = open_engine(file.path, device=device, threads=cores(), precision=precision)
+        engine = open_engine(
+            file.path,
+            device=device,
+            threads=cores(),
+            precision=precision,
+            tensorrt_cache=None if tensorrt_cache is None else Path(tensorrt_cache),
+        )
     manifest = with_thresholds(engine.manifest, threshold, map_threshold)
     return Model(engine, manifest, batch_size=batch_size or batch_size_of(engine))
 

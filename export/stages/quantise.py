@@ -82,7 +82,7 @@ def quantise(params: Params, method: str, precisions: Sequence[Precision]) -> No
     _through_openvino(found, source, source.content, path, "fp32")
     for precision in precisions:
         if precision == "fp16" or precision == "int8":
-            _variant(found, source, path, precision, params.block(ExportConfig, "export"))
+            _variant(found, source, precision, params.block(ExportConfig, "export"))
         else:
             _through_openvino(found, source, source.content, path, precision)
     batch = usual_batch_size(manifest.image_size, BATCH_SIZE)
@@ -91,11 +91,12 @@ def quantise(params: Params, method: str, precisions: Sequence[Precision]) -> No
 
 
 def _variant(
-    found: _Found, source: Source, path: Path, precision: VariantPrecision, config: ExportConfig
+    found: _Found, source: Source, precision: VariantPrecision, config: ExportConfig
 ) -> None:
     """A file in fewer bits, written if validation accepts it."""
     tried = make(source, _reduction(source, precision), precision, config)
-    target = path.with_suffix(f".{precision}.onnx")
+    before = source.engine.manifest
+    target = model_path(before.study, f"{before.method}.{precision}")
     if tried.against:
         target.unlink(missing_ok=True)  # of an earlier export: it is a variant of nothing now
         found.rows[f"{precision} cpu"] = _refused(precision, tried)

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from typer.testing import CliRunner
 
-from infer import providers
+from infer import load, providers
 from infer.cli import app
 from infer.engine import open_engine
 from infer.errors import BadOutputError
@@ -107,6 +107,11 @@ def test_a_cache_that_cannot_be_written_is_refused(tiny_model, asked, tmp_path):
     (tmp_path / "cache").write_text("in the way")
     with pytest.raises(BadOutputError, match="could not be written"):
         opened(tiny_model, tmp_path / "cache")
+
+
+def test_a_program_may_ask_for_it_too(tiny_model, asked, tmp_path):
+    load(tiny_model, device="tensorrt", tensorrt_cache=str(tmp_path / "cache"))
+    assert asked[0]["trt_engine_cache_path"].startswith(str(tmp_path / "cache"))
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "openvino"])

@@ -85,6 +85,7 @@ def test_it_is_described(model):
     assert "in int8, of file abababababab in fp32: static quantisation" in said
     assert "left in float: node_conv_7" in said
     assert "correlation of scores with that file's 0.99410, AUROC 0.871 (that file's 0.874)" in said
+    assert "2 decided otherwise; accepted on cpu, openvino" in said
     assert "from the file in fp32" in said
 
 
