@@ -64,17 +64,13 @@ def quantise(params: Params, method: str, precisions: Sequence[Precision]) -> No
 
     Raises:
         CalibrationError: validation has no normal or no abnormal scan.
-        BadModelError: the study's file is none, or a variant itself.
+        BadModelError: the study's file is none, or not as it was exported.
     """
     study = params.study
     path = model_path(study, method)
     validation = [it.case for it in load_cases(study) if it.split == "validation"]
     manifest = open_engine(path, device="cpu", threads=THREADS).manifest
-    if manifest.variant is not None:
-        raise BadModelError(
-            f"{path} is a variant itself, in {manifest.variant.precision}",
-            hint="name the method whose file is in fp32",
-        )
+    _refuse_changed(path, manifest)
     source = source_of(path, validation, normal_images(study, manifest))
     itself = compared(source.scored, source.scored, source.abnormal)
     found = _Found({}, {})
@@ -88,6 +84,20 @@ def quantise(params: Params, method: str, precisions: Sequence[Precision]) -> No
     batch = usual_batch_size(manifest.image_size, BATCH_SIZE)
     seconds = seconds_per_image(found.engines, source.normals[:batch])
     _report(study, method, _timed(found.rows, seconds), source, batch)
+
+
+def _refuse_changed(path: Path, manifest: Manifest) -> None:
+    """Variants are made of what was exported: its numbers, and thresholds that validation gave."""
+    if manifest.variant is not None:
+        raise BadModelError(
+            f"{path} is a variant itself, in {manifest.variant.precision}",
+            hint="name the method whose file is in fp32",
+        )
+    if manifest.recalibrated:
+        raise BadModelError(
+            f"{path} has the thresholds of a site, a variant would have those of the validation",
+            hint="make the variant of the file as it was exported, then recalibrate the variant",
+        )
 
 
 def _variant(

@@ -3,18 +3,21 @@
 import csv
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
-from export import variant_check
+from export import onnx_file, variant, variant_check
 from export.calibration import CalibrationError
 from export.stages import quantise as stage
 from export.stages.export import export
 from infer.engine import open_engine, read_manifest
 from infer.errors import BadModelError
 from infer.finding import find_all
+from infer.manifest import Recalibration
 from infer.readers import read
 from infer.self_test import check_model
 from tests.export.tiny_study import COUNTS, make_study
@@ -67,15 +70,15 @@ def params():
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_the_manifest_says_what_it_is_a_variant_of(study, precision):
-    variant = read_manifest(MODELS / f"cae.{precision}.onnx").variant
+    said = read_manifest(MODELS / f"cae.{precision}.onnx").variant
     source = MODELS / "cae.onnx"
-    assert variant.of == hashlib.sha256(source.read_bytes()).hexdigest()
-    assert variant.precision == precision
-    assert variant.scans == sum(COUNTS["validation"])
-    assert variant.calibration_images == (COUNTS["validation"][0] if precision == "int8" else 0)
-    assert variant.correlation >= {"fp16": 0.999, "int8": 0.99}[precision]
-    assert variant.auroc >= variant.auroc_before - 0.005
-    assert variant.self_test == read_manifest(source).self_test
+    assert said.of == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert said.precision == precision
+    assert said.scans == sum(COUNTS["validation"])
+    assert said.calibration_images == (COUNTS["validation"][0] if precision == "int8" else 0)
+    assert said.correlation >= {"fp16": 0.999, "int8": 0.99}[precision]
+    assert said.auroc >= said.auroc_before - 0.005
+    assert said.self_test == read_manifest(source).self_test
     assert read_manifest(source).variant is None
 
 
@@ -151,6 +154,42 @@ def test_a_variant_of_a_variant_is_refused(study):
     shutil.copyfile(MODELS / "cae.int8.onnx", MODELS / "cae.onnx")
     with pytest.raises(BadModelError, match="is a variant itself, in int8"):
         stage.quantise(params(), "cae", ["fp16"])
+
+
+def test_a_variant_of_a_recalibrated_file_is_refused(study):
+    recalibrated = read_manifest(MODELS / "cae.onnx")
+    entry = Recalibration(
+        original_sha256="ab" * 32,
+        scans=20,
+        scans_sha256="cd" * 32,
+        made="2026-01-01T00:00:00+00:00",
+        score_threshold=recalibrated.score_threshold,
+        map_threshold=recalibrated.map_threshold,
+        normals=6,
+    )
+    changed = replace(recalibrated, recalibrated=(entry,))
+    onnx_file.write(MODELS / "cae.onnx", onnx.load(MODELS / "cae.onnx"), changed)
+    with pytest.raises(BadModelError, match="has the thresholds of a site") as refused:
+        stage.quantise(params(), "cae", ["fp16"])
+    assert "then recalibrate the variant" in refused.value.hint
+
+
+def test_what_is_left_in_float_is_said_and_is_in_float(study, monkeypatch):
+    seen = []
+
+    def refuses_once(comparison, precision):
+        seen.append(precision)
+        return ["not yet"] if len(seen) == 1 else []
+
+    monkeypatch.setattr(variant, "objections", refuses_once)
+    assert stage.main(["params.yaml", "cae", "--precisions", "int8"]) == 0
+    path = MODELS / "cae.int8.onnx"
+    (left,) = read_manifest(path).variant.left_in_float
+    graph = onnx.load(path).graph
+    (node,) = [it for it in graph.node if it.name == left]
+    (weights,) = [it for it in graph.initializer if it.name == node.input[1]]
+    assert weights.data_type == onnx.TensorProto.FLOAT
+    assert rows()["int8", "cpu"]["left_in_float"] == left
 
 
 def test_a_study_without_abnormal_validation_scans_is_refused(study):
