@@ -42,10 +42,15 @@ def to_onnx(graph: Graph, images: Images) -> onnx.ModelProto:
 
 def write(path: Path, model: onnx.ModelProto, manifest: Manifest) -> None:
     """Write a model with its manifest, whole or not at all."""
+    write_bytes(path, content_of(model, manifest))
+
+
+def content_of(model: onnx.ModelProto, manifest: Manifest) -> bytes:
+    """What the file of a model with its manifest holds."""
     sealed = onnx.ModelProto()
     sealed.CopyFrom(model)
     onnx.helper.set_model_props(sealed, {METADATA_KEY: to_json(manifest)})
-    write_bytes(path, sealed.SerializeToString())
+    return bytes(sealed.SerializeToString())
 
 
 def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -1,5 +1,7 @@
 """Does the exported file say what the fitted model says? Torch against ONNX Runtime."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -23,20 +25,28 @@ def measure(graph: Graph, engine: Engine, images: Images, *, measured_on: str) -
     Raises:
         ParityError: a difference is above `LARGEST_DIFFERENCE`, or not a number.
     """
-    expected = _by_torch(graph, images)
     runs = [engine.run(images), _one_by_one(engine, images)]
-    reconstruction = None
-    if expected.reconstruction is not None:
-        reconstruction = max(_absolute(expected.reconstruction, it.reconstruction) for it in runs)
-    parity = Parity(
-        reconstruction=reconstruction,
-        anomaly_map=max(_relative(expected.anomaly_map, it.anomaly_map) for it in runs),
-        score=max(_scores(expected, it) for it in runs),
-        images=len(images),
-        measured_on=measured_on,
+    parity = differences(
+        _by_torch(graph, images), runs, images=len(images), measured_on=measured_on
     )
     check(parity)
     return parity
+
+
+def differences(
+    expected: EngineOutputs, runs: Sequence[EngineOutputs], *, images: int, measured_on: str
+) -> Parity:
+    """The largest of each kind among these runs on the same images, whatever it is."""
+    reconstruction = None
+    if expected.reconstruction is not None:
+        reconstruction = max(_absolute(expected.reconstruction, it.reconstruction) for it in runs)
+    return Parity(
+        reconstruction=reconstruction,
+        anomaly_map=max(_relative(expected.anomaly_map, it.anomaly_map) for it in runs),
+        score=max(_scores(expected, it) for it in runs),
+        images=images,
+        measured_on=measured_on,
+    )
 
 
 def check(parity: Parity) -> None:

@@ -17,10 +17,11 @@ def load(
     model: "str | os.PathLike[str]",
     *,
     device: str = "auto",
-    precision: "Precision" = "fp32",
+    precision: "Precision | None" = None,
     threshold: float | None = None,
     map_threshold: float | None = None,
     batch_size: int | None = None,
+    tensorrt_cache: "str | os.PathLike[str] | None" = None,
 ) -> "Model":
     """Open a model for scoring scans one by one: `load("cae.onnx").score("scan.nii.gz").score`.
 
@@ -28,12 +29,14 @@ def load(
         model: An .onnx file of this project's export stage, or `models:/name@alias` in the
             MLflow registry that MLFLOW_TRACKING_URI names.
         device: auto, cpu, cuda, cuda:N, tensorrt or openvino.
-        precision: fp32; with openvino also bf16 or fp16, where the processor can.
+        precision: None: the file's own, fp32 unless it is a variant in fp16 or int8. With openvino
+            or tensorrt also bf16 or fp16 of a file in fp32, where the processor can.
         threshold: Score above which a scan is anomalous; None: the model's own.
         map_threshold: Map value above which a voxel is; None: the model's own.
         batch_size: Slices, or volumes, that go through the network together; None: as `uad-infer`
             does, so that results are the same. With 1, single pictures take less time and may
             differ in their last digits.
+        tensorrt_cache: A folder in which TensorRT keeps what it builds; only with that device.
 
     Raises:
         infer.errors.UadError: the model cannot be opened, or not on this device.
@@ -47,4 +50,5 @@ def load(
         threshold=threshold,
         map_threshold=map_threshold,
         batch_size=batch_size,
+        tensorrt_cache=tensorrt_cache,
     )

@@ -17,6 +17,7 @@ from infer import journal, output_folder
 from infer.chunks import in_chunks
 from infer.cores import cores
 from infer.engine import OnnxEngine, open_engine
+from infer.engine_cache import check_cache
 from infer.errors import BadOutputError, UnknownChoiceError
 from infer.executors.executor import Executor
 from infer.executors.flight import Tally
@@ -30,7 +31,7 @@ from infer.output_names import PICTURE, Names, map_ending, mask_ending, segmenta
 from infer.part import Part
 from infer.precision import Precision
 from infer.progress import Progress
-from infer.providers import CUDA_NUMBER, check_request, choose_device
+from infer.providers import CUDA_NUMBER, check_request
 from infer.readers.choice import Choice
 from infer.readers.discovery import scans_in
 from infer.readers.sources import Sources
@@ -59,7 +60,7 @@ class Options:
     """What a user may choose; None: as the model or the machine suggests."""
 
     device: str
-    precision: Precision
+    precision: Precision | None  # None: the model's own
     batch_size: int | None
     workers: int | None
     threshold: float | None  # of the score
@@ -77,6 +78,7 @@ class Options:
     ray_address: str | None  # of the cluster; None: as RAY_ADDRESS says, else this machine alone
     retries: int | None  # of a scan whose worker was lost, on a cluster
     require_signature: Path | None  # the public key; None: the model need not be signed
+    tensorrt_cache: Path | None  # where TensorRT keeps what it builds
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "workers"):
@@ -92,6 +94,7 @@ class Options:
             raise UnknownChoiceError("max-failures must be at least 0")
         self._check_executor()
         check_request(self.device, self.precision)
+        check_cache(self.tensorrt_cache, device=self.device)
         choice_of(self, "axial")  # refuses what is senseless
 
     def _check_executor(self) -> None:
@@ -163,7 +166,8 @@ def score_folder(
         scans = everything.only(part.takes) if part else everything
         # Counted on all scans, not on those still to do: going on, a run computes as a whole one.
         here = _divided(max(1, min(opened.workers, len(scans))))
-        cluster = _cluster(stack, options, scans=len(scans))
+        on_gpu = not worker.engine.device.is_cpu
+        cluster = _cluster(stack, options, scans=len(scans), on_gpu=on_gpu)
         shares = Shares(cluster.workers, cluster.threads) if cluster else here
         if shares != opened:
             worker = _open_worker(file, results, options, shares)
@@ -221,14 +225,15 @@ def _spool() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="uad-spool-", ignore_cleanup_errors=True)
 
 
-def _cluster(stack: contextlib.ExitStack, options: Options, *, scans: int) -> "Cluster | None":
+def _cluster(
+    stack: contextlib.ExitStack, options: Options, *, scans: int, on_gpu: bool
+) -> "Cluster | None":
     """What the run is spread over, if not over this machine's cores."""
     if options.executor == "local":
         return None
     from infer.cluster import opened_cluster
 
     most = max(1, scans if options.workers is None else min(options.workers, scans))
-    on_gpu = not choose_device(options.device, options.precision).is_cpu
     cluster = opened_cluster(options.ray_address, most=most, retries=options.retries, on_gpu=on_gpu)
     return stack.enter_context(cluster)
 
@@ -247,6 +252,7 @@ def _open_worker(file: ModelFile, results: Results, options: Options, shares: Sh
         workers=shares.workers,
         precision=options.precision,
         public_key=options.require_signature,
+        tensorrt_cache=options.tensorrt_cache,
     )
     return Worker(
         engine=engine,
@@ -318,6 +324,8 @@ def _write_run(
             "out": str(asked[1]),
             **asdict(options),
             "part": str(options.part) if options.part else None,
+            "precision": worker.engine.device.precision,
+            "tensorrt_cache": str(options.tensorrt_cache) if options.tensorrt_cache else None,
             "batch_size": worker.batch_size,
             "workers": workers,
             # The key itself, wherever its file lies: parts that asked for others are not merged.
@@ -409,12 +417,13 @@ def _tasks(scans: Sources, *, case_matters: bool, dicom_seg: bool) -> Iterator[T
 
 def _key(engine: OnnxEngine, options: Options) -> str:
     """Of what shapes a result. Batch size and device only touch the last digits: not in it."""
+    precision = engine.device.precision
     return journal.key_of(
         model=engine.sha256,
         threshold=options.threshold,
         map_threshold=options.map_threshold,
         uad=infer.__version__,
-        **({"precision": options.precision} if options.precision != "fp32" else {}),
+        **({"precision": precision} if precision != "fp32" else {}),
         **({"volume": options.volume} if options.volume else {}),
         **({"identifiers": options.keep_identifiers} if options.dicom_seg else {}),
     )

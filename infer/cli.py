@@ -93,9 +93,13 @@ def uad_infer(
         ),
     ] = "auto",
     precision: Annotated[
-        Precision,
-        typer.Option(help="Less than fp32, where --device openvino has it, changes scores."),
-    ] = Precision.FP32,
+        Precision | None,
+        typer.Option(help="The model's own; less, by openvino or tensorrt, changes scores."),
+    ] = None,
+    tensorrt_cache: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where --device tensorrt keeps what it builds."),
+    ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(min=1, help="Slices or volumes that go through the model together."),
@@ -208,8 +212,9 @@ def uad_infer(
                     check_model(
                         file.path,
                         device=device,
-                        precision=precision.value,
+                        precision=precision.value if precision else None,
                         public_key=require_signature,
+                        tensorrt_cache=tensorrt_cache,
                     )
                 )
             return
@@ -244,7 +249,7 @@ def uad_infer(
 
         options = Options(
             device=device,
-            precision=precision.value,
+            precision=precision.value if precision else None,
             batch_size=batch_size,
             workers=workers,
             threshold=threshold,
@@ -262,6 +267,7 @@ def uad_infer(
             ray_address=ray_address,
             retries=retries,
             require_signature=require_signature,
+            tensorrt_cache=tensorrt_cache,
         )
         folder = only(places)
         code = run(folder, given(model, "--model"), target, options, quiet=quiet)

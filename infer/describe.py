@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from infer.engine import read_manifest
-from infer.manifest import Manifest, Parity, Recalibration
+from infer.manifest import Manifest, Recalibration, Variant
 from infer.masking import Postprocessing
 from infer.preprocessing import Preprocessing
 from infer.slicing import WHOLE, SliceRange
@@ -52,7 +52,8 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         ),
         "normal scans": _scores(normals.scores),
         **_recalibrated(manifest.recalibrated),
-        "parity": _parity(manifest.parity),
+        **_variant(manifest.variant),
+        "parity": _parity(manifest),
         "made by": f"MLflow run {origin.mlflow_run_id}, seed {origin.seed}",
         **_members(origin.members),
         "code": origin.git_commit + (" with uncommitted changes" if origin.git_dirty else ""),
@@ -157,9 +158,26 @@ def _scores(scores: tuple[float, ...]) -> str:
     return f"{len(scores)}: score {scores[0]:.6g} to {scores[-1]:.6g}, median {middle:.6g}"
 
 
-def _parity(parity: Parity) -> str:
+def _variant(variant: Variant | None) -> dict[str, str]:
+    """Of a file in fp16 or int8."""
+    if variant is None:
+        return {}
+    kept = ", ".join(variant.left_in_float)
+    return {
+        "variant": f"in {variant.precision}, of file {variant.of[:12]} in fp32: {variant.how}"
+        + (f"\nleft in float: {kept}" if kept else "")
+        + f"\non {variant.scans} validation scans: correlation of scores with that file's "
+        f"{variant.correlation:.5f}, AUROC {variant.auroc:.3f} (that file's "
+        f"{variant.auroc_before:.3f}), {variant.decided_otherwise} decided otherwise; "
+        f"accepted on {', '.join(variant.accepted_on)}"
+    }
+
+
+def _parity(manifest: Manifest) -> str:
+    parity = manifest.parity
+    origin = "the file in fp32" if manifest.variant else "torch"
     return (
-        f"map {parity.anomaly_map:.1e}, score {parity.score:.1e} from torch "
+        f"map {parity.anomaly_map:.1e}, score {parity.score:.1e} from {origin} "
         f"on {parity.images} images ({parity.measured_on})"
     )
 

@@ -7,23 +7,26 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from infer.engine_cache import cache_of, check_cache
 from infer.errors import BadModelError, UnknownChoiceError
 from infer.finding import EngineOutputs
 from infer.manifest import METADATA_KEY, Manifest, from_json
 from infer.openvino_session import OpenVinoSession
 from infer.precision import Precision
-from infer.providers import INSTALL_HINT, Device, choose_device
+from infer.providers import INSTALL_HINT, Device, choose_device, computing
 from infer.shapes import Images
 from infer.signature import require_signature
 from infer.volumetric import is_volumetric
 
 SCORE_PREFIX = "score_"
 EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
+ON_CPU = Device(asked="cpu", got="cpu", reason="asked for")
 NO_FOLDER = str(Path(os.devnull, "none"))  # below a file: it cannot exist
 LARGEST_BYTES = 2**31  # of a protocol buffer, which an ONNX file is
 EXPORT_HINT = "make model files with this project's export stage"
@@ -36,6 +39,7 @@ class OpenedFile(NamedTuple):
     sha256: str
     threads: int
     signed_by: str | None = None  # fingerprint of the key, where a signature was required
+    tensorrt_cache: Path | None = None  # where engines are kept, of all models
 
 
 class OnnxEngine:
@@ -117,17 +121,20 @@ def open_engine(
     device: str,
     threads: int,
     workers: int = 1,
-    precision: Precision = "fp32",
+    precision: Precision | None = None,
     public_key: Path | None = None,
+    tensorrt_cache: Path | None = None,
 ) -> OnnxEngine:
     """Open a model file on a device; with a public key, only if its other half signed the file.
 
     `threads` is what one batch may use of a CPU, `workers` how many of our own threads will run
-    batches at a time.
+    batches at a time. `precision`: None is the file's own. `tensorrt_cache`: a folder in which
+    TensorRT keeps what it builds.
 
     Raises:
         BadModelError: the file is no model of ours.
         UnknownChoiceError: the device or precision is unknown or cannot be had.
+        BadOutputError: the cache cannot be written.
         MissingExtraError: the device needs a package that is not installed.
     """
     graph = read_graph(path)
@@ -141,6 +148,7 @@ def open_engine(
         workers=workers,
         precision=precision,
         signed_by=signed_by,
+        tensorrt_cache=tensorrt_cache,
     )
 
 
@@ -151,27 +159,36 @@ def open_graph(
     device: str,
     threads: int,
     workers: int = 1,
-    precision: Precision = "fp32",
+    precision: Precision | None = None,
     signed_by: str | None = None,
+    tensorrt_cache: Path | None = None,
 ) -> OnnxEngine:
     """The same for what a model file holds; `path` is where it came from.
 
     `signed_by`: whose signature of it was required, and seen.
     """
+    check_cache(tensorrt_cache, device=device)
     chosen = choose_device(device, precision)
-    session, chosen = _open_on(graph, chosen, threads=threads, where=path.name)
+    # Wherever it will run: what the file says of itself decides how.
+    session = _session(graph, ON_CPU, threads=threads, where=path.name)
     manifest = _manifest_in(_metadata(session, where=path.name), where=path.name)
     check_contract(session.get_inputs(), session.get_outputs(), manifest, where=path.name)
+    chosen = computing(chosen, precision, manifest.variant)
+    opened = OpenedFile(path, hashlib.sha256(graph).hexdigest(), threads, signed_by, tensorrt_cache)
     if chosen.got == "openvino":
         session = OpenVinoSession(
             graph,
             session.get_outputs(),
-            precision=chosen.precision,
+            # A variant holds its own conversions: whatever is not among them is left in fp32.
+            precision="fp32" if manifest.variant else chosen.precision,
             threads=threads,
             workers=workers,
             where=path.name,
         )
-    opened = OpenedFile(path, hashlib.sha256(graph).hexdigest(), threads, signed_by)
+    elif not chosen.is_cpu:
+        if tensorrt_cache is not None:
+            chosen = replace(chosen, engine_cache=cache_of(tensorrt_cache, sha256=opened.sha256))
+        session, chosen = _open_on(graph, chosen, threads=threads, where=path.name)
     return OnnxEngine(session, manifest, chosen, opened)
 
 
@@ -202,6 +219,7 @@ def open_same(graph: bytes, opened: OpenedFile, device: Device) -> OnnxEngine:
         threads=opened.threads,
         precision=device.precision,
         signed_by=opened.signed_by,
+        tensorrt_cache=opened.tensorrt_cache,
     )
 
 
@@ -302,7 +320,7 @@ def _open_on(graph: bytes, device: Device, *, threads: int, where: str) -> tuple
             hint=INSTALL_HINT,
         )
     reason = "there is a GPU, but ONNX Runtime could not load its CUDA libraries"
-    fallback = Device(asked=device.asked, got="cpu", reason=reason)
+    fallback = replace(device, got="cpu", reason=reason)
     return _session(graph, fallback, threads=threads, where=where), fallback
 
 

@@ -11,6 +11,7 @@ from infer.errors import BadModelError
 from infer.intensity import Intensity
 from infer.masking import Postprocessing
 from infer.patches import Patches
+from infer.precision import VariantPrecision
 from infer.preprocessing import UNPROCESSED, Preprocessing
 from infer.scoring import Aggregation
 from infer.slicing import WHOLE, Plane, SliceRange, check_slice_range
@@ -22,12 +23,15 @@ METADATA_KEY = "uad.manifest"
 #    preprocessing.blank; colours; postprocessing of the map before its threshold; an image_size of
 #    three: whole volumes instead of slices; recalibrated, without which thresholds would be taken
 #    for those of the model's own validation.
-SCHEMA = 4
+# 5: variant, without which a file in fp16 or int8 would be taken for one in fp32.
+SCHEMA = 5
 
 
 # Voxels along an axis: one that claims more is damaged, or means to do damage.
 LONGEST_SIDE = 2**31
 
+# Devices, as `infer.providers` calls them.
+ANYWHERE = ("cpu", "cuda", "tensorrt", "openvino")
 # Values of one image: a manifest that asks for more would have us fill the memory.
 LARGEST_IMAGE = 2**26
 
@@ -76,6 +80,8 @@ class SelfTest:
 class Parity:
     """Largest difference between torch and this file through ONNX Runtime.
 
+    Of a variant: between it and the file it was made from, which differs from torch far less.
+
     Absolute for reconstructions, relative to max(1, largest |value|) for maps and scores.
     """
 
@@ -114,6 +120,36 @@ class Recalibration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """The graph computes in fewer bits than that of the file it was made from; what that changes.
+
+    Measured on validation scans, through ONNX Runtime on a CPU.
+    """
+
+    of: str  # SHA-256 of the file it was made from, without a signature
+    precision: VariantPrecision
+    how: str  # in words
+    left_in_float: tuple[str, ...]  # operators that would lose too much: types, or nodes by name
+    calibration_images: int  # of validation normals; 0: nothing was measured on images
+    scans: int
+    correlation: float  # of scores, with those of the file it was made from
+    auroc: float
+    auroc_before: float  # of the file it was made from
+    decided_otherwise: int  # scans, each file at its own threshold
+    accepted_on: tuple[Literal["cpu", "openvino"], ...]  # where it was measured and found as good
+    self_test: SelfTest  # of the file it was made from; the variant has one of its own
+
+    @property
+    def runs_on(self) -> tuple[str, ...]:
+        """Devices that may compute it.
+
+        fp16 rounds alike everywhere. What int8 comes to depends on what an engine fuses: a file
+        whose scores correlated with fp32's by 0.999 in one did so by 0.60 in another.
+        """
+        return self.accepted_on if self.precision == "int8" else ANYWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """The contract's other half: what to do before and after the graph."""
 
@@ -149,6 +185,7 @@ class Manifest:
     colours: Colours = ()
     # Oldest first; empty: thresholds and normals are those of the export, as before schema 4.
     recalibrated: tuple[Recalibration, ...] = ()
+    variant: Variant | None = None  # None, and before schema 5: it is in fp32
 
     @property
     def input_size(self) -> tuple[int, ...]:

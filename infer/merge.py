@@ -25,7 +25,7 @@ from infer.writers.atomic import write_bytes
 _FREE = {
     *("folder", "out", "part", "device", "batch_size", "workers"),
     *("overlays", "maps", "dicom_seg", "overwrite", "max_failures"),
-    *("executor", "ray_address", "retries"),
+    *("executor", "ray_address", "retries", "tensorrt_cache"),
 }
 
 

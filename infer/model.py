@@ -108,14 +108,21 @@ def open_model(
     model: str | os.PathLike[str],
     *,
     device: str,
-    precision: Precision,
+    precision: Precision | None,
     threshold: float | None,
     map_threshold: float | None,
     batch_size: int | None,
+    tensorrt_cache: str | os.PathLike[str] | None,
 ) -> Model:
     """See `infer.load`."""
     with located(os.fspath(model)) as file:
-        engine = open_engine(file.path, device=device, threads=cores(), precision=precision)
+        engine = open_engine(
+            file.path,
+            device=device,
+            threads=cores(),
+            precision=precision,
+            tensorrt_cache=None if tensorrt_cache is None else Path(tensorrt_cache),
+        )
     manifest = with_thresholds(engine.manifest, threshold, map_threshold)
     return Model(engine, manifest, batch_size=batch_size or batch_size_of(engine))
 

@@ -10,18 +10,21 @@ import io
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from infer.errors import UnknownChoiceError
+from infer.manifest import Variant
 from infer.openvino_session import check_extra
-from infer.precision import Precision, check_precision
+from infer.precision import Precision, check_precision, precision_of
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt", "openvino")
 CUDA_NUMBER = re.compile(r"cuda:([0-9]{1,4})")
 CUDA_PROVIDER = "CUDAExecutionProvider"
 TENSORRT_PROVIDER = "TensorrtExecutionProvider"
 CPU_PROVIDER = "CPUExecutionProvider"
+TENSORRT_LIBRARY = "nvinfer_10.dll" if sys.platform == "win32" else "libnvinfer.so.10"
 INSTALL_HINT = "install the CUDA libraries with: pip install 'uad[cuda]'; or use --device cpu"
 
 
@@ -33,7 +36,8 @@ class Device:
     got: Literal["cpu", "cuda", "tensorrt", "openvino"]
     reason: str
     gpu: int = 0  # which, where there are several; meaningless without
-    precision: Precision = "fp32"
+    precision: Precision = "fp32"  # of the engine, or of the file
+    engine_cache: Path | None = None  # where TensorRT keeps the engines of this very file
 
     @property
     def is_cpu(self) -> bool:
@@ -51,7 +55,19 @@ class Device:
         if self.gpu:
             options["device_id"] = str(self.gpu)
         cuda = [(CUDA_PROVIDER, options), CPU_PROVIDER]
-        return [TENSORRT_PROVIDER, *cuda] if self.got == "tensorrt" else cuda
+        return [(TENSORRT_PROVIDER, self._of_tensorrt), *cuda] if self.got == "tensorrt" else cuda
+
+    @property
+    def _of_tensorrt(self) -> dict[str, str]:
+        """Options of its provider."""
+        options = {}
+        if self.precision in ("bf16", "fp16"):
+            options[f"trt_{self.precision}_enable"] = "1"
+        if self.engine_cache is not None:
+            folder = str(self.engine_cache)
+            options |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": folder}
+            options |= {"trt_timing_cache_enable": "1", "trt_timing_cache_path": folder}
+        return options
 
     @property
     def provider(self) -> str:
@@ -60,11 +76,11 @@ class Device:
         return str(first[0] if isinstance(first, tuple) else first)
 
 
-def check_request(asked: str, precision: str) -> tuple[str, int, Precision]:
+def check_request(asked: str, precision: str | None) -> tuple[str, int, Precision | None]:
     """A device's name, which of several GPUs, and the precision; known without looking.
 
     Raises:
-        UnknownChoiceError: no such device; or it never has this precision.
+        UnknownChoiceError: no such device; or it never has this precision, whatever the file.
     """
     numbered = CUDA_NUMBER.fullmatch(asked)
     if asked not in DEVICES and not numbered:
@@ -75,17 +91,17 @@ def check_request(asked: str, precision: str) -> tuple[str, int, Precision]:
     return name, int(numbered[1]) if numbered else 0, check_precision(precision, device=name)
 
 
-def choose_device(asked: str, precision: str = "fp32") -> Device:
-    """The device to open a session on, without opening one.
+def choose_device(asked: str, precision: str | None = None) -> Device:
+    """The device to open a session on, without opening one; its precision is for the file to say.
 
     Raises:
         UnknownChoiceError: no such device or precision; or it was asked for and cannot be had.
         MissingExtraError: OpenVINO was asked for and is not installed.
     """
-    name, gpu, checked = check_request(asked, precision)
+    name, gpu, _ = check_request(asked, precision)
     if name == "openvino":
         check_extra()
-        return Device(asked=asked, got="openvino", reason="asked for", precision=checked)
+        return Device(asked=asked, got="openvino", reason="asked for")
     if name == "cpu":
         return Device(asked=asked, got="cpu", reason="asked for")
     if obstacle := cuda_obstacle() or gpu_obstacle(gpu):
@@ -99,6 +115,25 @@ def choose_device(asked: str, precision: str = "fp32") -> Device:
         return _tensorrt()
     reason = "asked for" if name == "cuda" else "an NVIDIA GPU was found"
     return Device(asked=asked, got="cuda", reason=reason, gpu=gpu)
+
+
+def computing(device: Device, asked: Precision | None, variant: Variant | None) -> Device:
+    """The device as it computes a file in fp32, or a variant.
+
+    Where the choice was ours, a file that the GPU cannot take runs on the CPU.
+
+    Raises:
+        UnknownChoiceError: it does not, or not in the precision asked for.
+    """
+    if variant is None:
+        precision = precision_of(asked, device=device.got, variant=None)
+        return replace(device, precision=precision)
+    runs_on = variant.runs_on
+    if device.asked == "auto" and device.got not in runs_on:
+        reason = f"the model is in {variant.precision}, which {device.got} is not given"
+        device = Device(asked="auto", got="cpu", reason=reason)
+    precision = precision_of(asked, device=device.got, variant=variant.precision, runs_on=runs_on)
+    return replace(device, precision=precision)
 
 
 def cuda_obstacle() -> str:
@@ -143,11 +178,10 @@ def tensorrt_obstacle() -> str:
 
     if TENSORRT_PROVIDER not in onnxruntime.get_available_providers():
         return "this build of ONNX Runtime has no TensorRT"
-    library = "nvinfer_10.dll" if sys.platform == "win32" else "libnvinfer.so.10"
     try:
-        ctypes.CDLL(library)
+        ctypes.CDLL(TENSORRT_LIBRARY)
     except OSError:
-        return f"the library {library} of TensorRT 10 was not found"
+        return f"the library {TENSORRT_LIBRARY} of TensorRT 10 was not found"
     return ""
 
 

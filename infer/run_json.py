@@ -86,6 +86,7 @@ def manifest_summary(manifest: Manifest) -> dict[str, Any]:
         "map_threshold": _threshold(manifest.map_threshold),
         "normals": len(manifest.normals.scores),
         "recalibrated": [asdict(it) for it in manifest.recalibrated],
+        "variant": None if manifest.variant is None else asdict(manifest.variant),
         "mlflow_run_id": manifest.provenance.mlflow_run_id,
         "members": manifest.provenance.members,
         "git_commit": manifest.provenance.git_commit,

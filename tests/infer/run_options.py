@@ -4,7 +4,7 @@ from infer.batch import Options
 
 PLAIN = {
     "device": "cpu",
-    "precision": "fp32",
+    "precision": None,
     "batch_size": 4,
     "workers": 2,
     "threshold": None,
@@ -22,6 +22,7 @@ PLAIN = {
     "ray_address": None,
     "retries": None,
     "require_signature": None,
+    "tensorrt_cache": None,
 }
 
 

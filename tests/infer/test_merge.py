@@ -242,6 +242,7 @@ SHAPES_RESULTS = {
 MAY_DIFFER = {
     *("device", "batch_size", "workers", "overlays", "maps", "dicom_seg"),
     *("overwrite", "max_failures", "part", "executor", "ray_address", "retries"),
+    "tensorrt_cache",
 }
 
 

@@ -1,13 +1,15 @@
 """Devices: which are known, which are refused and in which words, before a session is opened."""
 
 import ctypes
+from dataclasses import replace
 
 import onnxruntime
 import pytest
 
 from infer import providers
 from infer.errors import UnknownChoiceError
-from infer.providers import check_request, choose_device
+from infer.providers import Device, check_request, choose_device, computing
+from tests.infer.tiny_model import VARIANT
 
 
 class Driver:
@@ -94,19 +96,38 @@ def test_tensorrt_is_refused_before_onnx_runtime_is_asked_for_it(driver, monkeyp
         choose_device("tensorrt")
 
 
-@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1", "tensorrt"])
-@pytest.mark.parametrize("precision", ["bf16", "fp16", "int8"])
-def test_less_than_fp32_is_refused_where_there_is_none(device, precision):
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1"])
+def test_what_no_file_and_no_engine_has_is_refused_before_anything_is_opened(device):
     name = device.partition(":")[0]
     with pytest.raises(UnknownChoiceError) as refused:
-        choose_device(device, precision)
-    assert str(refused.value) == f"precision {precision} cannot be had with device {name}"
-    assert "--device openvino in bf16 or fp16 too" in refused.value.hint
+        choose_device(device, "bf16")
+    assert str(refused.value) == f"precision bf16 cannot be had with device {name}"
+    assert "--device openvino and tensorrt also compute in bf16 or fp16" in refused.value.hint
 
 
 def test_a_precision_that_does_not_exist_is_refused():
     with pytest.raises(UnknownChoiceError, match="unknown precision 'fp8'"):
         check_request("openvino", "fp8")
-    with pytest.raises(UnknownChoiceError, match="precision int8 cannot be had with device openv"):
-        check_request("openvino", "int8")
     assert check_request("openvino", "bf16") == ("openvino", 0, "bf16")
+    assert check_request("cpu", None) == ("cpu", 0, None)
+
+
+@pytest.mark.parametrize(
+    ("precision", "options"),
+    [("fp32", {}), ("fp16", {"trt_fp16_enable": "1"}), ("bf16", {"trt_bf16_enable": "1"})],
+)
+def test_tensorrt_is_told_of_the_precision(precision, options):
+    device = Device(asked="tensorrt", got="tensorrt", reason="asked for", precision=precision)
+    assert device.providers[0] == ("TensorrtExecutionProvider", options)
+    assert device.provider == "TensorrtExecutionProvider"
+
+
+def test_a_file_that_no_gpu_takes_runs_on_the_cpu_unless_a_gpu_was_asked_for(driver):
+    driver(gpus=1)
+    half = replace(VARIANT, precision="fp16")
+    chosen = computing(choose_device("auto"), None, VARIANT)
+    assert (chosen.asked, chosen.got, chosen.precision) == ("auto", "cpu", "int8")
+    assert chosen.reason == "the model is in int8, which cuda is not given"
+    assert computing(choose_device("auto"), None, half).got == "cuda"
+    with pytest.raises(UnknownChoiceError, match="precision int8 cannot be had with device cuda"):
+        computing(choose_device("cuda"), None, VARIANT)

@@ -19,6 +19,7 @@ from infer.manifest import (
     Provenance,
     SelfTest,
     Threshold,
+    Variant,
     to_json,
 )
 from infer.masking import Postprocessing
@@ -59,6 +60,23 @@ MANIFEST = Manifest(
         seed=0,
         versions={},
     ),
+)
+
+
+# Of a file in int8: what stands in the manifest decides, and the graph is whatever it is.
+VARIANT = Variant(
+    of="ab" * 32,
+    precision="int8",
+    how="static quantisation",
+    left_in_float=("node_conv_7",),
+    calibration_images=20,
+    scans=70,
+    correlation=0.9941,
+    auroc=0.871,
+    auroc_before=0.874,
+    decided_otherwise=2,
+    accepted_on=("cpu", "openvino"),
+    self_test=SelfTest(score=0.5, peak_value=0.625, tolerance=0.01),
 )
 
 
