@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from infer.patches import Patches, stitch
+from train.seeding import drawn_for_all
 from train.shapes import Images
 
 Size = tuple[int, ...]  # (height, width)
@@ -30,7 +31,9 @@ def random_patches(images: Images, size: Size) -> torch.Tensor:
     """One patch of each image, by torch's global chance, every place where it fits as likely."""
     cropped = list(images)
     for axis, side in enumerate(size, start=1):
-        corners = torch.randint(images.shape[axis + 1] - side + 1, (len(images),)).tolist()
+        places = images.shape[axis + 1] - side + 1
+        drawn = drawn_for_all(lambda count, most=places: torch.randint(most, (count,)), len(images))
+        corners = drawn.tolist()
         cropped = [it.narrow(axis, at, side) for it, at in zip(cropped, corners, strict=True)]
     return torch.stack(cropped)
 
