@@ -23,6 +23,7 @@ NUMBERS = {
 }
 # float32 adds up the same numbers in another order; each step of descent multiplies the difference.
 NOISE = 1e-4
+TERMS = ("wasserstein", "penalty")
 
 
 def make_study(folder, **numbers):
@@ -83,8 +84,14 @@ def history(folder, method):
 
 
 def losses(records):
+    """Of each record; what generated images look like is left out.
+
+    Adam divides gradients by their size, those that are nothing but rounding as well: a weight
+    behind which another takes the mean away has no other, and moves by them. Where losses of a fit
+    in double precision agree within 1e-12, so do these figures.
+    """
     return [
-        {name: it for name, it in record.items() if not name.startswith("auroc")}
+        {name: it for name, it in record.items() if "loss" in name or name in TERMS}
         for record in records
     ]
 
@@ -120,22 +127,28 @@ def test_a_model_says_how_many_processes_fitted_it(of_one, of_two, method):
         assert metadata["processes"] == count
 
 
-def test_a_process_that_dies_ends_the_others_and_all_go_on_where_they_were(of_two, tmp_path):
-    folder = make_study(tmp_path)
-    done = run(folder, "cae", launcher=torchrun(2, "--max-restarts=1"), DIE_AT="3")
-    assert done.returncode == 0, done.stderr
-    assert (folder / "died").exists()
-    assert "goes on at record 2" in done.stdout
-    assert history(folder, "cae") == history(of_two, "cae")
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """What a fit leaves of which the second process was killed, and how it ended."""
+    folder = make_study(tmp_path_factory.mktemp("ended"))
+    return folder, run(folder, "cae", launcher=torchrun(2), DIE_AT="3")
 
 
-def test_a_fit_of_two_is_not_gone_on_with_by_one(tmp_path):
-    folder = make_study(tmp_path)
-    ended = run(folder, "cae", launcher=torchrun(2), DIE_AT="3")
-    assert ended.returncode != 0
+def test_a_fit_of_two_is_not_gone_on_with_by_one(ended):
+    folder, _ = ended
     refused = run(folder, "cae")
     assert refused.returncode == 2
     assert "was left by a fit of 2 processes, now there are 1" in refused.stderr
+
+
+def test_a_process_that_dies_ends_the_others_and_all_go_on_where_they_were(ended, of_two):
+    folder, first = ended
+    assert first.returncode != 0
+    assert not (folder / "cae.json").exists()
+    again = run(folder, "cae", launcher=torchrun(2), DIE_AT="3")
+    assert again.returncode == 0, again.stderr
+    assert "goes on at record 2" in again.stdout
+    assert history(folder, "cae") == history(of_two, "cae")
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(tmp_path):
