@@ -9,6 +9,7 @@ A patch may lie anywhere: what is usual at one of its pixels says nothing of sku
 Recipes that standardise by it are therefore not followed.
 """
 
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -32,10 +33,14 @@ def random_patches(images: Images, size: Size) -> torch.Tensor:
     cropped = list(images)
     for axis, side in enumerate(size, start=1):
         places = images.shape[axis + 1] - side + 1
-        drawn = drawn_for_all(lambda count, most=places: torch.randint(most, (count,)), len(images))
+        drawn = drawn_for_all(partial(_corners, places), len(images))
         corners = drawn.tolist()
         cropped = [it.narrow(axis, at, side) for it, at in zip(cropped, corners, strict=True)]
     return torch.stack(cropped)
+
+
+def _corners(places: int, count: int) -> torch.Tensor:
+    return torch.randint(places, (count,))
 
 
 def cut(images: Images, patches: Patches | None) -> torch.Tensor:

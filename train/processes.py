@@ -6,14 +6,14 @@ as many as its number `devices` says.
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
 from torch import distributed
 
-from train.params import BadParamsError
+from train.params import BadParamsError, Params
 from train.precision import device_type, resolve, warning_of
 
 OF_LAUNCHER = ("WORLD_SIZE", "LOCAL_WORLD_SIZE")  # as torchrun sets them
@@ -52,6 +52,27 @@ def count_of(config: Any) -> Count:
             hint="leave devices at 1 where torchrun or fabric run says how many there are",
         )
     return Count(each, total // each, launched=True)
+
+
+def refuse_launchers(params: Params, methods: Iterable[str]) -> None:
+    """Refuse several processes for a fit where many fits are run side by side instead.
+
+    Raises:
+        BadParamsError: a method's `devices` is not 1, or torchrun has started this.
+    """
+    if all(name in os.environ for name in OF_LAUNCHER):
+        raise BadParamsError(
+            "torchrun started this, but folds are fitted by one process each",
+            hint="start it without, and spread folds with --jobs",
+        )
+    blocks = params.values["fit"]
+    for method in methods:
+        if blocks.get(method, {}).get("devices", 1) != 1:
+            raise BadParamsError(
+                f"fit.{method}.devices is {blocks[method]['devices']}, but folds are fitted by one "
+                "process each",
+                hint="set it to 1, and spread folds with --jobs",
+            )
 
 
 def open_fabric(config: Any) -> Fabric:

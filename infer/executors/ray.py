@@ -341,7 +341,7 @@ def library() -> Any:
         import ray
     except ImportError as error:
         raise MissingExtraError(
-            "--executor ray needs the package ray, which is not installed", hint=INSTALL_HINT
+            "Ray is asked for, but the package ray is not installed", hint=INSTALL_HINT
         ) from error
     return ray
 

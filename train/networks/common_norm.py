@@ -35,9 +35,11 @@ class CommonBatchNorm(_BatchNorm):
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
         """As torch does: running statistics hold the unbiased variance."""
-        self.num_batches_tracked += 1
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * count / max(1, count - 1), self.momentum)
+        running: dict[str, Tensor] = dict(self.named_buffers())
+        share = float(self.momentum or 0)
+        running["num_batches_tracked"].add_(1)
+        running["running_mean"].lerp_(mean, share)
+        running["running_var"].lerp_(variance * (count / max(1, count - 1)), share)
 
 
 def with_common_norm(network: nn.Module) -> None:
@@ -64,7 +66,7 @@ class _Sum(torch.autograd.Function):
 
 
 def _sum_of_all(part: Tensor) -> Tensor:
-    summed: Tensor = _Sum.apply(part)
+    summed: Tensor = _Sum.apply(part)  # type: ignore[no-untyped-call]
     return summed
 
 

@@ -101,7 +101,9 @@ class Variational(nn.Module):
     def draw(self, posterior: Posterior) -> Latents:
         """One chance latent per image."""
         mean = posterior.mean
-        noise = drawn_for_all(lambda count: mean.new_empty(count, *mean.shape[1:]).normal_(), len(mean))
+        noise = drawn_for_all(
+            lambda count: mean.new_empty(count, *mean.shape[1:]).normal_(), len(mean)
+        )
         return mean + noise * (0.5 * posterior.log_variance).exp()
 
     def elbo(self, images: Images) -> Elbo:
