@@ -17,6 +17,7 @@ from train.params import BadParamsError, Params
 from train.precision import device_type, resolve, warning_of
 
 OF_LAUNCHER = ("WORLD_SIZE", "LOCAL_WORLD_SIZE")  # as torchrun sets them
+OF_FABRIC_RUN = "LT_CLI_USED"
 
 
 class Count(NamedTuple):
@@ -104,7 +105,8 @@ def open_fabric(config: Any) -> Fabric:
         strategy="ddp" if count.all > 1 or count.launched else "auto",
         precision=resolve(config.precision, device),
     )
-    fabric.launch()
+    if os.environ.get(OF_FABRIC_RUN) != "1":  # which has done so, and would refuse it now
+        fabric.launch()
     return fabric
 
 

@@ -12,7 +12,7 @@ import argparse
 import hashlib
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -137,7 +137,7 @@ def _run(
     at_once = options.jobs or jobs_at_once(gpus)
     print(f"{len(missing)} folds to run, {at_once} at once")
 
-    def run(task: Callable[[Any], Any], jobs: Sequence[Planned]) -> Iterator[Done]:
+    def run(task: Callable[[Any], Any], jobs: Sequence[Planned]) -> Iterable[Done]:
         return run_jobs(task, jobs, at_once=max(1, min(at_once, len(jobs))), gpus=gpus)
 
     return _run_waves(missing, folder, models, parents, run)
@@ -148,7 +148,7 @@ def _run_waves(
     folder: Path,
     models: Path,
     parents: Mapping[str, str],
-    run: Callable[[Callable[[Any], Any], Sequence[Planned]], Iterator[Done]],
+    run: Callable[[Callable[[Any], Any], Sequence[Planned]], Iterable[Done]],
 ) -> list[str]:
     """What a wave needs was made by those before it; which failed, in words."""
     failed = []

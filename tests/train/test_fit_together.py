@@ -86,9 +86,8 @@ def history(folder, method):
 def losses(records):
     """Of each record; what generated images look like is left out.
 
-    Adam divides gradients by their size, those that are nothing but rounding as well: a weight
-    behind which another takes the mean away has no other, and moves by them. Where losses of a fit
-    in double precision agree within 1e-12, so do these figures.
+    Adam divides a gradient by its size, so that one of mere rounding moves its weight as far as any
+    other, and such figures drift. In double precision they agree, too (tried: within 1e-11).
     """
     return [
         {name: it for name, it in record.items() if "loss" in name or name in TERMS}
