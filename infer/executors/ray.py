@@ -341,7 +341,7 @@ def library() -> Any:
         import ray
     except ImportError as error:
         raise MissingExtraError(
-            "Ray is asked for, but the package ray is not installed", hint=INSTALL_HINT
+            "--executor ray needs the package ray, which is not installed", hint=INSTALL_HINT
         ) from error
     return ray
 
