@@ -41,7 +41,7 @@ def run_jobs(
 ) -> Iterator[Done]:
     """Yield each job's end, in any order; with one at a time, in this very process."""
     if at_once == 1:
-        yield from (_attempt(work, job) for job in jobs)
+        yield from (attempt(work, job) for job in jobs)
         return
     # Now and not in the process: libraries read them when they are first imported.
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
@@ -72,7 +72,7 @@ def _spread(
         turns.put(turn)
     with ProcessPoolExecutor(at_once, context, _settle, (turns, gpus)) as pool:
         try:
-            waiting = {pool.submit(_attempt, work, job): job for job in jobs}
+            waiting = {pool.submit(attempt, work, job): job for job in jobs}
             for ended in as_completed(waiting):
                 try:
                     yield ended.result()
@@ -91,7 +91,8 @@ def _settle(turns: Any, gpus: int) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = names[turns.get() % len(names)]
 
 
-def _attempt(work: Callable[[Any], Any], job: Any) -> Done:
+def attempt(work: Callable[[Any], Any], job: Any) -> Done:
+    """A job's end; its traceback is printed here, where it failed."""
     try:
         return Done(job, work(job), "")
     except Exception as error:

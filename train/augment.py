@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import kornia.augmentation as kornia
+import torch
 from torch import Tensor, nn
 
+from train.seeding import count_of_all, in_common, own_share
 from train.shapes import Images
 
 COLOUR_CHANNELS = 3  # what saturation and hue are defined for
+SHAPE = "forward_input_shape"  # what kornia calls it among what it has drawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,16 +40,42 @@ class Augmentation(nn.Module):
         super().__init__()
         pose, look = POSE[spatial_dims](config), _look(config, channels)
         # kornia's sequence takes slices or volumes; of volumes, `look` sees one tall slice each.
-        self.pose = nn.Sequential(*pose) if spatial_dims == 3 else nn.Identity()
+        self.pose = nn.ModuleList(pose if spatial_dims == 3 else [])
         steps = look if spatial_dims == 3 else [*pose, *look]
         self.steps = kornia.AugmentationSequential(*steps, data_keys=["input"])
 
     def forward(self, images: Images) -> Images:
         """The same images, each changed in its own way."""
-        posed: Tensor = self.pose(images)
+        posed = images
+        for turn in self.pose:
+            posed = _changed_by(turn, posed)
         seen = posed.flatten(2, 3) if images.ndim == 5 else posed
-        changed: Tensor = self.steps(seen)
+        changed = _changed_by(self.steps, seen)
         return changed.clamp(0.0, 1.0).reshape(images.shape)
+
+
+def _changed_by(step: Any, images: Tensor) -> Tensor:
+    """One step of kornia's; of several processes, each takes its images' share of one draw."""
+    total = count_of_all(len(images))
+    if total == len(images):
+        changed: Tensor = step(images)
+        return changed
+    with in_common():
+        drawn = step.forward_parameters(torch.Size((total, *images.shape[1:])))
+    changed = step(images, params=_share_of(drawn, own_share(total), images.shape, total))
+    return changed
+
+
+def _share_of(drawn: Any, share: slice, shape: torch.Size, total: int) -> Any:
+    """Of what kornia has drawn for `total` images, the part of those in `share`."""
+    if isinstance(drawn, list):  # of a sequence: one for each step
+        return [it._replace(data=_share_of(it.data, share, shape, total)) for it in drawn]
+    rows = {
+        name: it[share] if it.ndim and len(it) == total else it
+        for name, it in drawn.items()
+        if name != SHAPE
+    }
+    return {**rows, SHAPE: torch.tensor(shape)}
 
 
 def _pose_of_slices(config: AugmentConfig) -> list[Any]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from infer.patches import Patches
 from train.patches import cut, random_patches
 from train.prefetch import Prefetch
+from train.seeding import in_common, own_share
 from train.shapes import Images, Labels
 from train.stored_images import StoredImages
 
@@ -93,6 +94,9 @@ class Batches(Iterator[Images]):
     Where a network takes patches, one of each image is shown, another each time. Images may lie
     on the disk: those of a pass that has begun are read ahead. A pass is drawn when the one before
     it is used up and no sooner, so that what a model draws in between is the same either way.
+
+    Where several processes fit one model, a batch is of all of them: each reads, changes and hands
+    out its own share of the rows, and no other.
     Its state is `waiting` and torch's global generator.
     """
 
@@ -136,8 +140,11 @@ class Batches(Iterator[Images]):
     def labelled(self) -> Labelled:
         """The next batch, for methods that learn from labels."""
         while len(self.waiting) < self.batch_size:
-            self.waiting = torch.cat([self.waiting, torch.randperm(len(self.images))])
-        rows, self.waiting = self.waiting[: self.batch_size], self.waiting[self.batch_size :]
+            with in_common():
+                following = torch.randperm(len(self.images))
+            self.waiting = torch.cat([self.waiting, following])
+        batch, self.waiting = self.waiting[: self.batch_size], self.waiting[self.batch_size :]
+        rows = batch[own_share(self.batch_size)]
         gathered = self._prefetch.take(rows, self._whole_batches())
         images = gathered.to(self.device, non_blocking=True)
         changed = self.change(images)
@@ -155,7 +162,7 @@ class Batches(Iterator[Images]):
             yield channels_last(to_range(taken, self.intensity_range))
 
     def _whole_batches(self) -> Iterator[Tensor]:
-        """The rows of the batches to come that are known already."""
+        """This process's rows of the batches to come that are known already."""
         end = len(self.waiting) // self.batch_size * self.batch_size
         for start in range(0, end, self.batch_size):
-            yield self.waiting[start : start + self.batch_size]
+            yield self.waiting[start : start + self.batch_size][own_share(self.batch_size)]

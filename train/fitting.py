@@ -1,26 +1,23 @@
 """One fit from its task: device, model, batches and keepers, run to its end."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from lightning_fabric import Fabric
 
 from train import tracking
 from train.augment import Augmentation, AugmentConfig
 from train.batches import LAYOUTS, Batches, scale_of
 from train.data import DataConfig, open_images
 from train.keeper import Keeper
+from train.networks.common_norm import with_common_norm
 from train.params import BadParamsError, Params
 from train.patchwise import patches_of
-from train.precision import device_type, resolve, warning_of
+from train.processes import open_fabric
 from train.recipes import find
 from train.scores import ScoreRecipe
-from train.seeding import seed_everything
+from train.seeding import seed_everything, seed_process
 from train.session import Session
 from train.shared_networks import Weights, hash_of, load_shared, share
 from train.spatial_dims import refuse_other_dims
@@ -119,11 +116,13 @@ def fitted(
     model = recipe.model(config, task.channels, task.input_size)
     share(model, shared, recipe.shared)
     dims = len(task.input_size)
+    if fabric.world_size > 1:
+        with_common_norm(model)
     model = model.to(fabric.device, memory_format=LAYOUTS[dims])
-    seed_everything(config.seed + fabric.global_rank)  # equal weights, different batches
+    seed_process(config.seed, rank=fabric.global_rank, processes=fabric.world_size)
     batches = Batches(
         train,
-        config.batch_size // fabric.world_size,
+        config.batch_size,
         change=Augmentation(task.augment, task.channels, dims),
         intensity_range=config.intensity_range,
         device=fabric.device,
@@ -149,29 +148,3 @@ def fitted(
         run.finish("FAILED")
         raise
     run.finish()
-
-
-def open_fabric(config: Any) -> Fabric:
-    """Device, precision and processes; each process goes on from here by itself.
-
-    Raises:
-        BadParamsError: this machine lacks the device, or the batch cannot be shared out.
-    """
-    if config.batch_size % config.devices:
-        raise BadParamsError(
-            f"batch_size {config.batch_size} cannot be shared by {config.devices} processes",
-            hint="make it a multiple of devices",
-        )
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise BadParamsError("device cuda is not available here", hint="use device: auto")
-    device = device_type(config.device)
-    if warning := warning_of(config.precision, device):
-        print(f"warning: {warning}", file=sys.stderr)
-    fabric = Fabric(
-        accelerator=config.device,
-        devices=config.devices,
-        strategy="ddp" if config.devices > 1 else "auto",
-        precision=resolve(config.precision, device),
-    )
-    fabric.launch()
-    return fabric

@@ -9,12 +9,14 @@ A patch may lie anywhere: what is usual at one of its pixels says nothing of sku
 Recipes that standardise by it are therefore not followed.
 """
 
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 import torch
 
 from infer.patches import Patches, stitch
+from train.seeding import drawn_for_all
 from train.shapes import Images
 
 Size = tuple[int, ...]  # (height, width)
@@ -30,9 +32,15 @@ def random_patches(images: Images, size: Size) -> torch.Tensor:
     """One patch of each image, by torch's global chance, every place where it fits as likely."""
     cropped = list(images)
     for axis, side in enumerate(size, start=1):
-        corners = torch.randint(images.shape[axis + 1] - side + 1, (len(images),)).tolist()
+        places = images.shape[axis + 1] - side + 1
+        drawn = drawn_for_all(partial(_corners, places), len(images))
+        corners = drawn.tolist()
         cropped = [it.narrow(axis, at, side) for it, at in zip(cropped, corners, strict=True)]
     return torch.stack(cropped)
+
+
+def _corners(places: int, count: int) -> torch.Tensor:
+    return torch.randint(places, (count,))
 
 
 def cut(images: Images, patches: Patches | None) -> torch.Tensor:

@@ -17,11 +17,18 @@ from train import checkpoint, plots, tracking
 from train.batches import Batches, at_once, scale_of
 from train.collapse import COLLAPSE_RATIO
 from train.keeper import Keeper, Kept
+from train.params import BadParamsError
 from train.patches import cut, evenly, put_together
 from train.precision import resolve
+from train.processes import agreed, averaged, of_each
 from train.recipes import Recipe
 from train.scores import Scorer
-from train.seeding import generator_states, restore_generators
+from train.seeding import (
+    common_states,
+    generator_states,
+    restore_common,
+    restore_generators,
+)
 from train.task import Images, Task, metadata_of, params_of, tags_of
 from train.usual import tensors_of
 from train.validation import HEALTHY, as_tensor, findings_of, validate, validate_each
@@ -78,7 +85,11 @@ class Session:
 
     def resume(self) -> None:
         """Bring back the state an interrupted fit of the same task left, if any."""
-        state = checkpoint.load_resume(self.resume_path, self.task.fingerprint)
+        is_first = self.fabric.is_global_zero
+        # One reads for all: other machines may not see the file, or see it late.
+        state = agreed(self.fabric, self._put_aside_before() if is_first else None)
+        if isinstance(state, BadParamsError):
+            raise state
         if state is None:
             return
         self.model.load_state_dict(state["model"])
@@ -88,11 +99,29 @@ class Session:
         self.progress = Progress(**state["progress"])
         for keeper in self.keepers:
             keeper.resume(state["keepers"][keeper.name])
-        restore_generators(state["generators"])
-        print(f"{self.task.method}: goes on at record {len(self.progress.history)}")
+        restore_generators(state["generators"][self.fabric.global_rank])
+        restore_common(state["common"])
+        if is_first:
+            print(f"{self.task.method}: goes on at record {len(self.progress.history)}")
+
+    def _put_aside_before(self) -> dict[str, Any] | BadParamsError | None:
+        """What an equal fit left, or why these processes cannot go on with it."""
+        state = checkpoint.load_resume(self.resume_path, self.task.fingerprint)
+        if state is None or "common" not in state:  # None, or as versions before this one wrote it
+            return None
+        if len(state["generators"]) == self.fabric.world_size:
+            return state
+        were, are = len(state["generators"]), self.fabric.world_size
+        return BadParamsError(
+            f"{self.resume_path} was left by a fit of {were} processes, now there are {are}",
+            hint=f"start {were} to go on, or remove the file to begin anew",
+        )
 
     def put_aside(self) -> None:
-        """Write the resume file."""
+        """Write the resume file; all processes come here, each with a chance of its own."""
+        generators = of_each(self.fabric, generator_states())
+        if not self.fabric.is_global_zero:
+            return
         names = Progress.__dataclass_fields__
         state = {
             "model": self.model.state_dict(),
@@ -100,7 +129,8 @@ class Session:
             "waiting": self.batches.waiting,
             "progress": {name: getattr(self.progress, name) for name in names},
             "keepers": {keeper.name: keeper.put_aside() for keeper in self.keepers},
-            "generators": generator_states(),
+            "generators": generators,
+            "common": common_states(),
         }
         checkpoint.save_resume(self.resume_path, state, self.task.fingerprint)
 
@@ -113,7 +143,8 @@ class Session:
             task.study,
             name,
             params=params_of(task) | self.images.counts,
-            tags=tags_of(task) | {"precision": self.precision},
+            tags=tags_of(task)
+            | {"precision": self.precision, "processes": str(self.fabric.world_size)},
             parent=parent,
             resume=self.progress.run_id,
         )
@@ -123,7 +154,7 @@ class Session:
     def run_records(self, run: tracking.Run) -> None:
         """Train to the end, looking at the validation images now and then."""
         done, total = len(self.progress.history), self.task.config.records
-        if self._has_stalled(done - 1):
+        if agreed(self.fabric, self._has_stalled(done - 1)):
             return
         started = saved = begun = time.monotonic()
         before, waited = self.progress.seconds, self.batches.waited
@@ -134,8 +165,16 @@ class Session:
             took, waits = time.monotonic() - begun, self.batches.waited - waited
             self.progress.training += took
             self.progress.waited += waits
-            metrics = dict(record.losses)
+            metrics = averaged(self.fabric, record.losses)
             last = step == total - 1
+            if not self.fabric.is_global_zero:
+                # The first one looks at the validation images for all, and decides.
+                last, is_time = agreed(self.fabric, None)
+                if is_time:
+                    self.put_aside()
+                if last:
+                    break
+                continue
             if record.candidate and ((step + 1) % self.task.config.validate_every == 0 or last):
                 metrics |= self._validate(step)
             last = last or self._has_stalled(step)
@@ -145,7 +184,9 @@ class Session:
             self.progress.seconds = before + time.monotonic() - started
             # Not in the history, which is the same in every fit of a task.
             run.log({**metrics, DATA_WAIT_SHARE: _share(waits, took)}, step)
-            if self.fabric.is_global_zero and time.monotonic() - saved > RESUME_SECONDS:
+            is_time = time.monotonic() - saved > RESUME_SECONDS
+            agreed(self.fabric, (last, is_time))
+            if is_time:
                 run.flush()
                 self.put_aside()
                 saved = time.monotonic()
@@ -200,7 +241,7 @@ class Session:
         seen = self.recipe.watch(self.model, watched)
         for name, images in seen.grids.items():
             run.picture(plots.grid(images, config.intensity_range), f"{name}/{step + 1:05d}")
-        if last and self.fabric.is_global_zero:  # before, there is hope
+        if last:  # before, there is hope
             for warning in seen.warnings:
                 print(f"warning: {self.task.method}: {warning}", file=sys.stderr)
         return seen.metrics
@@ -214,16 +255,25 @@ class Session:
     def keep(
         self, run: tracking.Run, keeper: Keeper, path: Path, *, pictures: bool
     ) -> dict[str, Any]:
-        """Write a keeper's weights to `path`, log its pictures, and return what is known of it."""
+        """Write a keeper's weights to `path`, log its pictures, and return what is known of it.
+
+        The first process does, and knows: {} in others.
+        """
+        if not self.fabric.is_global_zero:
+            return {}
         kept = _kept(keeper)
         self.model.load_state_dict(kept.weights)
         result = result_of(self.progress, kept)
-        if not self.fabric.is_global_zero:
-            return result
         of = "" if len(self.keepers) == 1 else f"{keeper.name}/"
         for name, figure in (self._pictures(keeper, kept) if pictures else {}).items():
             run.picture(figure, f"{of}{name}")
-        metadata = metadata_of(self.task, run_id=run.id, score=kept.score, validation=result)
+        metadata = metadata_of(
+            self.task,
+            run_id=run.id,
+            score=kept.score,
+            validation=result,
+            processes=self.fabric.world_size,
+        )
         checkpoint.save(path, kept.weights | tensors_of(kept.usual), metadata)
         numbers = {f"kept_{name}": it for name, it in result.items() if not isinstance(it, str)}
         run.log({f"{of}{name}": it for name, it in numbers.items()}, self.task.config.records)

@@ -89,7 +89,7 @@ def tags_of(task: Task) -> dict[str, str]:
 
 
 def metadata_of(
-    task: Task, *, run_id: str, score: str, validation: Mapping[str, Any]
+    task: Task, *, run_id: str, score: str, validation: Mapping[str, Any], processes: int
 ) -> dict[str, str]:
     """What travels with the weights: enough to rebuild, export and trace the model."""
     git = git_state()
@@ -107,6 +107,7 @@ def metadata_of(
         "shared": task.shared,
         "seed": str(task.config.seed),
         "validation": json.dumps(validation),
+        "processes": str(processes),
         "git_commit": git.commit,
         "git_dirty": str(git.dirty).lower(),
         "versions": json.dumps(library_versions()),

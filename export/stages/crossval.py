@@ -1,8 +1,8 @@
 """The 2×5 cross validation of every method, in one command, with tables, curves and pages.
 
-`python -m export.stages.crossval studies/head_ct/params.yaml [--jobs N] [--methods cae,dae]
+`python -m export.stages.crossval studies/head_ct/params.yaml [--jobs N|ray] [--methods cae,dae]
 [--ablations no_affine] [--grouping published|grouped] [--from FOLDER] [--only-table] [--keep]
-[--delete-models]`
+[--delete-models] [--ray-address HOST:PORT]`
 
 Each finished fold is one JSON under reports/<study>/crossval/folds; what is there and fits the
 numbers and the data is not run again. An interrupted fit goes on where it was.
@@ -12,10 +12,11 @@ import argparse
 import hashlib
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 
@@ -26,13 +27,15 @@ from export.crossval_published import check_published
 from export.fold_job import FoldJob
 from export.fold_result import FoldResult
 from export.fold_run import run_fold
-from export.job_pool import jobs_at_once, run_jobs
+from export.job_pool import Done, jobs_at_once, run_jobs
+from export.ray_jobs import ray_jobs
 from infer.errors import UadError
 from train import tracking
 from train.command import run_stage
 from train.params import Params
 from train.paths import report_folder
 from train.pool import make_pool
+from train.processes import refuse_launchers
 from train.protocol import CrossvalConfig
 
 GROUPINGS = ("published", "grouped")  # every slice by itself, or near-duplicates kept together
@@ -42,7 +45,7 @@ GROUPINGS = ("published", "grouped")  # every slice by itself, or near-duplicate
 class Options:
     """What the command line asks for."""
 
-    jobs: int  # 0: what the machine bears
+    jobs: int | Literal["ray"]  # at once; 0: what the machine bears; ray: spread over a cluster
     methods: tuple[str, ...]  # empty: all of the block
     ablations: tuple[str, ...]
     grouped: tuple[bool, ...]  # empty: as the block says
@@ -51,6 +54,7 @@ class Options:
     keep: bool
     delete_models: bool
     command: str
+    ray_address: str | None = None  # None: a cluster of this machine alone
 
 
 def crossval(params: Params, options: Options) -> None:
@@ -61,6 +65,7 @@ def crossval(params: Params, options: Options) -> None:
     """
     config = params.block(CrossvalConfig, "crossval")
     config = replace(config, grouped=options.grouped or config.grouped)
+    refuse_launchers(params, options.methods or config.methods)
     check_names(params, config, methods=options.methods, ablations=options.ablations)
     check_beside(config.beside)
     check_published(config.published)
@@ -122,10 +127,31 @@ def _run(
     options: Options,
 ) -> list[str]:
     """Run the jobs, wave by wave; which failed, in words."""
+    if not missing:
+        return []
+    if options.jobs == "ray":
+        with ray_jobs(options.ray_address) as cluster:
+            print(f"{len(missing)} folds to run on Ray, {cluster.at_once} at once")
+            return _run_waves(missing, folder, models, parents, cluster.run)
     gpus = torch.cuda.device_count()
     at_once = options.jobs or jobs_at_once(gpus)
-    failed = []
     print(f"{len(missing)} folds to run, {at_once} at once")
+
+    def run(task: Callable[[Any], Any], jobs: Sequence[Planned]) -> Iterable[Done]:
+        return run_jobs(task, jobs, at_once=max(1, min(at_once, len(jobs))), gpus=gpus)
+
+    return _run_waves(missing, folder, models, parents, run)
+
+
+def _run_waves(
+    missing: Sequence[Planned],
+    folder: Path,
+    models: Path,
+    parents: Mapping[str, str],
+    run: Callable[[Callable[[Any], Any], Sequence[Planned]], Iterable[Done]],
+) -> list[str]:
+    """What a wave needs was made by those before it; which failed, in words."""
+    failed = []
     for wave in sorted({it.wave for it in missing}):
         own = [
             replace(it, job=replace(it.job, parent_run=parents.get(it.job.name, "")))
@@ -133,7 +159,7 @@ def _run(
             if it.wave == wave
         ]
         task = partial(work, folder=folder, models=models)
-        for done in run_jobs(task, own, at_once=max(1, min(at_once, len(own))), gpus=gpus):
+        for done in run(task, own):
             job = done.job.job
             said = f"{job.name} {job.place}"
             print(f"{said}: {done.error or done.result}", flush=True)
@@ -167,11 +193,19 @@ def _results(planned: Sequence[Planned], folds: Path) -> tuple[list[FoldResult],
     return found, missing
 
 
+def _jobs(said: str) -> int | Literal["ray"]:
+    """What `--jobs` may be."""
+    return "ray" if said == "ray" else int(said)
+
+
 def main(arguments: Sequence[str]) -> int:
     """The command line; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m export.stages.crossval")
     parser.add_argument("params")
-    parser.add_argument("--jobs", type=int, default=0, help="at once; default: what fits")
+    parser.add_argument(
+        "--jobs", type=_jobs, default=0, help="at once, or ray: on a cluster; default: what fits"
+    )
+    parser.add_argument("--ray-address", help="of the cluster; default: this machine alone")
     parser.add_argument("--methods", default="", help="of the block's, with commas between")
     parser.add_argument("--ablations", default="", help="of the block's, with commas between")
     parser.add_argument("--grouping", choices=GROUPINGS, help="one of them; default: the block's")
@@ -180,6 +214,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--keep", action="store_true", help="copy to docs/results/<study>")
     parser.add_argument("--delete-models", action="store_true", help="when all is done")
     given = parser.parse_args(arguments)
+    if given.ray_address and given.jobs != "ray":
+        parser.error("--ray-address goes with --jobs ray")
     options = Options(
         jobs=given.jobs,
         methods=tuple(filter(None, given.methods.split(","))),
@@ -190,6 +226,7 @@ def main(arguments: Sequence[str]) -> int:
         keep=given.keep,
         delete_models=given.delete_models,
         command=" ".join(["python -m export.stages.crossval", *arguments]),
+        ray_address=given.ray_address,
     )
     return run_stage(lambda params: crossval(params, options), [given.params])
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from train import precision
-from train.fitting import open_fabric
 from train.precision import device_type, resolve, warning_of
+from train.processes import open_fabric
 
 
 @pytest.fixture

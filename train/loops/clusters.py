@@ -18,6 +18,7 @@ from infer.errors import UnknownChoiceError
 from train.batches import Batches, at_once
 from train.loops.gradient import fit_by_gradient
 from train.loops.record import Record
+from train.processes import made_alike
 
 STARTS = 10  # of k-means, of which the best is taken
 
@@ -34,6 +35,7 @@ def fit_from_clusters(
     for epoch in records:
         if epoch == config.warm_up:
             place_components(model, batches)
+            made_alike(fabric, model)
         for record in fit_by_gradient(fabric, model, optimizers, batches, [epoch]):
             yield record._replace(candidate=epoch >= config.warm_up)
 

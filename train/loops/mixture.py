@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from train.batches import Batches
 from train.loops.gradient import fit_by_gradient
 from train.loops.record import Record
+from train.processes import made_alike
 
 BATCH = 128  # images at a time: a matter of memory only
 
@@ -24,6 +25,7 @@ def fit_with_mixture(
     """Yield after each epoch, the mixture being that of the weights it leaves."""
     for record in fit_by_gradient(fabric, model, optimizers, batches, records):
         fit_mixture(model, batches)
+        made_alike(fabric, model)
         yield record
 
 
@@ -37,6 +39,7 @@ def fit_mixture_only(
     """Take no step of descent: what a mixture finds in the codes of an untrained network."""
     for _ in records:
         fit_mixture(model, batches)
+        made_alike(fabric, model)
         yield Record({}, candidate=True)
 
 

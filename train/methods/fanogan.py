@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 from train.methods.method import Findings, TrainingLoss
 from train.networks.residual import Generator, ResidualEncoder
 from train.precision import Precision
+from train.seeding import drawn_for_all
 from train.shapes import Images, Latents, Loss, Scores
 
 _ENCODER_OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
@@ -198,7 +199,10 @@ class FAnoGan(nn.Module):
         }
 
     def _draw(self, count: int) -> Latents:
-        return torch.randn(count, self.config.latent, device=next(self.parameters()).device)
+        device = next(self.parameters()).device
+        return drawn_for_all(
+            lambda images: torch.randn(images, self.config.latent, device=device), count
+        )
 
 
 def gradient_penalty(critic: nn.Module, real: Images, generated: Images) -> Loss:
@@ -207,7 +211,8 @@ def gradient_penalty(critic: nn.Module, real: Images, generated: Images) -> Loss
     One share per image, and one norm over all its values; points, gradients and norms are float32
     in any precision.
     """
-    share = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device)
+    ones = [1] * (real.ndim - 1)
+    share = drawn_for_all(lambda count: torch.rand(count, *ones, device=real.device), len(real))
     between = (share * real + (1 - share) * generated).float().requires_grad_()
     verdicts = critic(between).float().sum()
     (gradient,) = torch.autograd.grad(verdicts, between, create_graph=True)

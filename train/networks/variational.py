@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from infer.errors import UnknownChoiceError
 from train.networks.autoencoder import CONV, CONV_TRANSPOSE, levels_for
 from train.networks.stack import Stack
+from train.seeding import drawn_for_all
 from train.shapes import Evidence, Images, Latents, Scores
 
 AnomalyMap = Literal["residual", "likelihood", "elbo_gradient", "kl_gradient"]
@@ -99,8 +100,11 @@ class Variational(nn.Module):
 
     def draw(self, posterior: Posterior) -> Latents:
         """One chance latent per image."""
-        noise = torch.randn_like(posterior.mean)
-        return posterior.mean + noise * (0.5 * posterior.log_variance).exp()
+        mean = posterior.mean
+        noise = drawn_for_all(
+            lambda count: mean.new_empty(count, *mean.shape[1:]).normal_(), len(mean)
+        )
+        return mean + noise * (0.5 * posterior.log_variance).exp()
 
     def elbo(self, images: Images) -> Elbo:
         """Both losses, at a chance latent of each image."""

@@ -122,3 +122,37 @@ def test_every_gpu_is_shared_out_to_as_many_jobs_as_asked(run, monkeypatch, aske
     with pytest.raises(UadError, match="no fold is done"):
         run(jobs=asked)
     assert set(given) == {gpus}
+
+
+def test_several_processes_for_a_fold_are_refused(run):
+    values = dict(PUBLISHED.values)
+    method = values["crossval"]["methods"][0]
+    values["fit"] = {**values["fit"], method: {**values["fit"][method], "devices": 2}}
+    with pytest.raises(UadError, match="devices is 2, but folds are fitted by one process each"):
+        stage.crossval(replace(PUBLISHED, values=values), OPTIONS)
+
+
+def test_folds_go_to_a_cluster_where_one_is_asked_for(run, monkeypatch):
+    asked = []
+
+    class Jobs:
+        at_once = 2
+
+        def run(self, work, jobs):
+            return (Done(job, work(job), "") for job in jobs if job.job.name != FAILING[0])
+
+    def ray_jobs(address):
+        asked.append(address)
+        return nullcontext(Jobs())
+
+    monkeypatch.setattr(stage, "ray_jobs", ray_jobs)
+    run, told = run
+    run(jobs="ray", ray_address="head:6379")
+    assert asked == ["head:6379"]
+    assert told["written"][0][0]
+
+
+def test_an_address_without_ray_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        stage.main(["params.yaml", "--jobs", "2", "--ray-address", "head:6379"])
+    assert "goes with --jobs ray" in capsys.readouterr().err
