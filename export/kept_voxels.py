@@ -42,9 +42,5 @@ def pooled_metrics(paths: Sequence[Path]) -> dict[str, float]:
     if not paths or not all(path.exists() for path in paths):
         return {}
     found = pixel_metrics(merge_pixels([load(path) for path in paths]))
-    names = {
-        "pooled_voxel_ap": "pixel_ap",
-        "pooled_voxel_auroc": "pixel_auroc",
-        "pooled_dice": "dice",
-    }
+    names = {"voxel_ap": "pixel_ap", "voxel_auroc": "pixel_auroc", "dice": "dice"}
     return {f"pooled_{name}": found[it] for name, it in names.items() if it in found}

@@ -26,7 +26,8 @@ from train.params import Params
 POOLED = {"pooled_voxel_ap": "pooled AP", "pooled_voxel_auroc": "pooled AUROC"}
 DIGITS = 6  # of what is written: beyond, only rounding differs from run to run
 # What decides what a test says; of `fit`, the method's own block.
-BLOCKS = ("data", "split", "augment", "patches", "scores", "export", "where")
+FIT_BLOCKS = ("data", "split", "augment", "patches", "scores")
+BLOCKS = (*FIT_BLOCKS, "export", "where")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +53,18 @@ def of_fold(params: Params, fold: int) -> Params:
     )
 
 
+def fit_fingerprint_of(params: Params, name: str, data_hash: str) -> str:
+    """Equal for fits that arrive at the same model, whatever is then made of its maps."""
+    return _fingerprint(FIT_BLOCKS, params, name, data_hash)
+
+
 def fingerprint_of(params: Params, name: str, data_hash: str) -> str:
     """Equal for tests that arrive at the same result; `name` is a method's or a baseline's."""
-    said = {it: params.values[it] for it in BLOCKS} | {
+    return _fingerprint(BLOCKS, params, name, data_hash)
+
+
+def _fingerprint(blocks: Sequence[str], params: Params, name: str, data_hash: str) -> str:
+    said = {it: params.values[it] for it in blocks} | {
         "fit": params.values["fit"].get(name, {}),
         "name": name,
         "data": data_hash,

@@ -29,7 +29,7 @@ from train.command import run_stage
 from train.data import data_hash, load_cases, load_rows, open_images
 from train.metrics import Bootstrap
 from train.params import BadParamsError, Params
-from train.paths import report_folder
+from train.paths import checkpoint_path, report_folder
 from train.protocol import SplitConfig
 from train.provenance import git_state
 
@@ -107,7 +107,8 @@ def _test(own: Params, file: Path, method: str, fold: int, folder: Path) -> None
     path, fingerprint = _place(own, method, fold, folder)
     if _is_done(path, fingerprint):
         return
-    for stage in ("train.stages.fit", "export.stages.export", "export.stages.evaluate"):
+    _fit(own, file, method, path.with_suffix(".fit"))
+    for stage in ("export.stages.export", "export.stages.evaluate"):
         run_module(stage, file, method)
     reports = report_folder(own.study, "evaluate")
     found = where_files.load_flat(reports / f"{method}_where.json")
@@ -116,6 +117,17 @@ def _test(own: Params, file: Path, method: str, fold: int, folder: Path) -> None
         shutil.copyfile(voxels, path.with_suffix(".npz"))
     fitted = json.loads((report_folder(own.study, "fit") / f"{method}.json").read_text())
     _save(path, own, method, fold, fingerprint, found, fitted["fit_seconds"])
+
+
+def _fit(own: Params, file: Path, method: str, note: Path) -> None:
+    """Fit a method, unless the model that is here was fitted to these data and numbers."""
+    fingerprint = rotation.fit_fingerprint_of(own, method, data_hash(own.study))
+    is_fitted = note.exists() and note.read_text(encoding="utf-8").strip() == fingerprint
+    if is_fitted and checkpoint_path(own.study, method).exists():
+        return
+    note.unlink(missing_ok=True)
+    run_module("train.stages.fit", file, method)
+    _write(note, fingerprint + "\n")
 
 
 def run_module(stage: str, file: Path, *arguments: str) -> None:

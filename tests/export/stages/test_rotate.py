@@ -16,6 +16,7 @@ from train.data import ImageRow, SplitCase
 from train.datasets.case import Case
 from train.metrics import count_pixels
 from train.params import BadParamsError, Params, load
+from train.paths import checkpoint_path
 from train.stored_images import StoredImages
 
 GROUPS = ("anna", "ben")
@@ -41,6 +42,10 @@ def ran(params, monkeypatch):
     def run_module(module, file, *arguments):
         name, study = module.rsplit(".", 1)[1], load(file).study
         calls.append((name, study))
+        if name == "fit":
+            checkpoint = checkpoint_path(study, arguments[0])
+            checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.write_bytes(b"weights")
         if name != "evaluate":
             return
         for part, content in (
@@ -120,6 +125,20 @@ def test_what_is_done_is_not_run_again_and_other_numbers_are(params, ran):
     augment = {**params.values["augment"], "rotation_degrees": 1.0}
     run(Params(params.path, {**params.values, "augment": augment}))
     assert ("fit", "tiny_fold1") in ran
+
+
+def test_other_postprocessing_is_measured_without_fitting_again(params, ran):
+    run(params)
+    ran.clear()
+    export = {**params.values["export"], "map_false_positive_rate": 0.005}
+    changed = Params(params.path, {**params.values, "export": export})
+    run(changed)
+    assert {name for name, _ in ran} == {"prepare", "export", "evaluate"}
+    ran.clear()
+    checkpoint_path("tiny_fold1", "vae").unlink()
+    Path("reports/tiny/rotate/vae/fold1.json").unlink()
+    run(changed)
+    assert [it for it in ran if it[0] == "fit"] == [("fit", "tiny_fold1")]
 
 
 def test_a_table_can_be_made_of_what_is_there(params, ran):
