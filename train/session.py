@@ -107,7 +107,14 @@ class Session:
     def _put_aside_before(self) -> dict[str, Any] | BadParamsError | None:
         """What an equal fit left, or why these processes cannot go on with it."""
         state = checkpoint.load_resume(self.resume_path, self.task.fingerprint)
-        if state is None or "common" not in state:  # None, or as versions before this one wrote it
+        if state is None:
+            return None
+        if "common" not in state:
+            print(
+                f"{self.resume_path} was left by an earlier version, which this one cannot go on "
+                "from: the fit begins anew",
+                file=sys.stderr,
+            )
             return None
         if len(state["generators"]) == self.fabric.world_size:
             return state
