@@ -22,6 +22,7 @@ def load(
     map_threshold: float | None = None,
     batch_size: int | None = None,
     tensorrt_cache: "str | os.PathLike[str] | None" = None,
+    require_signature: "str | os.PathLike[str] | None" = None,
 ) -> "Model":
     """Open a model for scoring scans one by one: `load("cae.onnx").score("scan.nii.gz").score`.
 
@@ -37,6 +38,7 @@ def load(
             does, so that results are the same. With 1, single pictures take less time and may
             differ in their last digits.
         tensorrt_cache: A folder in which TensorRT keeps what it builds; only with that device.
+        require_signature: A public key (PEM, Ed25519) whose owner must have signed the file.
 
     Raises:
         infer.errors.UadError: the model cannot be opened, or not on this device.
@@ -51,4 +53,5 @@ def load(
         map_threshold=map_threshold,
         batch_size=batch_size,
         tensorrt_cache=tensorrt_cache,
+        require_signature=require_signature,
     )

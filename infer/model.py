@@ -113,6 +113,7 @@ def open_model(
     map_threshold: float | None,
     batch_size: int | None,
     tensorrt_cache: str | os.PathLike[str] | None,
+    require_signature: str | os.PathLike[str] | None,
 ) -> Model:
     """See `infer.load`."""
     with located(os.fspath(model)) as file:
@@ -122,6 +123,7 @@ def open_model(
             threads=cores(),
             precision=precision,
             tensorrt_cache=None if tensorrt_cache is None else Path(tensorrt_cache),
+            public_key=None if require_signature is None else Path(require_signature),
         )
     manifest = with_thresholds(engine.manifest, threshold, map_threshold)
     return Model(engine, manifest, batch_size=batch_size or batch_size_of(engine))

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from export.__main__ import app
 from export.signing import sign
+from infer import load
 from infer.cli import app as uad_infer
 from infer.engine import read_manifest
 from infer.errors import BadModelError, UnknownChoiceError
@@ -118,6 +119,14 @@ def test_the_commands_sign_and_ask_for_it(keys, tmp_path):
     assert CliRunner().invoke(uad_infer, asked).exit_code == 0
     test = ["--self-test", "--model", str(model), "--device", "cpu"]
     assert CliRunner().invoke(uad_infer, [*test, *asked[2:]]).exit_code == 0
+
+
+def test_a_program_can_ask_for_a_signature_too(model, keys, tmp_path):
+    opened = load(model, device="cpu", require_signature=keys[1])
+    assert opened.manifest == read_manifest(model)
+    plain = write_tiny_model(tmp_path / "plain.onnx", MANIFEST)
+    with pytest.raises(BadModelError, match="not signed"):
+        load(plain, device="cpu", require_signature=keys[1])
 
 
 def test_without_cryptography_the_hint_says_what_to_install(model, keys):
