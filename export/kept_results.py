@@ -1,17 +1,14 @@
 """What of a cross validation is kept in the repository: tables, curves, folds; no scan's pixels."""
 
-import platform
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from export import fold_files
 from export.crossval_report import Report
 from export.fold_result import FoldResult
-from infer.cores import cores
-from train.provenance import git_state, library_versions
+from export.kept_tables import made_by
 
 
 def keep(folder: Path, report: Report, results: Sequence[FoldResult], *, command: str) -> Path:
@@ -27,20 +24,6 @@ def keep(folder: Path, report: Report, results: Sequence[FoldResult], *, command
     readme = folder / "README.md"
     readme.write_text(words, encoding="utf-8")
     return readme
-
-
-def made_by(command: str) -> list[str]:
-    """Which command, commit, machine and libraries make what is kept, and when: lines of a list."""
-    git = git_state()
-    versions = ", ".join(f"{name} {number}" for name, number in library_versions().items())
-    changed = ", with changes that are not committed" if git.dirty else ""
-    return [
-        f"- command: `{command}`",
-        f"- commit: {git.commit or 'unknown'}{changed}",
-        f"- machine: {platform.system()} {platform.machine()}, {cores()} cores",
-        f"- time: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        f"- libraries: {versions}",
-    ]
 
 
 def _words(command: str, results: Sequence[FoldResult]) -> str:

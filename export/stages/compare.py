@@ -1,6 +1,7 @@
 """Stage `compare`: all models and the trivial baselines in one table, with figures and pages.
 
-`python -m export.stages.compare params.yaml`.
+`python -m export.stages.compare params.yaml [keep]`: with `keep` the tables and curves, without any
+scan's pixels, are copied to docs/results/<study>.
 """
 
 import json
@@ -13,10 +14,12 @@ from export import evaluation, figures, registry, resolution, where_files
 from export.baseline_row import baseline_row, measure_baseline
 from export.baselines import baselines
 from export.figures import CompareConfig
+from export.kept_tables import keep_tables
 from export.membership import ensembles
 from export.page import to_html
 from export.table import Compared, numbers, to_csv, to_markdown
 from export.where_text import OF_KINDS, OF_SIZES, parts_section, steps_section, where_section
+from infer.errors import UnknownChoiceError
 from train.command import run_stage
 from train.data import load_cases, open_images
 from train.metrics import Bootstrap
@@ -24,10 +27,21 @@ from train.params import Params
 from train.paths import report_folder
 
 DPI = 110
+KEEP = "keep"
+TITLE = "Results of the comparison"
+CURVES = ("scores", "roc")  # figures that show no scan
 
 
-def compare(params: Params) -> None:
-    """Write the table and its readable copy, figures and pages; log them as one run."""
+def compare(params: Params, *options: str) -> None:
+    """Write the table and its readable copy, figures and pages; log them as one run.
+
+    Raises:
+        UnknownChoiceError: an option that there is not.
+    """
+    if unknown := set(options) - {KEEP}:
+        raise UnknownChoiceError(
+            f"compare has no option {', '.join(sorted(unknown))}", hint=f"use {KEEP}, or none"
+        )
     study = params.study
     config = params.block(CompareConfig, "compare")
     bootstrap = params.block(Bootstrap, "evaluate")
@@ -67,6 +81,12 @@ def compare(params: Params) -> None:
     registry.log_comparison(numbers(rows), study=study, files=[csv_path, readable, *written])
     print(text)
     print("\n".join(f"{it}" for it in (csv_path, readable, *written)))
+    if KEEP in options:
+        curves = [folder / f"{name}.png" for name in CURVES]
+        command = f"python -m export.stages.compare {params.path} {KEEP}"
+        place = Path("docs/results") / study
+        kept = keep_tables(place, [csv_path, readable, *curves], title=TITLE, command=command)
+        print(kept)
 
 
 def load_model(study: str, name: str, *, fits: tuple[str, ...]) -> Compared:

@@ -21,7 +21,7 @@ from pathlib import Path
 from export import kept_voxels, registry, rotation, where_files
 from export.baseline_row import measure_baseline
 from export.baselines import baselines
-from export.kept_results import made_by
+from export.kept_tables import keep_tables
 from export.rotation import GroupTest
 from infer.cores import cores
 from infer.errors import UadError
@@ -32,6 +32,8 @@ from train.params import BadParamsError, Params
 from train.paths import checkpoint_path, report_folder
 from train.protocol import SplitConfig
 from train.provenance import git_state
+
+TITLE = "Results, each group tested once"
 
 
 def rotate(params: Params, methods: Sequence[str], *, fits: bool, command: str, keep: bool) -> None:
@@ -73,7 +75,8 @@ def rotate(params: Params, methods: Sequence[str], *, fits: bool, command: str, 
     registry.log_comparison(both, study=params.study, files=written)
     print(text)
     if keep:
-        _keep(Path("docs/results") / params.study, written, command)
+        folder = Path("docs/results") / params.study
+        print(keep_tables(folder, written, title=TITLE, command=command))
 
 
 def _pooled(folder: Path, folds: Iterable[int]) -> dict[str, float]:
@@ -187,17 +190,6 @@ def _write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def _keep(folder: Path, written: Sequence[Path], command: str) -> None:
-    """Copy the tables to the repository, with how they were made."""
-    words = made_by(command)  # before anything is written: the tree is still as committed
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in written:
-        shutil.copyfile(path, folder / path.name)
-    head = ["# Results, each group tested once", "", "Written by a command, not by hand.", ""]
-    (folder / "README.md").write_text("\n".join([*head, *words, ""]), encoding="utf-8")
-    print(folder / "README.md")
 
 
 def main(arguments: Sequence[str]) -> int:

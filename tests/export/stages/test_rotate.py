@@ -130,7 +130,7 @@ def test_what_is_done_is_not_run_again_and_other_numbers_are(params, ran):
 def test_other_postprocessing_is_measured_without_fitting_again(params, ran):
     run(params)
     ran.clear()
-    export = {**params.values["export"], "map_false_positive_rate": 0.005}
+    export = {**params.values["export"], "map_false_positive_rate": 0.0625}
     changed = Params(params.path, {**params.values, "export": export})
     run(changed)
     assert {name for name, _ in ran} == {"prepare", "export", "evaluate"}
