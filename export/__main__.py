@@ -67,5 +67,22 @@ def sign(
         say(f"{model}: signed, the public key's fingerprint is {sign(model, key)}")
 
 
+@app.command()
+def trace(
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A mask, report.csv, a folder of results or a model."),
+    ],
+) -> None:
+    """Say what made a result or a model, link by link; exit code 1 if a link is broken."""
+    with user_errors():
+        from export.trace import in_words, trace
+
+        links = trace(path)
+        say(in_words(links))
+    if not all(link.holds for link in links):
+        raise typer.Exit(NOT_AS_IT_SHOULD_BE)
+
+
 if __name__ == "__main__":
     sys.exit(app())

@@ -23,6 +23,7 @@ from train.scores import ScoreRecipe
 STUDY = "tiny"
 REPOSITORY = Path(__file__).parents[2]
 COUNTS = {"train": (4, 0), "validation": (6, 4), "test": (5, 5)}  # normal, abnormal
+ANOTHER_STORE = "a run of another store"
 RECIPE = ScoreRecipe(
     polarity="bright",
     denoising_px=1,
@@ -91,12 +92,14 @@ def _image(case: Case, data: DataConfig) -> np.ndarray:
     )
 
 
-def write_fit(method: str, model: nn.Module, config: dict[str, Any]) -> None:
+def write_fit(
+    method: str, model: nn.Module, config: dict[str, Any], run_id: str = ANOTHER_STORE
+) -> None:
     """What the stage `fit` would leave of a method, but for the fitting."""
     metadata = {
         "study": STUDY,
         "method": method,
-        "run_id": "a run of another store",
+        "run_id": run_id,
         "score": "bright",
         "score_recipe": json.dumps(asdict(RECIPE)),
         "config": json.dumps(config),

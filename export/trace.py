@@ -1,0 +1,223 @@
+"""From a mask, a report or a model back to what made it, link by link, and where a link is broken.
+
+result → model file → registered version → MLflow run → commit → prepared data → parameters
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from infer import output_folder
+from infer.digest import digest
+from infer.engine import read_manifest
+from infer.errors import UadError, UnreadableScanError
+from infer.manifest import Manifest
+from train import tracking
+from train.data import data_hash
+from train.paths import model_path
+
+SHORT = 12  # digits of a hash in words
+WIDTH = 12  # of a link's name in print
+
+
+class Link(NamedTuple):
+    """One step back."""
+
+    name: str
+    holds: bool
+    said: str  # what was found; of a broken link, what is missing and what to do
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What a result or a model file says of itself."""
+
+    sha256: str  # of the model file; of one that was recalibrated, of that
+    original_sha256: tuple[str, ...]  # of the files that it was recalibrated or reduced from
+    study: str
+    method: str
+    run_id: str
+    members: Mapping[str, str]  # of an ensemble: method → run
+    commit: str
+    dirty: bool
+    data_hash: str
+
+
+def trace(path: Path) -> list[Link]:
+    """Every link from a model file, a report, a folder of results or a file in one.
+
+    Raises:
+        UnreadableScanError: there is no such file, or nothing above it says what made it.
+        BadModelError: it is a model file that cannot be read.
+    """
+    if not path.exists():
+        raise UnreadableScanError(f"{path}: no such file or folder", hint="check the path")
+    links = []
+    if path.suffix == ".onnx":
+        origin = _of_manifest(read_manifest(path), digest(path.read_bytes()))
+    else:
+        run = _run_above(path)
+        origin = _of_run(json.loads(run.read_text(encoding="utf-8"))["model"])
+        links.append(Link("result", True, f"{path} is of the run that {run} tells of"))
+    return [*links, *_links(origin)]
+
+
+def in_words(links: Sequence[Link]) -> str:
+    """A line for each link."""
+    return "\n".join(
+        f"{link.name:{WIDTH}}{'' if link.holds else 'BROKEN: '}{link.said}" for link in links
+    )
+
+
+def _run_above(path: Path) -> Path:
+    """The record of the run that wrote a file: in its folder, or in one above."""
+    start = path.resolve()
+    for folder in (start, *start.parents):
+        if (run := folder / output_folder.RUN).is_file():
+            return run
+    raise UnreadableScanError(
+        f"{path}: neither its folder nor one above it has a {output_folder.RUN}, which says what "
+        "made it",
+        hint="masks are traced where `uad-infer` wrote them, or with their whole folder",
+    )
+
+
+def _of_manifest(manifest: Manifest, sha256: str) -> Origin:
+    made = manifest.provenance
+    before = [it.original_sha256 for it in manifest.recalibrated]
+    return Origin(
+        sha256=sha256,
+        original_sha256=(*before, *([manifest.variant.of] if manifest.variant else [])),
+        study=manifest.study,
+        method=manifest.method,
+        run_id=made.mlflow_run_id,
+        members=made.members,
+        commit=made.git_commit,
+        dirty=made.git_dirty,
+        data_hash=made.data_hash,
+    )
+
+
+def _of_run(model: Mapping[str, Any]) -> Origin:
+    """Of the block `model` in run.json."""
+    before = [it["original_sha256"] for it in model.get("recalibrated") or ()]
+    variant = model.get("variant")
+    return Origin(
+        sha256=model["sha256"],
+        original_sha256=(*before, *([variant["of"]] if variant else [])),
+        study=model["study"],
+        method=model["method"],
+        run_id=model["mlflow_run_id"],
+        members=model["members"],
+        commit=model["git_commit"],
+        dirty=model["git_dirty"],
+        data_hash=model["data_hash"],
+    )
+
+
+def _links(origin: Origin) -> Iterator[Link]:
+    yield _file(origin)
+    runs = {origin.method: origin.run_id} if origin.run_id else {}
+    found = {name: _runs(run) for name, run in (runs | dict(origin.members)).items()}
+    yield _version(origin, [run.info.run_id for it in found.values() for run in it])
+    for name, run in (runs | dict(origin.members)).items():
+        yield _run(name, run, found[name])
+    if not found:
+        yield Link("run", False, "the file names none: it was not fitted by this project's stages")
+    yield _commit(origin)
+    yield _data(origin)
+    yield from (_params(name, it) for name, it in found.items())
+
+
+def _file(origin: Origin) -> Link:
+    """Whether the model of the study here is this file, or the one that it was made of."""
+    path = model_path(origin.study, origin.method)
+    said = f"{origin.method} of study {origin.study}, SHA-256 {origin.sha256[:SHORT]}"
+    if origin.original_sha256:
+        said += f", made of {', '.join(it[:SHORT] for it in origin.original_sha256)}"
+    if not path.exists():
+        return Link("model", True, f"{said}; no {path} here to compare it with")
+    if (here := digest(path.read_bytes())) in (origin.sha256, *origin.original_sha256):
+        return Link("model", True, f"{said}; {path} is that file")
+    return Link("model", True, f"{said}; {path} is another one now ({here[:SHORT]})")
+
+
+def _version(origin: Origin, runs: Sequence[str]) -> Link:
+    """Registered versions of this model whose run is the fit's, or stands for it."""
+    name = f"uad-{origin.study}-{origin.method}"
+    versions = tracking.open_client().search_model_versions(f"name = '{name}'")
+    own = sorted(int(it.version) for it in versions if it.run_id in runs)
+    if own:
+        return Link("version", True, f"{', '.join(map(str, own))} of {name}")
+    why = f"it has {len(versions)} of other fits" if versions else "it knows no such model"
+    return Link("version", False, f"no version of {name} in this MLflow store is of its fit: {why}")
+
+
+def _runs(run_id: str) -> list[Any]:
+    """The run in this store, or those that stand for it: see `export.registry`."""
+    client = tracking.open_client()
+    experiments = [it.experiment_id for it in client.search_experiments()]
+    asked = (f"attributes.run_id = '{run_id}'", f"tags.fit_run = '{run_id}'")
+    return [run for how in asked for run in client.search_runs(experiments, filter_string=how)]
+
+
+def _run(name: str, run_id: str, found: Sequence[Any]) -> Link:
+    if not found:
+        return Link(
+            "run",
+            False,
+            f"{run_id} ({name}) is not in the MLflow store of this repository: was it fitted in "
+            "another checkout?",
+        )
+    if found[0].info.run_id != run_id:
+        return Link("run", True, f"{found[0].info.run_id} ({name}), which stands for {run_id}")
+    return Link("run", True, f"{run_id} ({name})")
+
+
+def _commit(origin: Origin) -> Link:
+    if not origin.commit:
+        return Link("commit", False, "none: it was fitted outside a git repository")
+    there = subprocess.run(
+        ["git", "cat-file", "-e", f"{origin.commit}^{{commit}}"], capture_output=True, check=False
+    )
+    if there.returncode:
+        return Link("commit", False, f"{origin.commit} is not in this repository: fetch it")
+    if origin.dirty:
+        return Link(
+            "commit",
+            False,
+            f"{origin.commit[:SHORT]}, with changes that were not committed: its code cannot be "
+            "had again",
+        )
+    return Link("commit", True, origin.commit)
+
+
+def _data(origin: Origin) -> Link:
+    """Whether the prepared data here are those."""
+    wanted = origin.data_hash[:SHORT]
+    try:
+        here = data_hash(origin.study)
+    except UadError:
+        return Link(
+            "data",
+            False,
+            f"data/{origin.study} is not here ({wanted} is wanted): `dvc pull`, or `dvc repro`",
+        )
+    if here != origin.data_hash:
+        return Link(
+            "data",
+            False,
+            f"data/{origin.study} is {here[:SHORT]} now, {wanted} is wanted: check the commit out, "
+            "then `dvc checkout`",
+        )
+    return Link("data", True, f"data/{origin.study} is {wanted}")
+
+
+def _params(name: str, found: Sequence[Any]) -> Link:
+    numbers: Mapping[str, str] = next((it.data.params for it in found if it.data.params), {})
+    if not numbers:
+        return Link("parameters", False, f"the run of {name} is not here, or holds none")
+    return Link("parameters", True, f"{len(numbers)} of {name} in its run")

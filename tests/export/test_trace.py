@@ -1,0 +1,153 @@
+"""From results back to code and data: each link that holds, and each that is broken, by itself."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from export.__main__ import app
+from export.stages.export import export
+from export.trace import trace
+from infer.batch import score_folder
+from infer.errors import UnreadableScanError
+from infer.interruption import Interruption
+from infer.progress import Silence
+from tests.export.tiny_study import make_study, write_fit
+from tests.infer.run_options import options
+from tests.train.methods.test_cae import TINY, cae
+from train import tracking
+from train.data import data_folder
+
+# Raised inside MLflow and its libraries, about their own code.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning:mlflow"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+MODEL = Path("models/tiny/cae.onnx")
+
+
+def git(*words):
+    who = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    subprocess.run(["git", *who, *words], check=True, capture_output=True)
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A fitted, exported and used model in a repository of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    Path(".gitignore").write_text("*\n!.gitignore\n")
+    git("init", "-q")
+    git("add", ".gitignore")
+    git("commit", "-qm", "first")
+    params = make_study()
+    run = tracking.start("tiny", "cae", params={"width": 4}, tags={"study": "tiny"})
+    run.finish()
+    write_fit("cae", cae(), TINY, run_id=run.id)
+    export(params, "cae")
+    score_folder(
+        data_folder("tiny") / "scans",
+        MODEL,
+        Path("out"),
+        options(),
+        progress=Silence(),
+        interruption=Interruption(),
+    )
+    return tmp_path
+
+
+def broken(path):
+    return {it.name for it in trace(path) if not it.holds}
+
+
+@pytest.mark.parametrize(
+    "path", ["out/masks/test_0.png", "out/report.csv", "out", "models/tiny/cae.onnx"]
+)
+def test_every_link_of_what_was_just_made_holds(study, path):
+    links = trace(study / path)
+    assert [it.name for it in links if not it.holds] == []
+    assert {it.name for it in links} >= {"model", "version", "run", "commit", "data", "parameters"}
+
+
+def test_it_says_what_git_and_mlflow_say(study):
+    said = {it.name: it.said for it in trace(MODEL)}
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    assert said["commit"] == head.stdout.strip()
+    (version,) = tracking.open_client().search_model_versions("name = 'uad-tiny-cae'")
+    assert version.run_id in said["run"]
+    assert said["version"] == "1 of uad-tiny-cae"
+
+
+def test_a_mask_is_traced_without_its_model(study):
+    shutil.rmtree("models")
+    assert broken(Path("out/masks")) == set()
+
+
+def test_other_prepared_data_break_the_link_to_the_data_alone(study):
+    images = data_folder("tiny") / "images.npy"
+    content = bytearray(images.read_bytes())
+    content[-1] ^= 1
+    images.write_bytes(content)
+    assert broken(MODEL) == {"data"}
+    shutil.rmtree(data_folder("tiny"))
+    assert broken(MODEL) == {"data"}
+
+
+def test_a_commit_that_is_not_here_breaks_the_link_to_the_code_alone(study):
+    run = Path("out/run.json")
+    record = json.loads(run.read_text())
+    record["model"]["git_commit"] = "0" * 40
+    run.write_text(json.dumps(record))
+    assert broken(Path("out/report.csv")) == {"commit"}
+    record["model"] |= {"git_commit": "", "git_dirty": False}
+    run.write_text(json.dumps(record))
+    assert broken(Path("out/report.csv")) == {"commit"}
+
+
+def test_changes_that_were_not_committed_break_it_too(study):
+    run = Path("out/run.json")
+    record = json.loads(run.read_text())
+    record["model"]["git_dirty"] = True
+    run.write_text(json.dumps(record))
+    assert broken(run) == {"commit"}
+
+
+def test_another_store_knows_neither_run_nor_version_nor_parameters(
+    study, monkeypatch, tmp_path_factory
+):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("another")))
+    assert broken(MODEL) == {"run", "version", "parameters"}
+
+
+def test_a_run_that_stands_for_that_of_another_store_is_followed(study):
+    write_fit("cae", cae(), TINY)
+    from train.params import load
+
+    export(load("params.yaml"), "cae")
+    assert broken(MODEL) == {"parameters"}
+    (said,) = [it.said for it in trace(MODEL) if it.name == "run"]
+    assert "stands for a run of another store" in said
+
+
+def test_what_no_run_lies_above_is_refused(study, tmp_path_factory):
+    alone = tmp_path_factory.mktemp("alone") / "mask.png"
+    alone.write_bytes(b"")
+    with pytest.raises(UnreadableScanError, match=r"run\.json, which says what made it"):
+        trace(alone)
+    with pytest.raises(UnreadableScanError, match="no such file"):
+        trace(alone.with_name("none.png"))
+
+
+def test_the_command_ends_with_1_where_a_link_is_broken(study):
+    whole = CliRunner().invoke(app, ["trace", str(MODEL)])
+    assert whole.exit_code == 0, whole.output
+    shutil.rmtree(data_folder("tiny"))
+    torn = CliRunner().invoke(app, ["trace", str(MODEL)])
+    assert torn.exit_code == 1
+    assert "BROKEN: data/tiny is not here" in torn.output.replace("\n", " ")
