@@ -68,6 +68,26 @@ def sign(
 
 
 @app.command()
+def promote(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="E.g. fanogan.")],
+    study: Annotated[str, typer.Option(help="E.g. head_ct; its test scans must be here.")],
+    alias: Annotated[str, typer.Option(help="What the version is called then.")] = "champion",
+    version: Annotated[str | None, typer.Option(help="The candidate; the newest one.")] = None,
+    force: Annotated[
+        bool, typer.Option(help="Though it is worse; the version's tags say so.")
+    ] = False,
+) -> None:
+    """Give a registered version an alias; exit code 1 if it is worse than who holds it."""
+    with user_errors():
+        from export.promotion import promote
+
+        found = promote(study, method, alias=alias, version=version, force=force)
+        say(found.in_words())
+    if not found.promoted:
+        raise typer.Exit(NOT_AS_IT_SHOULD_BE)
+
+
+@app.command()
 def trace(
     path: Annotated[
         Path,

@@ -1,0 +1,173 @@
+"""Who may call himself champion: a candidate and the present holder on the same test scans."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from export.scan_scores import THREADS, score_scans
+from infer.engine import open_engine
+from infer.errors import UnknownChoiceError
+from infer.model_source import located
+from train import tracking
+from train.data import data_hash, load_cases
+from train.datasets.case import Case
+from train.metrics import Bootstrap, Interval, Weights, bootstrap
+
+BOOTSTRAP = Bootstrap(resamples=2000, confidence=0.95, seed=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """What was compared, and what came of it."""
+
+    name: str  # of the registered model
+    alias: str
+    candidate: str  # versions
+    champion: str  # empty: nobody held the alias
+    difference: Interval | None  # AUROC, candidate less champion; None: nothing to compare with
+    scans: int  # of the test
+    forced: bool
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the whole interval of the difference lies below 0."""
+        return self.difference is not None and self.difference.high < 0
+
+    @property
+    def promoted(self) -> bool:
+        return self.forced or not self.is_worse
+
+    def in_words(self) -> str:
+        """One sentence."""
+        who = f"version {self.candidate} of {self.name}"
+        if self.difference is None:
+            return f"{who} is {self.alias} now; nobody was before, so nothing was compared"
+        found = self.difference
+        numbers = (
+            f"AUROC {found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}] beside version "
+            f"{self.champion} on the same {self.scans} test scans"
+        )
+        if not self.promoted:
+            return f"{who} is worse and was not promoted: {numbers}"
+        how = ", by force although it is worse" if self.is_worse else ""
+        return f"{who} is {self.alias} now{how}: {numbers}"
+
+
+def promote(
+    study: str, method: str, *, alias: str, version: str | None = None, force: bool = False
+) -> Promotion:
+    """Give the alias to a version of a registered model, unless it is worse than its holder.
+
+    Both files score the study's test scans anew; what is compared is paired, scan by scan, and the
+    interval is that of a bootstrap over groups. Worse is what is so with its whole interval. The
+    numbers, and whether it was forced, become tags of the version.
+
+    Args:
+        version: None: the newest.
+
+    Raises:
+        UnknownChoiceError: there is no such model or version, it holds the alias already, the
+            test has one class only, or the two files were made of other prepared data.
+    """
+    client = tracking.open_client()
+    name = f"uad-{study}-{method}"
+    candidate = _candidate(client.search_model_versions(f"name = '{name}'"), name, version)
+    aliases: Mapping[str, str] = client.get_registered_model(name).aliases
+    champion = str(aliases.get(alias, ""))
+    if champion == candidate:
+        raise UnknownChoiceError(
+            f"version {candidate} of {name} is {alias} already", hint="name another with --version"
+        )
+    difference, scans = None, 0
+    if champion:
+        test = [it.case for it in load_cases(study) if it.split == "test"]
+        new, old = (_scores(f"models:/{name}/{it}", test, study) for it in (candidate, champion))
+        difference, scans = compare(new, old, test), len(test)
+    found = Promotion(
+        name=name,
+        alias=alias,
+        candidate=candidate,
+        champion=champion,
+        difference=difference,
+        scans=scans,
+        forced=force,
+    )
+    if found.promoted:
+        for key, value in _tags(found).items():
+            client.set_model_version_tag(name, candidate, key, value)
+        client.set_registered_model_alias(name, alias, candidate)
+    return found
+
+
+def compare(candidate: np.ndarray, champion: np.ndarray, test: Sequence[Case]) -> Interval:
+    """The difference of the AUROCs of two scores `(scan,)`, and its interval over groups.
+
+    Raises:
+        UnknownChoiceError: not both classes are in the test.
+    """
+    abnormal = np.array([not case.normal for case in test])
+    if abnormal.all() or not abnormal.any():
+        raise UnknownChoiceError(
+            f"{int(abnormal.sum())} of {len(test)} test scans are abnormal: nothing tells which "
+            "model is better",
+            hint="a study whose test has both can be compared",
+        )
+
+    def measure(weights: Weights | None) -> dict[str, float]:
+        count = np.ones(len(test)) if weights is None else weights
+        if not (count @ abnormal and count @ ~abnormal):
+            return {}
+        areas = [
+            float(roc_auc_score(abnormal, it, sample_weight=count)) for it in (candidate, champion)
+        ]
+        return {"difference": areas[0] - areas[1]}
+
+    return bootstrap(measure, [case.group for case in test], BOOTSTRAP)["difference"]
+
+
+def _candidate(versions: Sequence[object], name: str, version: str | None) -> str:
+    known = sorted(int(str(it.version)) for it in versions)  # type: ignore[attr-defined]
+    if not known:
+        raise UnknownChoiceError(
+            f"no model {name} is registered in this repository's MLflow store",
+            hint="the stage `export` registers what it writes",
+        )
+    if version is None:
+        return str(known[-1])
+    if not version.isdecimal() or int(version) not in known:
+        raise UnknownChoiceError(
+            f"{name} has no version {version}", hint=f"it has {', '.join(map(str, known))}"
+        )
+    return str(int(version))
+
+
+def _scores(address: str, test: Sequence[Case], study: str) -> np.ndarray:
+    """Of a registered file on the test scans.
+
+    Raises:
+        UnknownChoiceError: it was fitted on other data, whose test may be other scans.
+    """
+    with located(address) as file:
+        engine = open_engine(file.path, device="cpu", threads=THREADS)
+    made_of, here = engine.manifest.provenance.data_hash, data_hash(study)
+    if made_of != here:
+        raise UnknownChoiceError(
+            f"{address} was made of other prepared data ({made_of[:12]}) than are here "
+            f"({here[:12]}): what is test now may have trained it",
+            hint="export it again from a fit on these data, or check its data out",
+        )
+    return np.array([it.finding.score for it in score_scans(test, engine.manifest, engine)])
+
+
+def _tags(found: Promotion) -> dict[str, str]:
+    tags = {f"{found.alias}.instead_of": found.champion or "none"}
+    if found.difference is not None:
+        interval = found.difference
+        tags[f"{found.alias}.auroc_difference"] = (
+            f"{interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
+        )
+    if found.forced:
+        tags[f"{found.alias}.forced"] = "worse" if found.is_worse else "not worse"
+    return tags

@@ -1,0 +1,128 @@
+"""Who becomes champion: nobody who is worse on the same scans, and what was compared is written."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+from typer.testing import CliRunner
+
+from export.__main__ import app
+from export.promotion import compare, promote
+from export.stages.export import export
+from infer.errors import UnknownChoiceError
+from tests.export.tiny_study import make_study
+from train import tracking
+from train.data import data_folder
+from train.datasets.case import Case
+
+# Raised inside MLflow and its libraries, about their own code.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning:mlflow"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+NAME = "uad-tiny-cae"
+
+
+def cases(*abnormal):
+    return [
+        Case(scan=Path(f"{at}.png"), group=f"patient {at}", normal=not it, mask=None)
+        for at, it in enumerate(abnormal)
+    ]
+
+
+def test_the_difference_is_that_of_scikit_learns_areas():
+    draw = np.random.default_rng(0)
+    truth = np.arange(40) % 2 == 1
+    one, other = draw.random(40) + truth, draw.random(40) + 0.3 * truth
+    found = compare(one, other, cases(*truth))
+    assert found.value == pytest.approx(roc_auc_score(truth, one) - roc_auc_score(truth, other))
+    assert found.low < found.value < found.high
+    turned = compare(other, one, cases(*truth))
+    assert (turned.value, turned.low, turned.high) == pytest.approx(
+        (-found.value, -found.high, -found.low)
+    )
+
+
+def test_equal_models_differ_by_nothing_however_few_the_scans():
+    scores = np.array([0.1, 0.9, 0.4, 0.5])
+    found = compare(scores, scores * 2, cases(False, True, True, False))
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+
+
+def test_a_test_of_one_class_compares_nothing():
+    with pytest.raises(UnknownChoiceError, match="2 of 2 test scans are abnormal"):
+        compare(np.zeros(2), np.ones(2), cases(True, True))
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """Two registered versions of one fit."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    params = make_study()
+    export(params, "cae")
+    export(params, "cae")
+    return tracking.open_client()
+
+
+def champion(client):
+    return str(client.get_registered_model(NAME).aliases["champion"])
+
+
+def scores_of(monkeypatch, **by_version):
+    """Let each version score the ten test scans (five normal, five abnormal) as told."""
+    monkeypatch.setattr(
+        "export.promotion._scores",
+        lambda address, test, study: np.array(by_version[f"v{address[-1]}"]),
+    )
+
+
+def test_the_first_is_champion_without_a_comparison_and_a_later_equal_one_takes_over(study):
+    first = promote("tiny", "cae", alias="champion", version="1")
+    assert "nothing was compared" in first.in_words()
+    assert champion(study) == "1"
+    second = promote("tiny", "cae", alias="champion")
+    assert (second.candidate, second.champion, second.scans) == ("2", "1", 10)
+    assert second.difference.value == 0
+    assert champion(study) == "2"
+    tags = study.get_model_version(NAME, "2").tags
+    assert tags["champion.instead_of"] == "1"
+    assert tags["champion.auroc_difference"] == "0.0000 [0.0000, 0.0000]"
+
+
+def test_a_worse_one_is_not_promoted_and_the_sentence_has_the_numbers(study, monkeypatch):
+    promote("tiny", "cae", alias="champion", version="1")
+    scores_of(monkeypatch, v1=[0, 0, 0, 0, 0, 1, 1, 1, 1, 1], v2=[1, 1, 1, 1, 1, 0, 0, 0, 0, 0])
+    refused = CliRunner().invoke(app, ["promote", "cae", "--study", "tiny"])
+    assert refused.exit_code == 1
+    assert "is worse and was not promoted: AUROC -1.000 [-1.000, -1.000]" in refused.output
+    assert champion(study) == "1"
+    forced = CliRunner().invoke(app, ["promote", "cae", "--study", "tiny", "--force"])
+    assert forced.exit_code == 0
+    assert champion(study) == "2"
+    assert study.get_model_version(NAME, "2").tags["champion.forced"] == "worse"
+
+
+def test_what_cannot_be_a_candidate_is_refused(study):
+    promote("tiny", "cae", alias="champion")
+    with pytest.raises(UnknownChoiceError, match="version 2 of uad-tiny-cae is champion already"):
+        promote("tiny", "cae", alias="champion")
+    with pytest.raises(UnknownChoiceError, match="has no version 7"):
+        promote("tiny", "cae", alias="champion", version="7")
+    with pytest.raises(UnknownChoiceError, match="no model uad-tiny-vae is registered"):
+        promote("tiny", "vae", alias="champion")
+
+
+def test_a_model_of_other_data_is_not_compared(study):
+    promote("tiny", "cae", alias="champion", version="1")
+    images = data_folder("tiny") / "images.npy"
+    content = bytearray(images.read_bytes())
+    content[-1] ^= 1
+    images.write_bytes(content)
+    with pytest.raises(UnknownChoiceError, match="was made of other prepared data"):
+        promote("tiny", "cae", alias="champion")
+    assert champion(study) == "1"
