@@ -1,5 +1,6 @@
 """Who becomes champion: nobody who is worse on the same scans, and what was compared is written."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -58,14 +59,25 @@ def test_a_test_of_one_class_compares_nothing():
         compare(np.zeros(2), np.ones(2), cases(True, True))
 
 
-@pytest.fixture
-def study(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """Two registered versions of one fit."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    params = make_study()
-    export(params, "cae")
-    export(params, "cae")
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DVC_ROOT", str(folder))
+        params = make_study()
+        export(params, "cae")
+        export(params, "cae")
+    return folder
+
+
+@pytest.fixture
+def study(made, tmp_path, monkeypatch):
+    """A client of a copy of its store, whose versions' files lie where they were written."""
+    folder = shutil.copytree(made, tmp_path / "study")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("DVC_ROOT", str(folder))
     return tracking.open_client()
 
 

@@ -37,29 +37,40 @@ def git(*words):
     subprocess.run(["git", *who, *words], check=True, capture_output=True)
 
 
-@pytest.fixture
-def study(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """A fitted, exported and used model in a repository of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    Path(".gitignore").write_text("*\n!.gitignore\n")
-    git("init", "-q")
-    git("add", ".gitignore")
-    git("commit", "-qm", "first")
-    params = make_study()
-    run = tracking.start("tiny", "cae", params={"width": 4}, tags={"study": "tiny"})
-    run.finish()
-    write_fit("cae", cae(), TINY, run_id=run.id)
-    export(params, "cae")
-    score_folder(
-        data_folder("tiny") / "scans",
-        MODEL,
-        Path("out"),
-        options(),
-        progress=Silence(),
-        interruption=Interruption(),
-    )
-    return tmp_path
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DVC_ROOT", str(folder))
+        Path(".gitignore").write_text("*\n!.gitignore\n")
+        git("init", "-q")
+        git("add", ".gitignore")
+        git("commit", "-qm", "first")
+        params = make_study()
+        run = tracking.start("tiny", "cae", params={"width": 4}, tags={"study": "tiny"})
+        run.finish()
+        write_fit("cae", cae(), TINY, run_id=run.id)
+        export(params, "cae")
+        score_folder(
+            data_folder("tiny") / "scans",
+            MODEL,
+            Path("out"),
+            options(),
+            progress=Silence(),
+            interruption=Interruption(),
+        )
+    return folder
+
+
+@pytest.fixture
+def study(made, tmp_path, monkeypatch):
+    """A copy of it, to be damaged."""
+    folder = shutil.copytree(made, tmp_path / "study")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("DVC_ROOT", str(folder))
+    return folder
 
 
 def broken(path):
