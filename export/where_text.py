@@ -91,7 +91,7 @@ def parts_section(
         having = [it for it in parts if any(metric in own.get(it, {}) for own in rows.values())]
         if having:
             lines += ["", f"{words}:", "", *_parts_table(by, rows, having, metric)]
-    return "\n".join([f"## By {by}", *lines, "", ""]) if lines else ""
+    return "\n".join([f"## By {by}", *lines, ""]) if lines else ""
 
 
 def _parts_table(

@@ -58,7 +58,7 @@ def compare(params: Params, *options: str) -> None:
     csv_path.write_text(to_csv(rows), encoding="utf-8")
     readable = csv_path.with_suffix(".md")
     test = [it.case for it in load_cases(study) if it.split == "test"]
-    text = to_markdown(
+    overview = to_markdown(
         rows,
         study=study,
         confidence=bootstrap.confidence,
@@ -66,15 +66,18 @@ def compare(params: Params, *options: str) -> None:
         variants=params.variants,
         leaks=resolution.in_words(resolution.size_areas(test)),
     )
-    text += where_section(
-        {it.name: it.where for it in rows}, trivial=[it.name for it in rows if it.trivial]
-    )
-    text += parts_section("kind", {it.name: it.kinds for it in rows}, OF_KINDS)
-    text += parts_section("size", {it.name: it.sizes for it in rows}, OF_SIZES)
+    where = {it.name: it.where for it in rows}
     steps = {
         it.name: where_files.load_steps(report_folder(study, "evaluate") / it.name) for it in models
     }
-    text += steps_section(steps)
+    sections = (
+        overview,
+        where_section(where, trivial=[it.name for it in rows if it.trivial]),
+        parts_section("kind", {it.name: it.kinds for it in rows}, OF_KINDS),
+        parts_section("size", {it.name: it.sizes for it in rows}, OF_SIZES),
+        steps_section(steps),
+    )
+    text = "\n".join(filter(None, sections))
     readable.write_text(text, encoding="utf-8")
     folder = report_folder(study, "compare")
     written = draw(folder, rows, models, config)
