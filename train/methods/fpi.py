@@ -11,11 +11,11 @@ starts from: 0 where planting is out of the question, 0.7 at r, 4.0 at odds of 1
 a recipe of dark residuals finds nothing; and no probability, since those of lesions differ in the
 digits behind 0.999 only.
 
-Measured: fundus photographs by quality, planted blur, spots and grain, 0.967 ± 0.021 (test AUROC, ten
-results; sharpness itself has 0.941). BraTS FLAIR, planted bright spots, voxel AP 0.88 as a mean over
-six patients (a threshold on intensity 0.85), but a lower Dice. Planted anomalies in healthy T1 slices:
-slice AUROC 0.69, voxel AP 0.26 (`vae` 0.61 and 0.11); it learns 320 slices by heart. Fits took 2 to 22
-minutes on one thread of a shared machine: docs/studies.md.
+Measured: fundus photographs by quality, planted blur, spots and grain, test AUROC 0.967 ± 0.021 of
+ten results (sharpness itself has 0.941). BraTS FLAIR, planted bright spots, voxel AP 0.88 as a mean
+over six patients (a threshold on intensity 0.85), but a lower Dice. Planted anomalies in healthy T1
+slices: slice AUROC 0.69, voxel AP 0.26 (`vae` 0.61 and 0.11); it learns 320 slices by heart. Fits
+took 2 to 22 minutes on one thread of a shared machine: docs/studies.md.
 """
 
 from dataclasses import dataclass
