@@ -68,6 +68,20 @@ def sign(
 
 
 @app.command()
+def card(
+    model: Model,
+    out: Annotated[
+        Path | None, typer.Option(help="A .md or .html file; MODEL.md beside the model.")
+    ] = None,
+) -> None:
+    """Write a model card: use and limits, numbers, baselines, thresholds, origin."""
+    with user_errors():
+        from export.card import write_card
+
+        say(f"{write_card(model, out or model.with_suffix('.md'))}")
+
+
+@app.command()
 def promote(
     method: Annotated[str, typer.Argument(metavar="METHOD", help="E.g. fanogan.")],
     study: Annotated[str, typer.Option(help="E.g. head_ct; its test scans must be here.")],

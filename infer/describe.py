@@ -13,14 +13,15 @@ from infer.volumetric import is_volumetric
 def describe_model(path: Path, *, public_key: Path | None = None) -> str:
     """Everything the manifest says that a user of the model should know."""
     manifest = read_manifest(path, public_key=public_key)
-    lines = {"file": f"{path} ({path.stat().st_size / 2**20:.1f} MiB)", **_facts(manifest)}
+    lines = {"file": f"{path} ({path.stat().st_size / 2**20:.1f} MiB)", **facts(manifest)}
     width = max(map(len, lines))
     below = "\n" + " " * (width + 2)
     indented = {name: value.replace("\n", below) for name, value in lines.items()}
     return "\n".join(f"{name:<{width}}  {value}" for name, value in indented.items())
 
 
-def _facts(manifest: Manifest) -> dict[str, str]:
+def facts(manifest: Manifest) -> dict[str, str]:
+    """The same, by what each is about."""
     intensity, normals, origin = manifest.intensity, manifest.normals, manifest.provenance
     post = manifest.postprocessing
     whole = is_volumetric(manifest.image_size)
