@@ -13,10 +13,12 @@ from typing import Any
 
 from export.job_pool import Done, attempt
 from infer.errors import UadError
+from infer.executors.elsewhere import opened_with
 from infer.executors.ray import RayExecutor, connected, machines
 from infer.executors.room import Machine, room_on_cores, room_on_gpus
 from train.provenance import repository_root
 
+CODE = str(Path(__file__).resolve().parents[1])  # where `train` and `export` are: not installed
 RETRIES = 1  # of a job whose worker was lost with it
 ROOT = "DVC_ROOT"  # where the runs' store lies, see `train.provenance.repository_root`
 
@@ -46,7 +48,7 @@ class RayJobs:
             retries=RETRIES,
             instead=_lost,
         )
-        opening = partial(_opened, work, Path.cwd(), str(repository_root()))
+        opening = opened_with([CODE], partial(_opened, work, Path.cwd(), str(repository_root())))
         ended: Iterator[list[Done]] = executor.map(opening, ([job] for job in jobs))
         for some in ended:
             yield from some

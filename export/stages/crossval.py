@@ -128,6 +128,7 @@ def _run(
 ) -> list[str]:
     """Run the jobs, wave by wave; which failed, in words."""
     if not missing:
+        print("0 folds to run")
         return []
     if options.jobs == "ray":
         with ray_jobs(options.ray_address) as cluster:
