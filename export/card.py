@@ -45,6 +45,7 @@ STYLE = """
 body { font-family: sans-serif; margin: 2em auto; max-width: 52em; color: #222; line-height: 1.45 }
 table { border-collapse: collapse } td, th { border: 1px solid #ccc; padding: .3em .6em }
 th { text-align: left; background: #f4f4f4 } td { vertical-align: top; overflow-wrap: anywhere }
+td:first-child { white-space: nowrap }
 """
 
 
@@ -157,8 +158,12 @@ def _baselines(manifest: Manifest) -> Section:
         return Section(title=title, sentences=[f"Not known here: there is no {path}."])
     with path.open(newline="", encoding="utf-8") as file:
         lines = [it for it in csv.DictReader(file) if not it["fit_seconds"]]
-    rows = [(it["method"], it["auroc"] or "not known") for it in lines]
+    rows = [(it["method"], _rounded(it["auroc"])) for it in lines]
     return Section(title=title, columns=("baseline", "auroc"), rows=rows)
+
+
+def _rounded(number: str) -> str:
+    return f"{float(number):.3f}" if number else "not known"
 
 
 def _escaped(row: Sequence[str]) -> list[str]:

@@ -13,6 +13,11 @@ def opened(number):
 """
 
 
+def python(script):
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 def test_a_module_of_the_sender_is_found_in_another_process(tmp_path, monkeypatch):
     (tmp_path / "only_here.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
