@@ -246,8 +246,9 @@ def test_a_run_that_has_lost_its_claim_stops(bucket, scans, tiny_model, out, mon
     monkeypatch.setattr(results, "PIECE_SECONDS", 0.0)
 
     def taken():
-        bucket.put("results/one/.uad-lock", b"another run's")
-        time.sleep(0.5)
+        for _ in range(5):  # a renewal that is under way would write over the first
+            bucket.put("results/one/.uad-lock", b"another run's")
+            time.sleep(0.2)
 
     with pytest.raises(BadOutputError, match=r"the hold on .* was lost"):
         run(scans, tiny_model, out, batch_size=1, workers=1, progress=Meanwhile(taken))
