@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
 
+from infer.digest import digest
 from infer.shapes import Images
 
 # What loading the logged model needs; named, or MLflow would open the model to find out.
@@ -23,6 +24,7 @@ def register(path: Path, *, study: str, method: str, run_id: str, example: Image
     """Log an exported file to its fit's run as a new registered version; the version's number."""
     client = tracking.open_client()
     run_id = _known(client, run_id, study, method)
+    name = f"uad-{study}-{method}"
     model = onnx.load(path)
     outputs: list[ColSpec | TensorSpec] = [
         TensorSpec(np.dtype(np.float32), (-1, *_sizes(output)), output.name)
@@ -35,12 +37,15 @@ def register(path: Path, *, study: str, method: str, run_id: str, example: Image
             name=method,
             signature=ModelSignature(Schema([image]), Schema(outputs)),
             input_example={"image": example},
-            registered_model_name=f"uad-{study}-{method}",
+            registered_model_name=name,
             pip_requirements=REQUIREMENTS,
             onnx_execution_providers=["CPUExecutionProvider"],  # there everywhere
             save_as_external_data=False,
         )
-    return str(logged.registered_model_version)
+    version = str(logged.registered_model_version)
+    # A store may write a model in its own way: by its hash a file is known again.
+    client.set_model_version_tag(name, version, "sha256", digest(path.read_bytes()))
+    return version
 
 
 def log_test(

@@ -5,22 +5,25 @@ result → model file → registered version → MLflow run → commit → prepa
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from infer import output_folder
-from infer.digest import digest
+from infer.digest import digest, digest_of
 from infer.engine import read_manifest
 from infer.errors import UadError, UnreadableScanError
+from infer.journal import Entries
 from infer.manifest import Manifest
+from infer.signature import unsigned
 from train import tracking
 from train.data import data_hash
 from train.paths import model_path
 
 SHORT = 12  # digits of a hash in words
 WIDTH = 12  # of a link's name in print
+SHA256_TAG = "sha256"  # of a registered version: see `export.registry.register`
 
 
 class Link(NamedTuple):
@@ -35,8 +38,8 @@ class Link(NamedTuple):
 class Origin:
     """What a result or a model file says of itself."""
 
-    sha256: str  # of the model file; of one that was recalibrated, of that
-    original_sha256: tuple[str, ...]  # of the files that it was recalibrated or reduced from
+    sha256: str  # of the model file as it was used
+    original_sha256: tuple[str, ...]  # of the files that it was recalibrated, reduced, signed from
     study: str
     method: str
     run_id: str
@@ -50,18 +53,19 @@ def trace(path: Path) -> list[Link]:
     """Every link from a model file, a report, a folder of results or a file in one.
 
     Raises:
-        UnreadableScanError: there is no such file, or nothing above it says what made it.
+        UnreadableScanError: there is no such file, nothing above it says what made it, or what
+            does is damaged.
         BadModelError: it is a model file that cannot be read.
     """
     if not path.exists():
         raise UnreadableScanError(f"{path}: no such file or folder", hint="check the path")
     links = []
     if path.suffix == ".onnx":
-        origin = _of_manifest(read_manifest(path), digest(path.read_bytes()))
+        origin = _of_manifest(read_manifest(path), path.read_bytes())
     else:
         run = _run_above(path)
-        origin = _of_run(json.loads(run.read_text(encoding="utf-8"))["model"])
-        links.append(Link("result", True, f"{path} is of the run that {run} tells of"))
+        origin = _of_run(run)
+        links.append(_result(path, run))
     return [*links, *_links(origin)]
 
 
@@ -85,12 +89,29 @@ def _run_above(path: Path) -> Path:
     )
 
 
-def _of_manifest(manifest: Manifest, sha256: str) -> Origin:
+def _result(path: Path, run: Path) -> Link:
+    """Whether the run wrote this file, and it is still as it was written."""
+    folder = run.parent
+    name = path.resolve().relative_to(folder).as_posix()
+    if path.is_dir() or name in output_folder.OF_THE_RUN:
+        return Link("result", True, f"{path} is of the run that {run} tells of")
+    entries = Entries.read(folder / output_folder.JOURNAL)
+    written = next((it.outputs[name] for it in entries if name in it.outputs), None)
+    if written is None:
+        return Link("result", False, f"{path} lies beside {run}, but no scan of that run wrote it")
+    if digest_of(path) != written:
+        return Link("result", False, f"{path} has changed since the run that {run} tells of")
+    return Link("result", True, f"{path} is of the run that {run} tells of, as it was written")
+
+
+def _of_manifest(manifest: Manifest, content: bytes) -> Origin:
     made = manifest.provenance
+    sha256, bare = digest(content), digest(unsigned(content))
     before = [it.original_sha256 for it in manifest.recalibrated]
+    before += [manifest.variant.of] if manifest.variant else []
     return Origin(
         sha256=sha256,
-        original_sha256=(*before, *([manifest.variant.of] if manifest.variant else [])),
+        original_sha256=(*before, *([bare] if bare != sha256 else [])),
         study=manifest.study,
         method=manifest.method,
         run_id=made.mlflow_run_id,
@@ -101,21 +122,28 @@ def _of_manifest(manifest: Manifest, sha256: str) -> Origin:
     )
 
 
-def _of_run(model: Mapping[str, Any]) -> Origin:
-    """Of the block `model` in run.json."""
-    before = [it["original_sha256"] for it in model.get("recalibrated") or ()]
-    variant = model.get("variant")
-    return Origin(
-        sha256=model["sha256"],
-        original_sha256=(*before, *([variant["of"]] if variant else [])),
-        study=model["study"],
-        method=model["method"],
-        run_id=model["mlflow_run_id"],
-        members=model["members"],
-        commit=model["git_commit"],
-        dirty=model["git_dirty"],
-        data_hash=model["data_hash"],
-    )
+def _of_run(run: Path) -> Origin:
+    """What run.json says of the model."""
+    try:
+        model = json.loads(run.read_text(encoding="utf-8"))["model"]
+        before = [it["original_sha256"] for it in model.get("recalibrated") or ()]
+        variant = model.get("variant")
+        return Origin(
+            sha256=model["sha256"],
+            original_sha256=(*before, *([variant["of"]] if variant else [])),
+            study=model["study"],
+            method=model["method"],
+            run_id=model["mlflow_run_id"],
+            members=model["members"],
+            commit=model["git_commit"],
+            dirty=model["git_dirty"],
+            data_hash=model["data_hash"],
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnreadableScanError(
+            f"{run} does not say which model was used: {error!r}",
+            hint="is it damaged, or of another program? `uad-infer` writes it anew",
+        ) from error
 
 
 def _links(origin: Origin) -> Iterator[Link]:
@@ -146,14 +174,27 @@ def _file(origin: Origin) -> Link:
 
 
 def _version(origin: Origin, runs: Sequence[str]) -> Link:
-    """Registered versions of this model whose run is the fit's, or stands for it."""
+    """Registered versions that are this very file, or one that it was made of."""
     name = f"uad-{origin.study}-{origin.method}"
     versions = tracking.open_client().search_model_versions(f"name = '{name}'")
-    own = sorted(int(it.version) for it in versions if it.run_id in runs)
-    if own:
-        return Link("version", True, f"{', '.join(map(str, own))} of {name}")
-    why = f"it has {len(versions)} of other fits" if versions else "it knows no such model"
-    return Link("version", False, f"no version of {name} in this MLflow store is of its fit: {why}")
+    files = (origin.sha256, *origin.original_sha256)
+    if own := _numbers(it for it in versions if it.tags.get(SHA256_TAG) in files):
+        return Link("version", True, f"{own} of {name}")
+    fitted = [it for it in versions if it.run_id in runs]
+    if old := _numbers(it for it in fitted if SHA256_TAG not in it.tags):
+        why = f"{old} is of its fit, but was registered before hashes of files were noted"
+    elif fitted:
+        why = (
+            f"{_numbers(fitted)} is of its fit, but another file: this one was exported again, "
+            "signed or changed"
+        )
+    else:
+        why = f"it has {len(versions)} of other fits" if versions else "it knows no such model"
+    return Link("version", False, f"no version of {name} in this MLflow store is this file: {why}")
+
+
+def _numbers(versions: Iterable[Any]) -> str:
+    return ", ".join(map(str, sorted(int(it.version) for it in versions)))
 
 
 def _runs(run_id: str) -> list[Any]:
@@ -180,9 +221,11 @@ def _run(name: str, run_id: str, found: Sequence[Any]) -> Link:
 def _commit(origin: Origin) -> Link:
     if not origin.commit:
         return Link("commit", False, "none: it was fitted outside a git repository")
-    there = subprocess.run(
-        ["git", "cat-file", "-e", f"{origin.commit}^{{commit}}"], capture_output=True, check=False
-    )
+    asked = ["git", "cat-file", "-e", f"{origin.commit}^{{commit}}"]
+    try:
+        there = subprocess.run(asked, capture_output=True, check=False)
+    except OSError:
+        return Link("commit", False, f"{origin.commit} cannot be looked for: there is no git here")
     if there.returncode:
         return Link("commit", False, f"{origin.commit} is not in this repository: fetch it")
     if origin.dirty:

@@ -6,13 +6,6 @@ import sys
 import numpy as np
 import onnx
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
 from typer.testing import CliRunner
 
 from export.__main__ import app
@@ -22,17 +15,8 @@ from infer.cli import app as uad_infer
 from infer.engine import read_manifest
 from infer.errors import BadModelError, UnknownChoiceError
 from infer.signature import ENTRY_BYTES, require_signature, signature_of, unsigned
+from tests.export.signing_keys import write_keys
 from tests.infer.tiny_model import MANIFEST, write_tiny_model
-
-
-def write_keys(folder):
-    key = Ed25519PrivateKey.generate()
-    private, public = folder / "key.pem", folder / "public.pem"
-    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    public.write_bytes(
-        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    )
-    return private, public
 
 
 @pytest.fixture(scope="module")

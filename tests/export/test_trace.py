@@ -5,16 +5,19 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import onnx
 import pytest
 from typer.testing import CliRunner
 
 from export.__main__ import app
+from export.signing import sign
 from export.stages.export import export
 from export.trace import trace
 from infer.batch import score_folder
 from infer.errors import UnreadableScanError
 from infer.interruption import Interruption
 from infer.progress import Silence
+from tests.export.signing_keys import write_keys
 from tests.export.tiny_study import make_study, write_fit
 from tests.infer.run_options import options
 from tests.train.methods.test_cae import TINY, cae
@@ -162,3 +165,49 @@ def test_the_command_ends_with_1_where_a_link_is_broken(study):
     torn = CliRunner().invoke(app, ["trace", str(MODEL)])
     assert torn.exit_code == 1
     assert "BROKEN: data/tiny is not here" in torn.output.replace("\n", " ")
+
+
+def test_a_file_that_no_run_wrote_or_that_was_changed_since_is_no_result(study):
+    notes, mask = Path("out/masks/notes.txt"), Path("out/masks/test_0.png")
+    notes.write_text("mine")
+    assert broken(notes) == {"result"}
+    mask.write_bytes(mask.read_bytes() + b"!")
+    assert broken(mask) == {"result"}
+
+
+def test_a_record_that_does_not_say_what_was_used_is_refused(study):
+    run = Path("out/run.json")
+    record = json.loads(run.read_text())
+    del record["model"]["study"]
+    for damaged in (json.dumps(record), '{"model": 1}', "{"):
+        run.write_text(damaged)
+        with pytest.raises(UnreadableScanError, match="does not say which model was used"):
+            trace(run)
+        assert CliRunner().invoke(app, ["trace", str(run)]).exit_code == 2
+
+
+def test_a_changed_file_of_the_same_fit_is_not_taken_for_the_registered_one(study):
+    model = onnx.load(MODEL)
+    model.doc_string = "changed"
+    onnx.save(model, MODEL)
+    assert broken(MODEL) == {"version"}
+    (said,) = [it.said for it in trace(MODEL) if it.name == "version"]
+    assert "1 is of its fit, but another file" in said
+
+
+def test_a_signed_file_is_known_by_what_was_signed(study, tmp_path):
+    private, _ = write_keys(tmp_path)
+    sign(MODEL, private)
+    assert broken(MODEL) == set()
+
+
+def test_a_version_without_a_hash_is_said_to_have_none(study):
+    tracking.open_client().delete_model_version_tag("uad-tiny-cae", "1", "sha256")
+    assert broken(MODEL) == {"version"}
+    (said,) = [it.said for it in trace(MODEL) if it.name == "version"]
+    assert "was registered before hashes of files were noted" in said
+
+
+def test_without_git_the_link_to_the_code_is_broken(study, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert broken(MODEL) == {"commit"}
