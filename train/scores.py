@@ -104,7 +104,7 @@ class Scorer(nn.Module):
             denoised = (denoised - self.mean) / self.spread
         magnitude = _polarised(denoised, self.recipe.polarity).mean(dim=1, keepdim=True)
         anomaly_map = smooth(magnitude, self.recipe.smoothing_px)
-        score = _mean_of_highest(anomaly_map**self.recipe.power, self.recipe.top_share)
+        score = _mean_of_highest(_power(anomaly_map, self.recipe.power), self.recipe.top_share)
         for name, weight in self.recipe.parts.items():
             score = score + weight * findings.parts[name]
         if self.recipe.typicality == "code":
@@ -153,18 +153,20 @@ def smooth(values: Evidence, side: int) -> Evidence:
     """
     if side == 1:
         return values
-    if values.ndim == 5:  # axis by axis: the same means, of a cube of 7 in a sixteenth of the time
-        for axis in range(3):
-            values = _smooth_along(values, axis, side)
-        return values
-    return functional.avg_pool2d(values, side, stride=1, padding=side // 2, count_include_pad=False)
+    # Axis by axis: the same means, of a square of 7 in a third, of a cube in a sixteenth of the
+    # time.
+    for axis in range(values.ndim - 2):
+        values = _smooth_along(values, axis, side)
+    return values
 
 
 def _smooth_along(values: Evidence, axis: int, side: int) -> Tensor:
-    """Means of volumes over `side` voxels along one axis."""
-    sides, padding = [1, 1, 1], [0, 0, 0]
+    """Means of images or volumes over `side` pixels along one axis."""
+    axes = values.ndim - 2
+    sides, padding = [1] * axes, [0] * axes
     sides[axis], padding[axis] = side, side // 2
-    return functional.avg_pool3d(values, sides, stride=1, padding=padding, count_include_pad=False)
+    mean_pool = MEAN_POOL[axes]
+    return mean_pool(values, sides, stride=1, padding=padding, count_include_pad=False)
 
 
 def _typical(
@@ -191,6 +193,14 @@ def _polarised(evidence: Evidence, polarity: str) -> Evidence:
     if polarity == "absolute":
         return evidence.abs()
     return torch.relu(evidence if polarity == "bright" else -evidence)
+
+
+def _power(values: Maps, exponent: int) -> Maps:
+    """By multiplication: ONNX Runtime's power takes ten times as long."""
+    product = values
+    for _ in range(exponent - 1):
+        product = product * values
+    return product
 
 
 def _mean_of_highest(values: Maps, share: float) -> Scores:

@@ -88,7 +88,7 @@ def test_a_recipe_that_standardises_wants_to_know_by_what():
 @pytest.mark.parametrize("polarity", ["absolute", "bright", "dark"])
 @pytest.mark.parametrize("top_share", [1e-9, 0.1, 1.0])
 @pytest.mark.parametrize(
-    ("denoising_px", "smoothing_px", "power"), [(1, 1, 2), (3, 1, 1), (1, 5, 1)]
+    ("denoising_px", "smoothing_px", "power"), [(1, 1, 2), (3, 1, 1), (1, 5, 1), (1, 1, 3)]
 )
 def test_maps_and_scores_are_those_of_a_written_out_computation(
     polarity, top_share, denoising_px, smoothing_px, power
