@@ -21,7 +21,7 @@ from infer.intensity import (
 )
 from infer.manifest import Manifest
 from infer.map_filter import filtered
-from infer.masking import lesions_above, peak
+from infer.masking import lesions_in, thresholded
 from infer.modality import warnings_of
 from infer.patches import Patches, cover, image_scores, stitch
 from infer.preprocessing import Preprocessing, preprocess
@@ -280,11 +280,9 @@ def finding_of(
     if manifest.postprocessing.acts_on_map:
         anomaly_map, foreground, more = _postprocessed(anomaly_map, volume, manifest)
         warnings += more
-    highest, peak_value = peak(anomaly_map)
+    above, highest, peak_value = thresholded(anomaly_map, manifest.map_threshold.value)
     _refuse_not_finite(peak_value)
-    mask, lesions = lesions_above(
-        anomaly_map, manifest.map_threshold.value, manifest.postprocessing, manifest.plane
-    )
+    mask, lesions = lesions_in(above, manifest.postprocessing, manifest.plane)
     return Finding(
         score=scan_score(outputs.score, manifest.aggregation),
         anomaly_map=anomaly_map,

@@ -84,7 +84,11 @@ def lesions_above(
     Voxels that touch by a face, an edge or a corner are one component (8 neighbours in a
     picture, 26 in a volume): a lesion cut obliquely must not fall apart.
     """
-    mask = anomaly_map > np.float32(threshold)
+    return lesions_in(anomaly_map > np.float32(threshold), postprocessing, plane)
+
+
+def lesions_in(mask: Mask, postprocessing: Postprocessing, plane: Plane) -> Lesions:
+    """The same for voxels that have been found above a threshold already."""
     if not mask.any():
         return Lesions(mask, 0)
     if postprocessing.closing_radius_px > 0:
@@ -96,6 +100,29 @@ def peak(anomaly_map: AnomalyMap) -> tuple[tuple[int, ...], float]:
     """Where the map is highest, and how high; the first such voxel if there are several."""
     index = np.unravel_index(int(np.argmax(anomaly_map)), anomaly_map.shape)
     return tuple(int(at) for at in index), float(anomaly_map[index])
+
+
+class Thresholded(NamedTuple):
+    """A map's voxels above a threshold, and its `peak`."""
+
+    above: Mask
+    peak: tuple[int, ...]
+    peak_value: float
+
+
+def thresholded(anomaly_map: AnomalyMap, threshold: float) -> Thresholded:
+    """Both of a map, slice by slice where its slices lie in one piece: each is fetched once."""
+    limit = np.float32(threshold)
+    if anomaly_map.ndim < 3 or not anomaly_map.flags.c_contiguous:
+        return Thresholded(anomaly_map > limit, *peak(anomaly_map))
+    above = np.empty(anomaly_map.shape, bool)
+    highest = np.empty(len(anomaly_map), np.float32)
+    for at, each in enumerate(anomaly_map):
+        np.greater(each, limit, out=above[at])
+        highest[at] = each.max()
+    worst = int(np.argmax(highest))
+    within, peak_value = peak(anomaly_map[worst])
+    return Thresholded(above, (worst, *within), peak_value)
 
 
 def _close(mask: Mask, radius: int, plane: Plane) -> Mask:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from infer.shapes import Images
@@ -25,9 +26,10 @@ def traits_of(volume: Volume, images: Images) -> Traits:
     """Those of a scan, of which the network saw these images."""
     known = volume.spacing_mm or ()
     height, width = volume.voxels.shape[-2:]
+    mean, std = cv2.meanStdDev(np.ascontiguousarray(images).reshape(1, -1))  # in float64
     return Traits(
-        intensity_mean=float(images.mean(dtype=np.float64)),
-        intensity_std=float(images.std(dtype=np.float64)),
+        intensity_mean=float(mean[0, 0]),
+        intensity_std=float(std[0, 0]),
         size=(math.prod(volume.voxels.shape[1:-2]), height, width),
         spacing_mm=_along_three([round(float(length), SPACING_DIGITS) for length in known]),
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from infer.masking import Postprocessing, lesions_above, peak
+from infer.masking import Postprocessing, lesions_above, peak, thresholded
 from infer.slicing import from_slices, to_slices
 
 SPATIAL = [(40, 37), (9, 20, 17)]
@@ -115,6 +115,18 @@ def test_the_peak_is_where_the_map_is_highest(spatial):
     at = tuple(length // 2 for length in spatial)
     anomaly_map[at] = 99
     assert peak(anomaly_map) == (at, 99.0)
+
+
+@pytest.mark.parametrize("spatial", SPATIAL, ids=["2D", "3D"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_in_one_pass_the_same_is_found_however_the_map_lies_in_memory(spatial, turned):
+    anomaly_map = map_of(spatial)
+    for at in ((1,) * len(spatial), tuple(length - 1 for length in spatial)):
+        anomaly_map[at] = 9  # twice: the first counts
+    found = thresholded(anomaly_map.T if turned else anomaly_map, 0.7)
+    above = anomaly_map > np.float32(0.7)
+    np.testing.assert_array_equal(found.above, above.T if turned else above)
+    assert found[1:] == ((1,) * len(spatial), 9.0)
 
 
 def test_the_map_is_left_untouched():
