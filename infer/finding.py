@@ -139,7 +139,7 @@ def images_of(
         # A linear map and means may change places, and the images are much smaller than the scan.
         return scaled(to_image_size(slices, image_size), scaling)
     # Slice by slice: no second scan in memory, and each stays in the processor's cache.
-    each = (np.ascontiguousarray(slices[at : at + 1]) for at in range(len(slices)))
+    each = (slices[at : at + 1] for at in range(len(slices)))
     return np.concatenate([to_image_size(scaled(it, scaling), image_size) for it in each])
 
 

@@ -61,14 +61,19 @@ def read_case(case: Case, data: DataConfig) -> Stored:
 
 def foreground_shares(images: Images) -> np.ndarray:
     """The share of each image of a scan that is brighter than the scan's air."""
-    levels = np.stack([_levels(image) for image in images])
-    air = _air(np.bincount(levels.ravel(), minlength=LEVELS))
-    return np.array([(it > air).mean() for it in levels])
+    counts = np.stack([_counts(image) for image in images])
+    air = _air(counts.sum(axis=0))
+    return np.asarray(counts[:, air + 1 :].sum(axis=1) / counts.sum(axis=1))
 
 
-def _levels(image: np.ndarray) -> np.ndarray:
-    """Brightness, the mean over channels, in as many levels as foreground is looked for in."""
-    return np.asarray(np.clip(image.mean(axis=0) * LEVELS, 0, LEVELS - 1).astype(np.uint8))
+def _counts(image: np.ndarray) -> np.ndarray:
+    """How many pixels have each of the levels that foreground is looked for in.
+
+    Of brightness, the mean over channels.
+    """
+    grey = image[0] if len(image) == 1 else image.mean(axis=0)
+    levels = np.clip(grey * LEVELS, 0, LEVELS - 1).astype(np.uint8)
+    return np.bincount(levels.ravel(), minlength=LEVELS)
 
 
 def _air(counts: np.ndarray) -> int:

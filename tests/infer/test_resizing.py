@@ -1,5 +1,6 @@
 """Slice ↔ image."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -18,6 +19,15 @@ def test_shrinking_by_a_whole_factor_is_the_mean_of_each_block():
     slices = np.random.default_rng(0).random((2, 1, 12, 8), np.float32)
     blocks = slices.reshape(2, 1, 4, 3, 2, 4).mean(axis=(3, 5))
     np.testing.assert_allclose(to_image_size(slices, (4, 2)), blocks, rtol=1e-5)
+
+
+@pytest.mark.parametrize("factor", range(2, 10))
+def test_whole_rows_are_averaged_to_the_bits_that_opencv_has(factor):
+    """What is prepared is known by its bytes: they must not depend on how fast it was made."""
+    values = np.random.default_rng(factor).uniform(-1000, 3000, (factor * 31, 57))
+    plane = values.astype(np.float32)
+    expected = cv2.resize(plane, (57, 31), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(to_image_size(plane[None, None], (31, 57))[0, 0], expected)
 
 
 def test_shrinking_one_axis_and_growing_the_other_still_averages_the_shrinking_one():
