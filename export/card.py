@@ -1,23 +1,26 @@
 """A model card: what a model is for, what it reached, and what made it, for people who must decide.
 
 After Mitchell et al., "Model Cards for Model Reporting", FAT* 2019. What is not known is said to be
-not known. Numbers are those that the stages `evaluate` and `compare` reported here.
+not known. Numbers are those that the stages `evaluate` and `compare` reported here, and only if
+they are of this very file, or of the one whose thresholds a site replaced.
 """
 
 import csv
-import html
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
+from export.evaluation import DIGITS
+from export.sections import Section, to_html, to_markdown
 from infer.describe import facts
 from infer.digest import digest
 from infer.engine import read_manifest
 from infer.errors import BadOutputError, UnknownChoiceError
-from infer.manifest import Manifest
+from infer.manifest import Manifest, Recalibration
 from infer.writers.atomic import write_bytes
 from train.paths import report_folder
+from train.recipes import RECIPES
 
 ENDINGS = (".md", ".html")
 OF_THE_DECISION = (
@@ -32,31 +35,24 @@ OF_THE_ORIGIN = (
     *("normal scans", "recalibrated", "variant", "parity", "made by", "members", "code", "data"),
     *("versions", "schema"),
 )
+ABSENT = {"recalibrated": "no", "variant": "none: it computes in fp32"}
 SHOWN = ("auroc", "average_precision", "accuracy", "recall", "precision", "f1", "specificity")
-USE = (
-    "For research on finding anomalies in medical images; not a medical device. It marks what "
-    "differs from the healthy scans that it was fitted to, which need not be a disease, and what "
-    "looks healthy to it may be none.",
+USE = "For research on finding anomalies in medical images; not a medical device."
+HEALTHY = (
+    "It marks what differs from the healthy scans that it was fitted to, which need not be a "
+    "disease, and what looks healthy to it may be none."
+)
+LABELLED = (
+    "It learned from labelled scans, normal and abnormal ones: it marks what resembles the "
+    "abnormal ones, which need not be a disease, and may pass over an abnormality of a kind that "
+    "was not among them."
+)
+LIMITS = (
     "It was measured on the scans of its study only. Another scanner, protocol, age or region of "
     "the body may move its scores: recalibrate it on normal scans of your own, and heed what "
-    "`uad-infer` says of scans that are unlike its normals.",
+    "uad-infer says of scans that are unlike its normals."
 )
-STYLE = """
-body { font-family: sans-serif; margin: 2em auto; max-width: 52em; color: #222; line-height: 1.45 }
-table { border-collapse: collapse } td, th { border: 1px solid #ccc; padding: .3em .6em }
-th { text-align: left; background: #f4f4f4 } td { vertical-align: top; overflow-wrap: anywhere }
-td:first-child { white-space: nowrap }
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """A heading and what is below it."""
-
-    title: str
-    sentences: Sequence[str] = ()
-    columns: Sequence[str] = ()
-    rows: Sequence[Sequence[str]] = ()
+NOT_KNOWN = "Not known here"
 
 
 def write_card(model: Path, out: Path) -> Path:
@@ -73,7 +69,7 @@ def write_card(model: Path, out: Path) -> Path:
             hint="name another file with --out",
         )
     manifest = read_manifest(model)
-    title = f"{manifest.method}, study {manifest.study}"
+    title = f"Model card: {manifest.method}, study {manifest.study}"
     sections = sections_of(manifest, digest(model.read_bytes()))
     text = (to_html if out.suffix == ".html" else to_markdown)(title, sections)
     try:
@@ -85,10 +81,11 @@ def write_card(model: Path, out: Path) -> Path:
 
 def sections_of(manifest: Manifest, sha256: str) -> list[Section]:
     """Everything the card says, in order."""
-    said = facts(manifest)
+    said = ABSENT | facts(manifest)
     first = [it for it in said if it not in (*OF_THE_DECISION, *OF_THE_ORIGIN)]
+    use = f"{USE} {_learned_from(manifest)}"
     return [
-        Section(title="Intended use and limits", sentences=USE),
+        Section(title="Intended use and limits", sentences=(use, LIMITS)),
         _table("What it is", said, first),
         _numbers(manifest),
         _baselines(manifest),
@@ -97,33 +94,18 @@ def sections_of(manifest: Manifest, sha256: str) -> list[Section]:
     ]
 
 
-def to_markdown(title: str, sections: Sequence[Section]) -> str:
-    """The card for a repository."""
-    lines = [f"# Model card: {title}"]
-    for it in sections:
-        lines += ["", f"## {it.title}", ""]
-        lines += [line for sentence in it.sentences for line in (sentence, "")]
-        if it.rows:
-            cells = (_escaped(row) for row in (it.columns, ["---"] * len(it.columns), *it.rows))
-            lines += [f"| {' | '.join(row)} |" for row in cells] + [""]
-    return "\n".join(lines).replace("\n\n\n", "\n\n")
-
-
-def to_html(title: str, sections: Sequence[Section]) -> str:
-    """The card as one page that asks for nothing else."""
-    parts = [
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
-        f"<title>Model card: {html.escape(title)}</title><style>{STYLE}</style></head><body>",
-        f"<h1>Model card: {html.escape(title)}</h1>",
-    ]
-    for it in sections:
-        parts.append(f"<h2>{html.escape(it.title)}</h2>")
-        parts += [f"<p>{html.escape(sentence)}</p>" for sentence in it.sentences]
-        if it.rows:
-            head = "".join(f"<th>{html.escape(cell)}</th>" for cell in it.columns)
-            rows = ("".join(f"<td>{_lines(cell)}</td>" for cell in row) for row in it.rows)
-            parts += [f"<table><tr>{head}</tr>", *(f"<tr>{row}</tr>" for row in rows), "</table>"]
-    return "\n".join([*parts, "</body></html>", ""])
+def _learned_from(manifest: Manifest) -> str:
+    """What it was fitted to, and so what it marks; an ensemble is what its members are."""
+    fitted = tuple(manifest.provenance.members) or (manifest.method,)
+    if any(it in RECIPES and RECIPES[it].supervised for it in fitted):
+        return LABELLED
+    if unknown := [it for it in fitted if it not in RECIPES]:
+        return (
+            f"What it was fitted to is not known here ({', '.join(unknown)} is no method of this "
+            "version of uad, or an ensemble of before members were noted): what it marks need not "
+            "be a disease, and what it passes over need not be healthy."
+        )
+    return HEALTHY
 
 
 def _table(title: str, said: Mapping[str, str], names: Sequence[str]) -> Section:
@@ -133,21 +115,73 @@ def _table(title: str, said: Mapping[str, str], names: Sequence[str]) -> Section
 
 def _numbers(manifest: Manifest) -> Section:
     """What the study's test scans said of it, with intervals."""
-    title = "What it reached"
-    path = report_folder(manifest.study, "evaluate") / f"{manifest.method}.json"
-    if not path.exists():
-        return Section(title=title, sentences=[f"Not known here: there is no {path}."])
-    found = json.loads(path.read_text(encoding="utf-8"))
-    rows = [
-        (name, f"{found[name]:.3f}", f"{found[f'{name}_low']:.3f} to {found[f'{name}_high']:.3f}")
-        for name in SHOWN
-        if name in found
-    ]
-    sentence = f"On the test scans of study {manifest.study}, as {path} has them."
-    if manifest.recalibrated or manifest.variant:
-        sentence += " They are those of the file that this one was made of."
+    sentence, rows = _reported(manifest)
     columns = ("metric", "value", "interval over groups")
-    return Section(title=title, sentences=[sentence], columns=columns, rows=rows)
+    return Section(title="What it reached", sentences=[sentence], columns=columns, rows=rows)
+
+
+def _reported(manifest: Manifest) -> tuple[str, list[tuple[str, str, str]]]:
+    """What the stage `evaluate` said of this file, and of which scans; or why that is not known."""
+    name = manifest.method
+    if manifest.variant:  # as the stage `quantise` calls its file, and so `evaluate` its report
+        name += f".{manifest.variant.precision}"
+    path = report_folder(manifest.study, "evaluate") / f"{name}.json"
+    write = f"python -m export.stages.evaluate PARAMS {name} writes it"
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=dict[str, float])
+    except FileNotFoundError:
+        return f"{NOT_KNOWN}: there is no {path}; {write}.", []
+    except msgspec.DecodeError as error:
+        return f"{NOT_KNOWN}: {path} is damaged ({error}); {write} anew.", []
+    if (whose := _whose(manifest, found)) is None:
+        told, own = found.get("score_threshold"), manifest.score_threshold.value
+        return (
+            f"{NOT_KNOWN}: {path} is of another export (score threshold "
+            f"{'not told' if told is None else f'{told:.6g}'}, this file's is {own:.6g}); "
+            f"{write} anew.",
+            [],
+        )
+    rows = [(it, f"{found[it]:.3f}", _interval(found, it)) for it in SHOWN if it in found]
+    scans = f"{_count(found, 'normal')} and {_count(found, 'abnormal')} test scans of study"
+    if not rows:
+        return f"{NOT_KNOWN}: {path} tells nothing of {scans} {manifest.study}.", []
+    return f"On {scans} {manifest.study}, as {path} has them.{whose}", rows
+
+
+def _whose(manifest: Manifest, found: Mapping[str, float]) -> str | None:
+    """What is to be added on whose numbers these are; None: another file's.
+
+    A report names no file, but the thresholds that it was measured at, which each export chooses
+    anew.
+    """
+    if _at(manifest, found):
+        return ""
+    if any(_at(before, found) for before in manifest.recalibrated):
+        return (
+            " They are those of the file that this one was recalibrated from: auroc and "
+            "average_precision are this one's too, the others were measured at the earlier "
+            "threshold."
+        )
+    return None
+
+
+def _at(thresholds: Manifest | Recalibration, found: Mapping[str, float]) -> bool:
+    """Whether a report was measured at these thresholds, rounded as it rounds them."""
+    own = {
+        "score_threshold": thresholds.score_threshold.value,
+        "map_threshold": thresholds.map_threshold.value,
+    }
+    return all(found.get(name) == round(value, DIGITS) for name, value in own.items())
+
+
+def _count(found: Mapping[str, float], label: str) -> str:
+    count = found.get(f"scans_{label}")
+    return f"{'an unknown number of' if count is None else int(count)} {label}"
+
+
+def _interval(found: Mapping[str, float], name: str) -> str:
+    low, high = (found.get(f"{name}_{end}") for end in ("low", "high"))
+    return "not known" if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
 def _baselines(manifest: Manifest) -> Section:
@@ -155,20 +189,14 @@ def _baselines(manifest: Manifest) -> Section:
     title = "Beside trivial baselines"
     path = report_folder(manifest.study, "compare.csv")
     if not path.exists():
-        return Section(title=title, sentences=[f"Not known here: there is no {path}."])
+        return Section(title=title, sentences=[f"{NOT_KNOWN}: there is no {path}."])
     with path.open(newline="", encoding="utf-8") as file:
         lines = [it for it in csv.DictReader(file) if not it["fit_seconds"]]
+    if not lines:
+        return Section(title=title, sentences=[f"{NOT_KNOWN}: {path} has no baselines."])
     rows = [(it["method"], _rounded(it["auroc"])) for it in lines]
     return Section(title=title, columns=("baseline", "auroc"), rows=rows)
 
 
 def _rounded(number: str) -> str:
     return f"{float(number):.3f}" if number else "not known"
-
-
-def _escaped(row: Sequence[str]) -> list[str]:
-    return [cell.replace("|", "\\|").replace("\n", "<br>") for cell in row]
-
-
-def _lines(cell: str) -> str:
-    return html.escape(cell).replace("\n", "<br>")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -61,8 +62,11 @@ def promote(
     """Give the alias to a version of a registered model, unless it is worse than its holder.
 
     Both files score the study's test scans anew; what is compared is paired, scan by scan, and the
-    interval is that of a bootstrap over groups. Worse is what is so with its whole interval. The
-    numbers, and whether it was forced, become tags of the version.
+    interval is that of a bootstrap over groups. Worse is what is so with its whole interval.
+
+    Tags of the version, in place of those of an earlier promotion to this alias: whom it replaced
+    (`<alias>.instead_of`), the difference (`<alias>.auroc_difference`) and, where force was given,
+    what it was needed for (`<alias>.forced`).
 
     Args:
         version: None: the newest.
@@ -95,10 +99,22 @@ def promote(
         forced=force,
     )
     if found.promoted:
-        for key, value in _tags(found).items():
-            client.set_model_version_tag(name, candidate, key, value)
-        client.set_registered_model_alias(name, alias, candidate)
+        _write(client, found)
     return found
+
+
+def _write(client: Any, found: Promotion) -> None:
+    """Alias and tags, which are no one transaction of the store.
+
+    In this order, so that wherever it fails no tag says what is not so: an earlier promotion's
+    would be read as this one's, and this one's are true only once the alias is given.
+    """
+    before = client.get_model_version(found.name, found.candidate).tags
+    for key in (it for it in before if it.startswith(f"{found.alias}.")):
+        client.delete_model_version_tag(found.name, found.candidate, key)
+    client.set_registered_model_alias(found.name, found.alias, found.candidate)
+    for key, value in _tags(found).items():
+        client.set_model_version_tag(found.name, found.candidate, key, value)
 
 
 def compare(candidate: np.ndarray, champion: np.ndarray, test: Sequence[Case]) -> Interval:
@@ -169,5 +185,12 @@ def _tags(found: Promotion) -> dict[str, str]:
             f"{interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
         )
     if found.forced:
-        tags[f"{found.alias}.forced"] = "worse" if found.is_worse else "not worse"
+        tags[f"{found.alias}.forced"] = _needed_for(found)
     return tags
+
+
+def _needed_for(found: Promotion) -> str:
+    """What force was needed for."""
+    if found.difference is None:
+        return "nothing was compared"
+    return "worse" if found.is_worse else "not needed"

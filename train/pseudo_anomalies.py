@@ -130,11 +130,10 @@ def _spot(site: Site) -> Images:
     images, config = site.images, site.config
     each = (*images.shape[:2], *[1] * (images.ndim - 2))
     contrast = site.span * _between(config.blobs.contrast, images, each)
-    sign = {"bright": 1.0, "dark": -1.0}.get(config.polarity)
-    if sign is None:
+    if config.polarity == "dark":
+        contrast = -contrast
+    elif config.polarity == "either":
         contrast = contrast * (torch.randint(2, each, device=images.device) * 2 - 1)
-    else:
-        contrast = contrast * sign
     spatial = images.ndim - 2
     waves = coarse_waves(tuple(images.shape), [TEXTURE_CELLS] * spatial, images.device)
     return images + site.inside * contrast * (1 + config.texture * waves)

@@ -1,11 +1,13 @@
 """Stage `compare`: all models and the trivial baselines in one table, with figures and pages.
 
-`python -m export.stages.compare params.yaml [keep]`: with `keep` the tables and curves, without any
-scan's pixels, are copied to docs/results/<study>.
+`python -m export.stages.compare params.yaml [--keep]`: with `--keep` the tables and curves, without
+any scan's pixels, are copied to docs/results/<study>.
 """
 
+import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -19,7 +21,6 @@ from export.membership import ensembles
 from export.page import to_html
 from export.table import Compared, numbers, to_csv, to_markdown
 from export.where_text import OF_KINDS, OF_SIZES, parts_section, steps_section, where_section
-from infer.errors import UnknownChoiceError
 from train.command import run_stage
 from train.data import load_cases, open_images
 from train.metrics import Bootstrap
@@ -27,21 +28,12 @@ from train.params import Params
 from train.paths import report_folder
 
 DPI = 110
-KEEP = "keep"
 TITLE = "Results of the comparison"
 CURVES = ("scores", "roc")  # figures that show no scan
 
 
-def compare(params: Params, *options: str) -> None:
-    """Write the table and its readable copy, figures and pages; log them as one run.
-
-    Raises:
-        UnknownChoiceError: an option that there is not.
-    """
-    if unknown := set(options) - {KEEP}:
-        raise UnknownChoiceError(
-            f"compare has no option {', '.join(sorted(unknown))}", hint=f"use {KEEP}, or none"
-        )
+def compare(params: Params, *, keep: bool = False) -> None:
+    """Write the table and its readable copy, figures and pages; log them as one run."""
     study = params.study
     config = params.block(CompareConfig, "compare")
     bootstrap = params.block(Bootstrap, "evaluate")
@@ -84,9 +76,9 @@ def compare(params: Params, *options: str) -> None:
     registry.log_comparison(numbers(rows), study=study, files=[csv_path, readable, *written])
     print(text)
     print("\n".join(f"{it}" for it in (csv_path, readable, *written)))
-    if KEEP in options:
+    if keep:
         curves = [folder / f"{name}.png" for name in CURVES]
-        command = f"python -m export.stages.compare {params.path} {KEEP}"
+        command = f"python -m export.stages.compare {params.path} --keep"
         place = Path("docs/results") / study
         kept = keep_tables(place, [csv_path, readable, *curves], title=TITLE, command=command)
         print(kept)
@@ -128,5 +120,14 @@ def _save(figure: Figure, path: Path) -> Path:
     return path
 
 
+def main(arguments: Sequence[str]) -> int:
+    """The command line; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m export.stages.compare")
+    parser.add_argument("params")
+    parser.add_argument("--keep", action="store_true", help="copy to docs/results/<study>")
+    given = parser.parse_args(arguments)
+    return run_stage(lambda params: compare(params, keep=given.keep), [given.params])
+
+
 if __name__ == "__main__":
-    sys.exit(run_stage(compare, sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from export import kept_voxels, registry, rotation, where_files
+from export import kept_voxels, registry, rotation, rotation_text, where_files
 from export.baseline_row import measure_baseline
 from export.baselines import baselines
 from export.kept_tables import keep_tables
@@ -66,7 +66,7 @@ def rotate(params: Params, methods: Sequence[str], *, fits: bool, command: str, 
     studies = [rotation.of_fold(params, fold).study for fold in sorted(seen)]
     rows = {(row.scan, row.slice): row for study in studies for row in load_rows(study)}
     pooled = {name: _pooled(folder / name, seen) for name in {it.name for it in tests}}
-    text = rotation.to_markdown(tests, list(rows.values()), pooled, study=params.study)
+    text = rotation_text.to_markdown(tests, list(rows.values()), pooled, study=params.study)
     written = [
         _write(report_folder(params.study, "rotate.csv"), rotation.to_csv(tests)),
         _write(report_folder(params.study, "rotate.md"), text),

@@ -1,7 +1,7 @@
 """A model card says what the file and the reports say, and says so where they say nothing."""
 
 import json
-from html.parser import HTMLParser
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,80 +11,242 @@ from export.__main__ import app
 from export.card import write_card
 from infer.engine import read_manifest
 from infer.errors import UnknownChoiceError
-from tests.infer.tiny_model import write_tiny_model
+from infer.manifest import Recalibration, Threshold
+from tests.export.pages import Page, rendered
+from tests.infer.tiny_model import MANIFEST, VARIANT, write_tiny_model
 from train.paths import report_folder
 
+NUMBERS = {
+    "auroc": 0.9,
+    "auroc_low": 0.81,
+    "auroc_high": 0.96,
+    "score_threshold": 0.45,  # as in the file
+    "map_threshold": 0.3,
+    "scans_normal": 7,
+    "scans_abnormal": 5,
+}
+LINES = ("method,auroc,fit_seconds", "blur,0.9,12.0", "mean_image,0.75,", "random,,")
 
-@pytest.fixture
-def model(tmp_path, monkeypatch):
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return write_tiny_model(tmp_path / "tiny.onnx")
 
 
-def reports(model):
-    """What `evaluate` and `compare` would have written of it."""
-    manifest = read_manifest(model)
-    numbers = report_folder(manifest.study, "evaluate") / f"{manifest.method}.json"
-    numbers.parent.mkdir(parents=True)
-    numbers.write_text(json.dumps({"auroc": 0.9, "auroc_low": 0.81, "auroc_high": 0.96}))
-    lines = ["method,auroc,fit_seconds", f"{manifest.method},0.9,12.0", "mean_image,0.75,"]
-    report_folder(manifest.study, "compare.csv").write_text("\n".join(lines))
+def evaluated(name="blur", without=(), **changed):
+    """What `evaluate` would have written of the file, or of one that differs as told."""
+    path = report_folder("tiny", "evaluate") / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = {it: value for it, value in (NUMBERS | changed).items() if it not in without}
+    path.write_text(json.dumps(found))
+    return path
 
 
-def test_numbers_intervals_and_baselines_are_those_of_the_reports(model):
-    reports(model)
-    text = write_card(model, Path("card.md")).read_text()
-    assert "| auroc | 0.900 | 0.810 to 0.960 |" in text
-    assert "| mean_image | 0.750 |" in text
-    assert "12.0" not in text
+def compared(*lines):
+    path = report_folder("tiny", "compare.csv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines))
 
 
-def test_what_is_not_known_is_said(model):
-    text = write_card(model, Path("card.md")).read_text()
-    assert text.count("Not known here") == 2
+def card_of(manifest=MANIFEST):
+    """Its headings, sentences and rows."""
+    model = write_tiny_model(Path("tiny.onnx"), manifest)
+    return rendered(write_card(model, Path("card.md")).read_text()).seen
 
 
-def test_thresholds_and_origin_are_those_of_the_file(model):
-    manifest = read_manifest(model)
-    text = write_card(model, Path("card.md")).read_text()
-    assert manifest.score_threshold.chosen_by in text
-    assert manifest.provenance.data_hash in text
-    assert "not a medical device" in text
+def below(title, card):
+    """The sentences and rows of a section."""
+    begin = card.index(("h2", title)) + 1
+    end = next((at for at in range(begin, len(card)) if card[at][0] == "h2"), len(card))
+    sentences = " ".join(text for tag, text in card[begin:end] if tag == "p")
+    return sentences, [cells for tag, cells in card[begin:end] if tag == "tr"]
 
 
-class Page(HTMLParser):
-    """Its tags, and the addresses that it asks for."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.asked, self.cells = [], [], 0
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.asked += [value for name, value in attrs if name in ("src", "href")]
-        self.cells += tag == "td"
-        if tag not in ("meta", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
+def of_method(method, **members):
+    made = replace(MANIFEST.provenance, members=members)
+    return replace(MANIFEST, method=method, provenance=made)
 
 
-def test_the_page_is_whole_asks_for_nothing_and_says_the_same(model):
-    reports(model)
-    page = Page(write_card(model, Path("card.html")).read_text())
-    assert page.open == []
-    assert page.asked == []
-    rows = [it for it in write_card(model, Path("card.md")).read_text().splitlines() if "| " in it]
-    assert page.cells > len(rows)
+def recalibrated(manifest=MANIFEST):
+    """At a site, where both thresholds are other ones."""
+    entry = Recalibration(
+        original_sha256="ab" * 32,
+        scans=20,
+        scans_sha256="cd" * 32,
+        made="2026-01-01T00:00:00+00:00",
+        score_threshold=manifest.score_threshold,
+        map_threshold=manifest.map_threshold,
+        normals=4,
+    )
+    own = {"score_threshold": Threshold(value=0.8, chosen_by="the site's normals")}
+    return replace(manifest, **own, recalibrated=(entry,))
 
 
-def test_another_ending_is_refused(model):
+def test_numbers_intervals_and_scans_are_those_of_the_report():
+    path = evaluated()
+    said, rows = below("What it reached", card_of())
+    assert said == f"On 7 normal and 5 abnormal test scans of study tiny, as {path} has them."
+    assert rows == [
+        ("metric", "value", "interval over groups"),
+        ("auroc", "0.900", "0.810 to 0.960"),
+    ]
+
+
+def test_baselines_are_those_of_the_comparison_and_no_model_is_among_them():
+    compared(*LINES)
+    assert below("Beside trivial baselines", card_of()) == (
+        "",
+        [("baseline", "auroc"), ("mean_image", "0.750"), ("random", "not known")],
+    )
+
+
+def test_reports_that_are_not_there_are_said_not_to_be():
+    card = card_of()
+    for title in ("What it reached", "Beside trivial baselines"):
+        said, rows = below(title, card)
+        assert said.startswith("Not known here: there is no reports/tiny/")
+        assert rows == []
+
+
+def test_a_comparison_without_baselines_is_said_to_be_that():
+    compared(*LINES[:2])
+    said, rows = below("Beside trivial baselines", card_of())
+    assert said == "Not known here: reports/tiny/compare.csv has no baselines."
+    assert rows == []
+
+
+@pytest.mark.parametrize("threshold", ["score_threshold", "map_threshold"])
+def test_numbers_of_another_export_are_not_shown(threshold):
+    evaluated(**{threshold: 0.31})
+    said, rows = below("What it reached", card_of())
+    assert "is of another export" in said
+    assert rows == []
+
+
+def test_numbers_that_tell_no_threshold_are_not_shown():
+    evaluated(without=["score_threshold"])
+    said, rows = below("What it reached", card_of())
+    assert "(score threshold not told, this file's is 0.45)" in said
+    assert rows == []
+
+
+def test_a_threshold_is_known_again_though_the_report_rounds_it():
+    evaluated(score_threshold=0.123457)
+    exact = replace(MANIFEST, score_threshold=Threshold(value=0.1234567, chosen_by="eye"))
+    assert below("What it reached", card_of(exact))[1] != []
+
+
+def test_a_recalibrated_file_has_the_numbers_of_the_file_that_it_was_made_of():
+    evaluated()
+    said, rows = below("What it reached", card_of(recalibrated()))
+    assert "those of the file that this one was recalibrated from" in said
+    assert ("auroc", "0.900", "0.810 to 0.960") in rows
+    evaluated(score_threshold=0.31)
+    said, rows = below("What it reached", card_of(recalibrated()))
+    assert "is of another export" in said
+    assert rows == []
+
+
+def test_a_recalibrated_file_that_was_evaluated_itself_has_its_own_numbers():
+    evaluated(score_threshold=0.8)
+    said, rows = below("What it reached", card_of(recalibrated()))
+    assert "recalibrated from" not in said
+    assert rows != []
+
+
+def test_a_variant_has_the_numbers_of_its_own_report_and_no_others():
+    variant = replace(MANIFEST, variant=VARIANT)
+    evaluated()
+    said, rows = below("What it reached", card_of(variant))
+    assert "there is no reports/tiny/evaluate/blur.int8.json" in said
+    assert rows == []
+    evaluated("blur.int8", auroc=0.88)
+    said, rows = below("What it reached", card_of(variant))
+    assert "as reports/tiny/evaluate/blur.int8.json has them" in said
+    assert ("auroc", "0.880", "0.810 to 0.960") in rows
+
+
+def test_what_a_report_lacks_is_not_known():
+    evaluated(without=["auroc_low", "scans_normal"])
+    said, rows = below("What it reached", card_of())
+    assert "On an unknown number of normal and 5 abnormal test scans" in said
+    assert ("auroc", "0.900", "not known") in rows
+
+
+def test_a_test_of_one_class_gives_no_numbers():
+    evaluated(without=["auroc"], scans_abnormal=0)
+    said, rows = below("What it reached", card_of())
+    assert said.endswith("tells nothing of 7 normal and 0 abnormal test scans of study tiny.")
+    assert rows == []
+
+
+def test_a_damaged_report_is_said_to_be_that():
+    path = evaluated()
+    path.write_text(path.read_text()[:-9])
+    said, rows = below("What it reached", card_of())
+    assert "blur.json is damaged" in said
+    assert rows == []
+
+
+@pytest.mark.parametrize("manifest", [of_method("cae"), of_method("both", cae="r", fanogan="r")])
+def test_what_healthy_scans_alone_taught_marks_what_differs_from_them(manifest):
+    said, _ = below("Intended use and limits", card_of(manifest))
+    assert "differs from the healthy scans that it was fitted to" in said
+
+
+@pytest.mark.parametrize(
+    "manifest", [of_method("densenet"), of_method("both", cae="r", densenet="r")]
+)
+def test_what_learned_from_labels_is_not_called_fitted_to_healthy_scans(manifest):
+    said, _ = below("Intended use and limits", card_of(manifest))
+    assert "learned from labelled scans, normal and abnormal ones" in said
+    assert "healthy scans" not in said
+
+
+def test_of_a_method_that_is_not_known_here_neither_is_claimed():
+    said, _ = below("Intended use and limits", card_of(of_method("both")))
+    assert "What it was fitted to is not known here (both is no method" in said
+    assert "healthy scans" not in said
+    assert "labelled" not in said
+
+
+def test_thresholds_and_origin_are_those_of_the_file():
+    manifest = read_manifest(write_tiny_model(Path("tiny.onnx")))
+    card = card_of()
+    assert ("tr", ("chosen by", manifest.score_threshold.chosen_by)) in card
+    assert ("tr", ("data", manifest.provenance.data_hash)) in card
+    assert "not a medical device" in below("Intended use and limits", card)[0]
+
+
+def test_whether_it_was_recalibrated_or_reduced_is_always_said():
+    origin = "Where it comes from"
+    rows = dict(below(origin, card_of())[1])
+    assert rows["recalibrated"] == "no"
+    assert rows["variant"] == "none: it computes in fp32"
+    rows = dict(below(origin, card_of(recalibrated(replace(MANIFEST, variant=VARIANT))))[1])
+    assert "on 20 normal scans of the site" in rows["recalibrated"]
+    assert rows["variant"].startswith("in int8, of file abababababab")
+
+
+def test_the_page_says_the_same_word_by_word():
+    evaluated("densenet.int8")
+    compared(*LINES)
+    awkward = Threshold(value=0.3, chosen_by="best F1 | of <b>two</b>,\nby eye & `hand`")
+    card = card_of(replace(MANIFEST, method="densenet", map_threshold=awkward, variant=VARIANT))
+    page = write_card(Path("tiny.onnx"), Path("card.html")).read_text()
+    assert Page(page).seen == card
+    assert ("tr", ("chosen by", awkward.chosen_by)) in card
+    assert [text for tag, text in card if tag == "p" and "`" in text] == []
+
+
+def test_another_ending_is_refused():
+    model = write_tiny_model(Path("tiny.onnx"))
     with pytest.raises(UnknownChoiceError, match=r"a card is \.md or \.html, not \.pdf"):
         write_card(model, Path("card.pdf"))
 
 
-def test_the_command_writes_it_beside_the_model(model):
+def test_the_command_writes_it_beside_the_model():
+    model = write_tiny_model(Path("tiny.onnx"))
     done = CliRunner().invoke(app, ["card", str(model)])
     assert done.exit_code == 0, done.output
     assert model.with_suffix(".md").read_text().startswith("# Model card: ")

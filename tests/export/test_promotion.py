@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
@@ -85,6 +87,15 @@ def champion(client):
     return str(client.get_registered_model(NAME).aliases["champion"])
 
 
+def tags(client, version):
+    """What a promotion to champion wrote of a version."""
+    return {
+        key.removeprefix("champion."): value
+        for key, value in client.get_model_version(NAME, version).tags.items()
+        if key.startswith("champion.")
+    }
+
+
 def scores_of(monkeypatch, **by_version):
     """Let each version score the ten test scans (five normal, five abnormal) as told."""
     monkeypatch.setattr(
@@ -101,9 +112,11 @@ def test_the_first_is_champion_without_a_comparison_and_a_later_equal_one_takes_
     assert (second.candidate, second.champion, second.scans) == ("2", "1", 10)
     assert second.difference.value == 0
     assert champion(study) == "2"
-    tags = study.get_model_version(NAME, "2").tags
-    assert tags["champion.instead_of"] == "1"
-    assert tags["champion.auroc_difference"] == "0.0000 [0.0000, 0.0000]"
+    assert tags(study, "1") == {"instead_of": "none"}
+    assert tags(study, "2") == {
+        "instead_of": "1",
+        "auroc_difference": "0.0000 [0.0000, 0.0000]",
+    }
 
 
 def test_a_worse_one_is_not_promoted_and_the_sentence_has_the_numbers(study, monkeypatch):
@@ -116,7 +129,42 @@ def test_a_worse_one_is_not_promoted_and_the_sentence_has_the_numbers(study, mon
     forced = CliRunner().invoke(app, ["promote", "cae", "--study", "tiny", "--force"])
     assert forced.exit_code == 0
     assert champion(study) == "2"
-    assert study.get_model_version(NAME, "2").tags["champion.forced"] == "worse"
+    assert tags(study, "2")["forced"] == "worse"
+
+
+def test_force_that_was_not_needed_is_called_that(study):
+    promote("tiny", "cae", alias="champion", version="1", force=True)
+    assert tags(study, "1")["forced"] == "nothing was compared"
+    promote("tiny", "cae", alias="champion", version="2", force=True)
+    assert tags(study, "2")["forced"] == "not needed"
+
+
+def test_tags_of_an_earlier_promotion_do_not_outlive_a_later_one(study):
+    promote("tiny", "cae", alias="champion", version="1", force=True)
+    promote("tiny", "cae", alias="second", version="1")
+    promote("tiny", "cae", alias="champion", version="2")
+    promote("tiny", "cae", alias="champion", version="1")
+    assert tags(study, "1") == {
+        "instead_of": "2",
+        "auroc_difference": "0.0000 [0.0000, 0.0000]",
+    }
+    assert study.get_model_version(NAME, "1").tags["second.instead_of"] == "none"
+
+
+@pytest.mark.parametrize("step", ["set_registered_model_alias", "set_model_version_tag"])
+def test_a_promotion_that_breaks_off_leaves_no_tag_that_is_not_true(study, monkeypatch, step):
+    promote("tiny", "cae", alias="champion", version="1", force=True)
+    promote("tiny", "cae", alias="champion", version="2")
+
+    def fail(*args, **named):
+        raise MlflowException("the store is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, step, fail)
+        with pytest.raises(MlflowException):
+            promote("tiny", "cae", alias="champion", version="1")
+    assert tags(study, "1") == {}
+    assert champion(study) == ("2" if step == "set_registered_model_alias" else "1")
 
 
 def test_what_cannot_be_a_candidate_is_refused(study):

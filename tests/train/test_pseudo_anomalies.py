@@ -97,6 +97,14 @@ def test_spots_are_of_the_polarity_asked_for_and_of_their_contrast(polarity, sig
     assert change.max() <= 0.5
 
 
+def test_spots_of_either_polarity_are_some_bright_and_some_dark():
+    images = torch.full((32, 1, 64, 64), 0.5)
+    change = (plant(images, "spot", polarity="either").images - images).mean(dim=(1, 2, 3))
+    bright = int((change > 0).sum())
+    assert 0 < bright < len(images)
+    assert int((change < 0).sum()) == len(images) - bright
+
+
 def test_a_texture_makes_a_spot_uneven():
     images = torch.full((16, 1, 64, 64), 0.5)
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from export.stages.compare import compare
+from export.stages.compare import compare, main
 from export.stages.evaluate import evaluate
 from export.stages.export import export
 from export.table import COLUMNS
 from infer.engine import read_manifest
-from infer.errors import UnknownChoiceError
 from tests.export.tiny_study import COUNTS, make_study
 from train.data import data_hash, load_cases
 
@@ -163,21 +162,19 @@ def test_comparing_again_writes_the_same_bytes(study):
 
 
 def test_what_is_kept_are_tables_and_curves_with_what_made_them(study):
-    from train.params import load
-
-    compare(load("params.yaml"), "keep")
+    assert main(["params.yaml", "--keep"]) == 0
     kept = study / "docs/results/tiny"
     names = {"README.md", "compare.csv", "compare.md", "scores.png", "roc.png"}
     assert {it.name for it in kept.iterdir()} == names
-    assert "- command: `python -m export.stages.compare" in (kept / "README.md").read_text()
+    said = (kept / "README.md").read_text()
+    assert "- command: `python -m export.stages.compare params.yaml --keep`" in said
     assert (kept / "compare.csv").read_bytes() == (study / "reports/tiny/compare.csv").read_bytes()
 
 
-def test_another_option_of_compare_is_refused(study):
-    from train.params import load
-
-    with pytest.raises(UnknownChoiceError, match="no option kep"):
-        compare(load("params.yaml"), "kep")
+def test_another_option_of_compare_is_refused(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["params.yaml", "keep"])
+    assert "unrecognized arguments: keep" in capsys.readouterr().err
 
 
 def test_the_model_is_registered_and_leads_back_to_its_run(study):
