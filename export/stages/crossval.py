@@ -85,8 +85,8 @@ def crossval(params: Params, options: Options) -> None:
     )
     parents: dict[str, str] = {}  # the run that each method's folds are below
     failed: list[str] = []
+    missing = missing_of(planned, folder / "folds", models, source=options.source)
     if not options.only_table:
-        missing = missing_of(planned, folder / "folds", models, source=options.source)
         parents = {
             name: _parent(params.study, name, planned)
             for name in dict.fromkeys(it.job.name for it in missing if it.job.method)

@@ -167,6 +167,15 @@ def test_a_run_elsewhere_starts_from_the_folds_that_were_kept(study, no_pictures
     assert (FOLDS / "cae/published_fold2.json").exists()
 
 
+def test_tables_alone_can_be_made_of_the_folds_that_were_kept(study, no_pictures, capsys):
+    shutil.rmtree("reports/tiny/crossval")
+    kept = Path("docs/results/tiny/folds")
+    stage.crossval(study, replace(OPTIONS, source=kept, only_table=True, keep=False))
+    said = capsys.readouterr().out
+    assert "folds to run" not in said
+    assert "not in the table" not in said
+
+
 def test_one_grouping_can_be_asked_for(study, no_pictures, capsys):
     everything = replace(OPTIONS, only_table=True, keep=False)
     both = {**study.values["crossval"], "grouped": [False, True]}
