@@ -127,6 +127,7 @@ def _of_run(run: Path) -> Origin:
     try:
         model = json.loads(run.read_text(encoding="utf-8"))["model"]
         before = [it["original_sha256"] for it in model.get("recalibrated") or ()]
+        before += [model["unsigned_sha256"]] if model.get("unsigned_sha256") else []
         variant = model.get("variant")
         return Origin(
             sha256=model["sha256"],
@@ -155,7 +156,7 @@ def _links(origin: Origin) -> Iterator[Link]:
         yield _run(name, run, found[name])
     if not found:
         yield Link("run", False, "the file names none: it was not fitted by this project's stages")
-    yield _commit(origin)
+    yield from _commits(origin, found)
     yield _data(origin)
     yield from (_params(name, it) for name, it in found.items())
 
@@ -218,24 +219,35 @@ def _run(name: str, run_id: str, found: Sequence[Any]) -> Link:
     return Link("run", True, f"{run_id} ({name})")
 
 
-def _commit(origin: Origin) -> Link:
-    if not origin.commit:
-        return Link("commit", False, "none: it was fitted outside a git repository")
-    asked = ["git", "cat-file", "-e", f"{origin.commit}^{{commit}}"]
+def _commits(origin: Origin, found: Mapping[str, Sequence[Any]]) -> Iterator[Link]:
+    """The code that fitted, as the runs know it, and that which exported."""
+    made = {(origin.commit, origin.dirty): ["exported"]}
+    for name, runs in found.items():
+        for tags in (run.data.tags for run in runs[:1] if "git_commit" in run.data.tags):
+            code = tags["git_commit"], tags.get("git_dirty") == "true"
+            made.setdefault(code, []).append(f"fitted {name}")
+    for (commit, dirty), what in made.items():
+        yield _commit(commit, dirty, which=f" ({', '.join(what)})" if len(made) > 1 else "")
+
+
+def _commit(commit: str, dirty: bool, *, which: str) -> Link:
+    if not commit:
+        return Link("commit", False, f"none: it was made outside a git repository{which}")
+    asked = ["git", "cat-file", "-e", f"{commit}^{{commit}}"]
     try:
         there = subprocess.run(asked, capture_output=True, check=False)
     except OSError:
-        return Link("commit", False, f"{origin.commit} cannot be looked for: there is no git here")
+        return Link("commit", False, f"{commit} cannot be looked for: there is no git here{which}")
     if there.returncode:
-        return Link("commit", False, f"{origin.commit} is not in this repository: fetch it")
-    if origin.dirty:
+        return Link("commit", False, f"{commit} is not in this repository: fetch it{which}")
+    if dirty:
         return Link(
             "commit",
             False,
-            f"{origin.commit[:SHORT]}, with changes that were not committed: its code cannot be "
-            "had again",
+            f"{commit[:SHORT]}, with changes that were not committed: its code cannot be had "
+            f"again{which}",
         )
-    return Link("commit", True, origin.commit)
+    return Link("commit", True, f"{commit}{which}")
 
 
 def _data(origin: Origin) -> Link:

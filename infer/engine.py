@@ -3,7 +3,6 @@
 The session is ONNX Runtime's; or, once that has seen the file, OpenVINO's.
 """
 
-import hashlib
 import os
 import stat
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from infer.digest import digest
 from infer.engine_cache import cache_of, check_cache
 from infer.errors import BadModelError, UnknownChoiceError
 from infer.finding import EngineOutputs
@@ -21,7 +21,7 @@ from infer.openvino_session import OpenVinoSession
 from infer.precision import Precision
 from infer.providers import INSTALL_HINT, Device, choose_device, computing
 from infer.shapes import Images
-from infer.signature import require_signature
+from infer.signature import require_signature, unsigned
 from infer.volumetric import is_volumetric
 
 SCORE_PREFIX = "score_"
@@ -39,6 +39,7 @@ class OpenedFile(NamedTuple):
     sha256: str
     threads: int
     signed_by: str | None = None  # fingerprint of the key, where a signature was required
+    unsigned_sha256: str | None = None  # of the file as it was before it was signed
     tensorrt_cache: Path | None = None  # where engines are kept, of all models
 
 
@@ -69,6 +70,11 @@ class OnnxEngine:
     def sha256(self) -> str:
         """The digest of the model file."""
         return self._opened.sha256
+
+    @property
+    def unsigned_sha256(self) -> str | None:
+        """The digest of the file as it was before it was signed; None: it is not."""
+        return self._opened.unsigned_sha256
 
     @property
     def signed_by(self) -> str | None:
@@ -174,7 +180,15 @@ def open_graph(
     manifest = _manifest_in(_metadata(session, where=path.name), where=path.name)
     check_contract(session.get_inputs(), session.get_outputs(), manifest, where=path.name)
     chosen = computing(chosen, precision, manifest.variant)
-    opened = OpenedFile(path, hashlib.sha256(graph).hexdigest(), threads, signed_by, tensorrt_cache)
+    bare = unsigned(graph)
+    opened = OpenedFile(
+        path,
+        digest(graph),
+        threads,
+        signed_by,
+        unsigned_sha256=None if bare is graph else digest(bare),
+        tensorrt_cache=tensorrt_cache,
+    )
     if chosen.got == "openvino":
         session = OpenVinoSession(
             graph,
@@ -208,7 +222,7 @@ def open_same(graph: bytes, opened: OpenedFile, device: Device) -> OnnxEngine:
         BadModelError: this is not what it was opened from.
     """
     # Before anything looks into it: a signature may have been required of what was opened first.
-    if hashlib.sha256(graph).hexdigest() != opened.sha256:
+    if digest(graph) != opened.sha256:
         raise BadModelError(
             f"{opened.path.name} has changed since the run began", hint="start the run again"
         )

@@ -42,6 +42,7 @@ def write_run(
             "registered": dict(model.registered) if model.registered else None,
             "address": model.address,
             "sha256": engine.sha256,
+            "unsigned_sha256": engine.unsigned_sha256,  # null where it is not signed
             **manifest_summary(manifest),
         },
         "device": {

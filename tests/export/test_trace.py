@@ -56,15 +56,19 @@ def made(tmp_path_factory):
         run.finish()
         write_fit("cae", cae(), TINY, run_id=run.id)
         export(params, "cae")
-        score_folder(
-            data_folder("tiny") / "scans",
-            MODEL,
-            Path("out"),
-            options(),
-            progress=Silence(),
-            interruption=Interruption(),
-        )
+        score(Path("out"))
     return folder
+
+
+def score(out):
+    score_folder(
+        data_folder("tiny") / "scans",
+        MODEL,
+        out,
+        options(),
+        progress=Silence(),
+        interruption=Interruption(),
+    )
 
 
 @pytest.fixture
@@ -199,6 +203,26 @@ def test_a_signed_file_is_known_by_what_was_signed(study, tmp_path):
     private, _ = write_keys(tmp_path)
     sign(MODEL, private)
     assert broken(MODEL) == set()
+
+
+def test_results_of_a_signed_file_are_known_by_what_was_signed(study, tmp_path):
+    private, _ = write_keys(tmp_path)
+    sign(MODEL, private)
+    score(Path("signed"))
+    assert broken(Path("signed/report.csv")) == set()
+
+
+def test_the_code_that_fitted_is_asked_for_beside_that_which_exported(study):
+    """Between a fit and its export there may be commits."""
+    client = tracking.open_client()
+    (run,) = (it.said.split()[0] for it in trace(MODEL) if it.name == "run")
+    client.set_tag(run, "git_commit", "0" * 40)
+    client.set_tag(run, "git_dirty", "false")
+    exported, fitted = (it for it in trace(MODEL) if it.name == "commit")
+    assert exported.holds
+    assert exported.said.endswith("(exported)")
+    assert not fitted.holds
+    assert fitted.said == f"{'0' * 40} is not in this repository: fetch it (fitted cae)"
 
 
 def test_a_version_without_a_hash_is_said_to_have_none(study):
