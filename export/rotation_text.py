@@ -5,18 +5,13 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from export.localisation import RATES
 from export.rotation import GroupTest, by_name
-from export.where_text import SHOWN, THRESHOLD
+from export.where_text import AT, SHOWN, THRESHOLD
 from train.data import ImageRow
 
 # Of the voxels of all groups together, by how the table calls it.
 POOLED = {"pooled_voxel_ap": "pooled AP", "pooled_voxel_auroc": "pooled AUROC"}
 RANDOM = "random"  # the baseline's name
-# Dice of a mask that could ship, by how its threshold was chosen on validation.
-AT = {"dice": "as shipped"} | {
-    f"dice_{name}": f"{rate * 100:g} % of normal voxels above it" for name, rate in RATES.items()
-}
 
 
 def to_markdown(
