@@ -9,7 +9,9 @@ from pathlib import Path
 
 import torch
 
+from export import fold_result
 from export.baselines import baselines
+from export.crossval_plan import Planned
 from export.fold_job import FoldJob, checkpoint_of, fingerprint_of, keeper_names, validating
 from export.fold_result import SCHEMA, FoldResult, HalfResult, thinned
 from export.fold_shipping import Shipped, Shipping
@@ -23,6 +25,17 @@ from train.protocol import CrossvalConfig, Fold, SplitConfig, fold_of, ungrouped
 from train.provenance import git_state, library_versions
 
 CURVE_POINTS = 60
+
+
+def write_fold(planned: Planned, *, folder: Path, models: Path) -> Path:
+    """Run one job and write its result.
+
+    Not in the stage, which is `__main__` where it is started: other machines find this by its name.
+    """
+    found = run_fold(planned.params, planned.job, models=models, reports=folder)
+    path = planned.path(folder / "folds")
+    fold_result.save(path, found)
+    return path
 
 
 def run_fold(params: Params, job: FoldJob, *, models: Path, reports: Path) -> FoldResult:

@@ -26,7 +26,7 @@ from export.crossval_plan import Planned, check_names, missing_of, plan
 from export.crossval_published import check_published
 from export.fold_job import FoldJob
 from export.fold_result import FoldResult
-from export.fold_run import run_fold
+from export.fold_run import write_fold
 from export.job_pool import Done, jobs_at_once, run_jobs
 from export.ray_jobs import ray_jobs
 from infer.errors import UadError
@@ -111,14 +111,6 @@ def crossval(params: Params, options: Options) -> None:
         raise UadError("no fold is done", hint="run it without --only-table")
 
 
-def work(planned: Planned, *, folder: Path, models: Path) -> Path:
-    """Run one job and write its result."""
-    found = run_fold(planned.params, planned.job, models=models, reports=folder)
-    path = planned.path(folder / "folds")
-    fold_result.save(path, found)
-    return path
-
-
 def _run(
     missing: Sequence[Planned],
     folder: Path,
@@ -159,7 +151,7 @@ def _run_waves(
             for it in missing
             if it.wave == wave
         ]
-        task = partial(work, folder=folder, models=models)
+        task = partial(write_fold, folder=folder, models=models)
         for done in run(task, own):
             job = done.job.job
             said = f"{job.name} {job.place}"

@@ -52,7 +52,7 @@ def run(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(stage, "make_pool", lambda params, stored: make_tiny_pool(params))
-    monkeypatch.setattr(stage, "work", drawn_up)
+    monkeypatch.setattr(stage, "write_fold", drawn_up)
     monkeypatch.setattr(crossval_report, "write", write)
     monkeypatch.setattr(tracking, "record", lambda study, name, **named: f"run {name}")
     monkeypatch.setattr(registry.mlflow, "start_run", lambda **named: nullcontext())
@@ -97,7 +97,7 @@ def test_the_next_run_runs_the_fold_that_failed_and_no_other(run, monkeypatch):
         return planned.path(folder)
 
     monkeypatch.setattr(stage, "make_pool", lambda params, stored: load_pool(NAME))
-    monkeypatch.setattr(stage, "work", mended)
+    monkeypatch.setattr(stage, "write_fold", mended)
     run()
     assert again == [FAILING]
 
@@ -150,6 +150,11 @@ def test_folds_go_to_a_cluster_where_one_is_asked_for(run, monkeypatch):
     run(jobs="ray", ray_address="head:6379")
     assert asked == ["head:6379"]
     assert told["written"][0][0]
+
+
+def test_what_other_machines_are_to_do_is_found_there_by_its_name():
+    """The stage is `__main__` where it is started, which is another program elsewhere."""
+    assert stage.write_fold.__module__ != stage.__name__
 
 
 def test_an_address_without_ray_is_refused(capsys):
