@@ -39,6 +39,7 @@ def read_voxels(
     buffer = bytearray(_BLOCK // kind.itemsize * kind.itemsize)
     step = len(buffer) // kind.itemsize
     infinite = 0
+    may_be_infinite = kind.kind == "f" or (slope, intercept) != (1, 0)
     for start in range(0, len(voxels), step):
         part = voxels[start : start + step]
         target = memoryview(buffer)[: len(part) * kind.itemsize]
@@ -51,7 +52,7 @@ def read_voxels(
             )
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
             part[:] = rescaled(np.frombuffer(target, kind), slope, intercept)
-        if not (np.isfinite(part.min()) and np.isfinite(part.max())):
+        if may_be_infinite and not (np.isfinite(part.min()) and np.isfinite(part.max())):
             infinite += len(part) - int(np.count_nonzero(np.isfinite(part)))
     # Damage explains more than what it made of the values: on to the end, where checksums are.
     _read_on(stream, name)
