@@ -5,6 +5,7 @@ under mlruns/ of the main working tree, by absolute address, so that fits reach 
 directory, an experiment's temporary copy included.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
+from infer.address_keys import without_keys
+from infer.patience import away, impatient, silence_of
 from train.provenance import repository_root
 
 FLUSH_SECONDS = 5.0  # metrics wait this long: one transaction for many epochs
@@ -32,6 +35,7 @@ METRICS_AT_ONCE = 1000  # MLflow's limit for one request
 SYSTEM_SECONDS = 5.0  # between looks at processor and memory
 LONGEST_PARAM = 6000  # characters, MLflow's limit
 ADDRESS = "MLFLOW_TRACKING_URI"
+_ANSWERED: set[str] = set()  # addresses of stores that this process has heard from
 _SQLITE = "sqlite:///"
 PARENT_TAG = "mlflow.parentRunId"  # what MLflow's pages nest runs by
 
@@ -137,12 +141,31 @@ def open_client() -> MlflowClient:
     """A client of the store, which is made if need be, by one process at a time.
 
     Two processes that create MLflow's tables at once break each other.
+
+    Raises:
+        AwayError: it gives no answer.
     """
     with _lock():
         _tell_mlflow(store_address())
         client = MlflowClient(store_address())
-        client.search_experiments(max_results=1)  # creates or migrates the tables
+        _call(client, store_address())
     return client
+
+
+def _call(client: MlflowClient, address: str) -> None:
+    """See that the store answers; one that is a file has its tables made or migrated.
+
+    One that was never there is told of in seconds. Later, MLflow waits for it: a fit need not end
+    because a server is started anew.
+    """
+    try:
+        with contextlib.nullcontext() if address in _ANSWERED else impatient():
+            client.search_experiments(max_results=1)
+    except MlflowException as error:
+        if silence := silence_of(error):
+            raise away(f"the MLflow store {without_keys(address)}", silence) from None
+        raise
+    _ANSWERED.add(address)
 
 
 def _tell_mlflow(address: str) -> None:
