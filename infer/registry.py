@@ -70,7 +70,7 @@ def registry_asked() -> str:
         named = named or os.environ.get("MLFLOW_TRACKING_URI")
     elif named or mlflow.is_tracking_uri_set():
         named = mlflow.get_registry_uri()
-    registry = without_keys(named or "")
+    registry = without_keys(named or "").rstrip("/")
     if path := _file_of(registry):
         return f"{_SQLITE}{path.absolute()}"
     return registry

@@ -246,7 +246,14 @@ def _experiment(client: MlflowClient, study: str) -> str:
             return str(found.experiment_id)
         folder = _beside_the_store()  # a server has a place of its own
         artifacts = (folder / "artifacts" / study).as_uri() if folder else None
-        return str(client.create_experiment(study, artifact_location=artifacts))
+        try:
+            return str(client.create_experiment(study, artifact_location=artifacts))
+        except (
+            MlflowException
+        ):  # another machine, which our lock does not hold, may have been first
+            if found := client.get_experiment_by_name(study):
+                return str(found.experiment_id)
+            raise
 
 
 def _tagged(client: MlflowClient, study: str, tags: Mapping[str, str]) -> str:

@@ -23,7 +23,7 @@ from tests.end_to_end.mlflow_server import running
 from tests.infer.storage.faulty_store import FaultyStore
 from tests.infer.tiny_model import SIZE, write_tiny_model
 from tests.train.phantom_study import STUDY, make_phantom_study
-from train import session
+from train import session, tracking
 from train.data import load_images
 from train.paths import data_folder, model_path
 from train.stages.fit import fit
@@ -207,6 +207,19 @@ def test_each_registry_has_notes_of_its_own(remote, server):
     other.end()
     with pytest.raises(AwayError, match="gives no answer"):
         kept()
+
+
+def test_two_machines_may_begin_a_study_at_once(client):
+    class Late(mlflow.MlflowClient):
+        """Another machine makes the experiment after this one has looked for it."""
+
+        def create_experiment(self, name, artifact_location=None):
+            client.create_experiment(name)
+            return super().create_experiment(name, artifact_location)
+
+    run_id = tracking._create(Late(client.tracking_uri), "new", "a run", {}, {})
+    there = client.get_experiment_by_name("new")
+    assert client.get_run(run_id).info.experiment_id == there.experiment_id
 
 
 def test_without_mlflow_the_kept_version_is_used_and_that_is_said(remote):
