@@ -1,6 +1,5 @@
 """A remote MLflow server: fits and exports go there; models come from it, or from the cache."""
 
-import csv
 import json
 import os
 import subprocess
@@ -11,25 +10,17 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from export import registry
 from export.promotion import promote
-from export.stages.export import export
 from export.trace import trace
 from infer import load
 from infer.digest import digest
 from infer.errors import AwayError, BadModelError
 from infer.model_source import located
-from tests.end_to_end.mlflow_server import running
+from tests.end_to_end.served_study import ANOTHER, CHAMPION, NAME, scores_in, served_study
 from tests.infer.storage.faulty_store import FaultyStore
-from tests.infer.tiny_model import SIZE, write_tiny_model
-from tests.train.phantom_study import STUDY, make_phantom_study
-from train import session, tracking
-from train.data import load_images
+from tests.train.phantom_study import STUDY
+from train import tracking
 from train.paths import data_folder, model_path
-from train.stages.fit import fit
-
-NAME = f"uad-{STUDY}-cae"
-CHAMPION = f"models:/{NAME}@champion"
 
 # Raised inside MLflow and its libraries, about their own code.
 pytestmark = [
@@ -43,25 +34,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """One to which a fit and an export went, version 1 and champion; version 2 is another file."""
-    folder = tmp_path_factory.mktemp("remote")
-    with pytest.MonkeyPatch.context() as patch, running(folder / "server") as server:
-        study = folder / "study"
-        study.mkdir()
-        patch.chdir(study)
-        patch.setenv("DVC_ROOT", str(study))
-        patch.setenv("MLFLOW_TRACKING_URI", server.url)
-        patch.setattr(session, "WATCHES", 1)
-        params = make_phantom_study("cae", (SIZE, SIZE), 1)
-        server.wait()
-        fit(params, "cae")
-        export(params, "cae")
-        promote(STUDY, "cae", alias="champion")
-        images, _ = load_images(STUDY, "validation")
-        another = write_tiny_model(study / "another.onnx")
-        registry.register(another, study=STUDY, method="cae", run_id="none", example=images)
+    """One with a study's fit and two versions; the working directory is the study's."""
+    with served_study(tmp_path_factory.mktemp("remote")) as server:
         yield server
-    mlflow.set_tracking_uri(None)
 
 
 @pytest.fixture
@@ -102,11 +77,6 @@ def kept():
     file = located(CHAMPION, told.append)
     (line,) = told
     return file, line
-
-
-def scores_in(out):
-    with (out / "report.csv").open(newline="") as table:
-        return {row["scan"]: row["score"] for row in csv.DictReader(table)}
 
 
 def version_of(out, server):
@@ -193,7 +163,7 @@ def test_an_alias_that_moved_means_the_new_version_at_once_and_when_the_server_i
     finally:
         client.set_registered_model_alias(NAME, "champion", "1")
     assert moved.registered["version"] == "2"
-    assert moved.path.read_bytes() == Path("another.onnx").read_bytes()
+    assert moved.path.read_bytes() == Path(ANOTHER).read_bytes()
     remote.end()
     file, line = kept()
     assert file.path == moved.path
@@ -297,8 +267,7 @@ def test_a_download_that_fails_does_not_make_an_older_version_good_enough(remote
 
 def test_a_copy_whose_bytes_changed_is_fetched_again_or_refused(remote):
     file = here().path
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
+    content = file.read_bytes().replace(b"cae", b"caf")
     file.write_bytes(content)
     assert here().path.read_bytes() == model_path(STUDY, "cae").read_bytes()
     assert len(downloads(remote)) == 2
