@@ -1,5 +1,6 @@
 """Who may call himself champion: a candidate and the present holder on the same test scans."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -165,8 +166,7 @@ def _scores(address: str, test: Sequence[Case], study: str) -> np.ndarray:
     Raises:
         UnknownChoiceError: it was fitted on other data, whose test may be other scans.
     """
-    with located(address) as file:
-        engine = open_engine(file.path, device="cpu", threads=THREADS)
+    engine = open_engine(located(address, warnings.warn).path, device="cpu", threads=THREADS)
     made_of, here = engine.manifest.provenance.data_hash, data_hash(study)
     if made_of != here:
         raise UnknownChoiceError(

@@ -47,6 +47,7 @@ class Origin:
     commit: str
     dirty: bool
     data_hash: str
+    registered: str = ""  # of a run that asked a registry for its model: what that meant, in words
 
 
 def trace(path: Path) -> list[Link]:
@@ -139,12 +140,21 @@ def _of_run(run: Path) -> Origin:
             commit=model["git_commit"],
             dirty=model["git_dirty"],
             data_hash=model["data_hash"],
+            registered=_asked(model.get("registered") or {}),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableScanError(
             f"{run} does not say which model was used: {error!r}",
             hint="is it damaged, or of another program? `uad-infer` writes it anew",
         ) from error
+
+
+def _asked(registered: Mapping[str, str | None]) -> str:
+    """What the address that a run was given meant then."""
+    if not registered:
+        return ""
+    unconfirmed = ", by its cache alone" if registered.get("unconfirmed") else ""
+    return f"; the run asked for {registered['asked']}, {registered['version']} then{unconfirmed}"
 
 
 def _links(origin: Origin) -> Iterator[Link]:
@@ -180,7 +190,7 @@ def _version(origin: Origin, runs: Sequence[str]) -> Link:
     versions = tracking.open_client().search_model_versions(f"name = '{name}'")
     files = (origin.sha256, *origin.original_sha256)
     if own := _numbers(it for it in versions if it.tags.get(SHA256_TAG) in files):
-        return Link("version", True, f"{own} of {name}")
+        return Link("version", True, f"{own} of {name}{origin.registered}")
     fitted = [it for it in versions if it.run_id in runs]
     if old := _numbers(it for it in fitted if SHA256_TAG not in it.tags):
         why = f"{old} is of its fit, but was registered before hashes of files were noted"
@@ -191,7 +201,8 @@ def _version(origin: Origin, runs: Sequence[str]) -> Link:
         )
     else:
         why = f"it has {len(versions)} of other fits" if versions else "it knows no such model"
-    return Link("version", False, f"no version of {name} in this MLflow store is this file: {why}")
+    said = f"no version of {name} in this MLflow store is this file: {why}{origin.registered}"
+    return Link("version", False, said)
 
 
 def _numbers(versions: Iterable[Any]) -> str:

@@ -149,7 +149,7 @@ def score_folder(
         stack.callback(progress.end)
         results = stack.enter_context(opened_results(out))
         results.refuse_harmful(folder)
-        file = stack.enter_context(located(model))
+        file = located(model, progress.tell)
         # Before the scans are looked for, which may take minutes: what is wrong is said at once.
         opened = _divided(options.workers or cores())
         worker = _open_worker(file, results, options, opened)

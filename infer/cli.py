@@ -200,23 +200,23 @@ def uad_infer(
         if describe is not None:
             from infer.describe import describe_model
 
-            with located(describe) as file:
-                said = describe_model(file.path, public_key=require_signature)
-                typer.echo("\n".join(map(printable, said.split("\n"))))
+            file = located(describe, tell_by_the_way)
+            said = describe_model(file.path, public_key=require_signature)
+            typer.echo("\n".join(map(printable, said.split("\n"))))
             return
         if self_test:
             from infer.self_test import check_model
 
-            with located(given(model, "--model")) as file:
-                typer.echo(
-                    check_model(
-                        file.path,
-                        device=device,
-                        precision=precision.value if precision else None,
-                        public_key=require_signature,
-                        tensorrt_cache=tensorrt_cache,
-                    )
+            file = located(given(model, "--model"), tell_by_the_way)
+            typer.echo(
+                check_model(
+                    file.path,
+                    device=device,
+                    precision=precision.value if precision else None,
+                    public_key=require_signature,
+                    tensorrt_cache=tensorrt_cache,
                 )
+            )
             return
         from infer.storage.address import place_of
 
@@ -304,6 +304,11 @@ def tell_of_interruption() -> None:
     # Past Python's buffers: a signal may have come while they were being written.
     with contextlib.suppress(OSError):
         os.write(sys.stderr.fileno(), line.encode())
+
+
+def tell_by_the_way(words: str) -> None:
+    """Say what is neither a result nor an error."""
+    typer.echo(printable(words), err=True)
 
 
 def nothing() -> None:

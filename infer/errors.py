@@ -6,6 +6,7 @@ UadError                 2
     BadModelError        2   the model file is damaged, foreign, or from a newer version
     BadOutputError       2   the output folder cannot be used
     StoreError           2   an object store cannot be reached, or refuses
+    AwayError            2   an MLflow store gives no answer
     MissingExtraError    2   an optional package is not installed
 """
 
@@ -38,6 +39,10 @@ class BadOutputError(UadError):
 
 class StoreError(UadError):
     """An object store that cannot be reached, or that refuses."""
+
+
+class AwayError(UadError):
+    """An MLflow store, registry of models, that gives no answer; not one that says no."""
 
 
 class MissingExtraError(UadError):

@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,15 +117,15 @@ def open_model(
     require_signature: str | os.PathLike[str] | None,
 ) -> Model:
     """See `infer.load`."""
-    with located(os.fspath(model)) as file:
-        engine = open_engine(
-            file.path,
-            device=device,
-            threads=cores(),
-            precision=precision,
-            tensorrt_cache=None if tensorrt_cache is None else Path(tensorrt_cache),
-            public_key=None if require_signature is None else Path(require_signature),
-        )
+    file = located(os.fspath(model), warnings.warn)
+    engine = open_engine(
+        file.path,
+        device=device,
+        threads=cores(),
+        precision=precision,
+        tensorrt_cache=None if tensorrt_cache is None else Path(tensorrt_cache),
+        public_key=None if require_signature is None else Path(require_signature),
+    )
     manifest = with_thresholds(engine.manifest, threshold, map_threshold)
     return Model(engine, manifest, batch_size=batch_size or batch_size_of(engine))
 

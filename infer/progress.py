@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from infer.executors.flight import Tally
+from infer.printable import printable
 from infer.report_csv import Row
 
 
 @runtime_checkable
 class Progress(Protocol):
     """Is told how a run goes."""
+
+    def tell(self, words: str) -> None:
+        """What the user must know before anything is scored."""
+        ...
 
     def prepare(self, words: str) -> None:
         """This is done before any scan is scored; with many files it may take minutes."""
@@ -33,6 +38,9 @@ class Progress(Protocol):
 class Silence:
     """Tells nobody."""
 
+    def tell(self, words: str) -> None:
+        """Say nothing."""
+
     def prepare(self, words: str) -> None:
         """Say nothing."""
 
@@ -44,6 +52,14 @@ class Silence:
 
     def end(self) -> None:
         """Say nothing."""
+
+
+class Words(Silence):
+    """Says on standard error what must be known, and no more."""
+
+    def tell(self, words: str) -> None:
+        """A line of its own."""
+        print(printable(words), file=sys.stderr)
 
 
 class Bar:
@@ -68,6 +84,10 @@ class Bar:
         self._begun = False
         self._scored = self._failed = 0
         self._start = time.perf_counter()
+
+    def tell(self, words: str) -> None:
+        """A line of its own, above the bar."""
+        self._bar.console.print(printable(words), markup=False, highlight=False)
 
     def prepare(self, words: str) -> None:
         """Show a bar that moves without end."""
@@ -112,4 +132,6 @@ def _in_words(machines: Sequence[Tally]) -> str:
 
 def open_progress(*, quiet: bool) -> Progress:
     """A bar if somebody is there to see it."""
-    return Silence() if quiet or not sys.stderr.isatty() else Bar()
+    if quiet:
+        return Silence()
+    return Bar() if sys.stderr.isatty() else Words()

@@ -1,9 +1,11 @@
 """Every fit is an MLflow run: what went in, what it learned epoch by epoch, what it looks like.
 
-The store is one SQLite file under mlruns/ of the main working tree, by absolute address, so that
-fits reach it from any directory, an experiment's temporary copy included.
+The store is what MLFLOW_TRACKING_URI names, a server as a rule. Without it, it is one SQLite file
+under mlruns/ of the main working tree, by absolute address, so that fits reach it from any
+directory, an experiment's temporary copy included.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -24,12 +26,17 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
+from infer.address_keys import without_keys
+from infer.patience import away, impatient, silence_of
 from train.provenance import repository_root
 
 FLUSH_SECONDS = 5.0  # metrics wait this long: one transaction for many epochs
 METRICS_AT_ONCE = 1000  # MLflow's limit for one request
 SYSTEM_SECONDS = 5.0  # between looks at processor and memory
 LONGEST_PARAM = 6000  # characters, MLflow's limit
+ADDRESS = "MLFLOW_TRACKING_URI"
+_ANSWERED: set[str] = set()  # addresses of stores that this process has heard from
+_SQLITE = "sqlite:///"
 PARENT_TAG = "mlflow.parentRunId"  # what MLflow's pages nest runs by
 
 
@@ -120,26 +127,66 @@ class MlflowRun:
 
 
 def store_folder() -> Path:
-    """Where the store lies."""
+    """Where the store lies, if it is this repository's own."""
     return repository_root() / "mlruns"
 
 
 def store_address() -> str:
-    """The store's absolute address, for MLflow."""
-    return f"sqlite:///{(store_folder() / 'mlflow.db').as_posix()}"
+    """The store's address, for MLflow: an absolute one, unless another was named."""
+    own = f"{_SQLITE}{(store_folder() / 'mlflow.db').as_posix()}"
+    return os.environ.get(ADDRESS) or own
 
 
 def open_client() -> MlflowClient:
     """A client of the store, which is made if need be, by one process at a time.
 
     Two processes that create MLflow's tables at once break each other.
+
+    Raises:
+        AwayError: it gives no answer.
     """
-    store_folder().mkdir(parents=True, exist_ok=True)
-    with FileLock(store_folder() / "mlflow.db.lock"):
-        mlflow.set_tracking_uri(store_address())
+    with _lock():
+        _tell_mlflow(store_address())
         client = MlflowClient(store_address())
-        client.search_experiments(max_results=1)  # creates or migrates the tables
+        _call(client, store_address())
     return client
+
+
+def _call(client: MlflowClient, address: str) -> None:
+    """See that the store answers; one that is a file has its tables made or migrated.
+
+    One that was never there is told of in seconds. Later, MLflow waits for it: a fit need not end
+    because a server is started anew.
+    """
+    try:
+        with contextlib.nullcontext() if address in _ANSWERED else impatient():
+            client.search_experiments(max_results=1)
+    except MlflowException as error:
+        if silence := silence_of(error):
+            raise away(f"the MLflow store {without_keys(address)}", silence) from None
+        raise
+    _ANSWERED.add(address)
+
+
+def _tell_mlflow(address: str) -> None:
+    """MLflow puts it into the environment, too, where it would look like the user's wish."""
+    named = os.environ.get(ADDRESS)
+    mlflow.set_tracking_uri(address)
+    if named is None:
+        os.environ.pop(ADDRESS, None)
+
+
+def _beside_the_store() -> Path | None:
+    """The folder of a store that is a file; None: it is a server, or a database of its own."""
+    address = store_address()
+    file = address.removeprefix(_SQLITE)
+    return Path(file).absolute().parent if file != address else None
+
+
+def _lock() -> FileLock:
+    folder = _beside_the_store() or store_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / "mlflow.db.lock")
 
 
 def start(
@@ -194,11 +241,19 @@ def _create(
 
 def _experiment(client: MlflowClient, study: str) -> str:
     """One experiment per study."""
-    with FileLock(store_folder() / "mlflow.db.lock"):
+    with _lock():
         if found := client.get_experiment_by_name(study):
             return str(found.experiment_id)
-        artifacts = (store_folder() / "artifacts" / study).as_uri()
-        return str(client.create_experiment(study, artifact_location=artifacts))
+        folder = _beside_the_store()  # a server has a place of its own
+        artifacts = (folder / "artifacts" / study).as_uri() if folder else None
+        try:
+            return str(client.create_experiment(study, artifact_location=artifacts))
+        except (
+            MlflowException
+        ):  # another machine, which our lock does not hold, may have been first
+            if found := client.get_experiment_by_name(study):
+                return str(found.experiment_id)
+            raise
 
 
 def _tagged(client: MlflowClient, study: str, tags: Mapping[str, str]) -> str:

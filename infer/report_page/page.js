@@ -346,6 +346,7 @@
       ["Normal scans", normals.length ? `${normals.length.toLocaleString("en")} of the validation, score ${number(normals[0], 6)} to ${number(normals.at(-1), 6)}` : "none recorded"],
       ["Takes", `${model.modality}, ${model.plane} slices at ${model.image_size.join(" × ")}`],
       ["Model file", `${visible(model.file)}, SHA-256 ${model.sha256}`],
+      ["Registered", model.registered ? registered(model.registered) : ""],
       ["MLflow run", model.mlflow_run_id],
       ["Members", Object.entries(model.members).map(([member, id]) => `${member}: ${id}`).join("; ")],
       ["Code", model.git_commit + (model.git_dirty ? ", with uncommitted changes" : "")],
@@ -357,6 +358,12 @@
       ["Finished", `${timing.finished}, after ${timing.seconds} s`],
       ["Versions", Object.entries(run.versions).map((pair) => pair.join(" ")).join(", ")],
     ]));
+  }
+
+  // Of a model that a registry was asked for: which version that was, and how sure it is.
+  function registered({ asked, version, fetched, unconfirmed }) {
+    const unsure = unconfirmed ? `, as fetched ${fetched}: whether that still held could not be asked` : "";
+    return `${visible(asked)}: version ${version}${unsure}`;
   }
 
   // Scans that are not what the model was made for: said before any of them is looked at.

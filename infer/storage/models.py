@@ -1,22 +1,19 @@
-"""Models of a store, kept on this machine by their hash: fetched once for each content.
+"""Models of a store, kept in the cache: see `infer.model_cache`.
 
-`$XDG_CACHE_HOME/uad/models` (`~/.cache/uad/models`) has a folder for each model, called after its
-SHA-256, and a note for each version of an address that says which. The store is asked every time;
-what it has not changed is not fetched again. Whatever is in the folder may be removed at any time.
+A note for each version of an address says which content it was. The store is asked every time; what
+it has not changed is not fetched again.
 """
 
-import os
 import tempfile
 from pathlib import Path
 
-from infer.digest import digest, digest_of
+from infer.digest import digest
 from infer.errors import BadModelError, StoreError
+from infer.model_cache import ENDING, cache, is_intact, keep, note, path_of
 from infer.storage.address import STEPS, Address
 from infer.storage.store import fetch, object_at
 from infer.storage.stored import Stored
-from infer.writers.atomic import write_bytes
 
-ENDING = ".onnx"
 _LONGEST_NAME = 200  # bytes; file systems take 255
 _LARGEST = 2**31  # bytes: what an ONNX file can hold
 
@@ -29,15 +26,14 @@ def model_here(address: Address) -> Path:
         BadOutputError: the cache cannot be written.
     """
     stored = _stored(address)
-    notes = _cache() / "versions"
-    note = notes / digest(f"{address}\n{stored.version}".encode())
-    if stored.version and note.exists():
-        kept = _cache() / note.read_text(encoding="ascii") / _name(address)
-        if digest_of(kept) == kept.parent.name:
+    noted = cache() / "versions" / digest(f"{address}\n{stored.version}".encode())
+    if stored.version and noted.exists():
+        kept = path_of(noted.read_text(encoding="ascii"), _name(address))
+        if is_intact(kept):
             return kept
     kept = _fetched(stored)
     if stored.version:
-        write_bytes(note, kept.parent.name.encode("ascii"))
+        note(noted, kept.parent.name.encode("ascii"))
     return kept
 
 
@@ -69,9 +65,7 @@ def _fetched(stored: Stored) -> Path:
                 f"{stored.address} was changed while it was fetched",
                 hint="start again when it is complete",
             )
-        kept = _cache() / digest_of(fresh) / _name(stored.address)
-        write_bytes(kept, fresh.read_bytes())
-    return kept
+        return keep(fresh, _name(stored.address))
 
 
 def _name(address: Address) -> str:
@@ -79,8 +73,3 @@ def _name(address: Address) -> str:
     name = address.name
     fits = name not in STEPS and len(name.encode(errors="surrogateescape")) <= _LONGEST_NAME
     return name if fits and name.isprintable() and name.endswith(ENDING) else f"model{ENDING}"
-
-
-def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "uad" / "models"

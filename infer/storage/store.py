@@ -8,12 +8,12 @@ late. Who may read and write is between the store and its library, too: nothing 
 import contextlib
 import errno
 import os
-import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from infer.address_keys import without_keys
 from infer.digest import digest
 from infer.errors import (
     BadOutputError,
@@ -41,10 +41,6 @@ _S3 = {
         "max_pool_connections": 64,  # workers that are threads share them
     }
 }
-_IN_AN_ADDRESS = (
-    (re.compile(r"(\w://)[^/\s@]*@"), r"\1"),  # a user and his password
-    (re.compile(r"(\w://[^\s?\"']*)\?[^\s\"']*"), r"\1"),  # a signature
-)
 
 
 def objects_in(folder: Address) -> Iterator[Stored]:
@@ -253,10 +249,7 @@ def _in_words(address: Address, done: str) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-    for secret, without in _IN_AN_ADDRESS:
-        reason = secret.sub(without, reason)
-    return reason
+    return without_keys((str(error).splitlines() or [""])[0] or type(error).__name__)
 
 
 def _hint(error: BaseException) -> str:

@@ -8,7 +8,7 @@ import pytest
 GRAPH = grimp.build_graph("infer", "train", "export", include_external_packages=True)
 
 ALLOWED = {
-    "mlflow": ["train.tracking", "export.registry", "infer.model_source"],
+    "mlflow": ["train.tracking", "export.registry", "infer.registry"],
     "yaml": [],
     "ruamel": ["train.params"],
     "onnxruntime": [

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 
 from export import registry
 from infer import load
+from infer.digest import digest
 from infer.errors import BadModelError
 from infer.model_source import located
 from tests.infer.tiny_model import SIZE, write_tiny_model, write_tiny_scans
@@ -41,6 +43,14 @@ def store(tmp_path_factory):
         tracking.open_client().set_registered_model_alias(NAME, "best", "1")
         yield tracking.store_address()
     mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    """Models are cached for one test only."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder
 
 
 def run(*arguments, store=None, cwd=None, without_mlflow=False):
@@ -95,11 +105,13 @@ def test_the_version_gives_what_the_file_gives(store, tmp_path, monkeypatch):
     np.testing.assert_array_equal(ours.map, theirs.map)
 
 
-def test_nothing_of_the_version_stays_on_the_disk(store, monkeypatch):
+def test_the_file_is_kept_by_its_hash_and_what_mlflow_writes_beside_it_is_not(
+    store, cache, monkeypatch
+):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
-    with located(f"models:/{NAME}@best") as file:
-        assert file.path.is_file()
-    assert not file.path.parent.exists()
+    file = located(f"models:/{NAME}@best", pytest.fail)
+    assert file.path.parent == cache / "uad" / "models" / digest(file.path.read_bytes())
+    assert list(file.path.parent.iterdir()) == [file.path]
 
 
 def test_a_version_is_described_and_tested_like_a_file(store):
@@ -113,8 +125,8 @@ def test_a_version_is_described_and_tested_like_a_file(store):
 )
 def test_a_version_that_is_not_there_is_refused(store, monkeypatch, name):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
-    with pytest.raises(BadModelError, match="models:/") as refused, located(f"models:/{name}"):
-        pass
+    with pytest.raises(BadModelError, match="models:/") as refused:
+        located(f"models:/{name}", pytest.fail)
     assert "models:/name@alias" in refused.value.hint
 
 
@@ -134,3 +146,18 @@ def test_where_no_registry_is_named_none_is_made(tmp_path):
     gone = run("--describe", f"models:/{NAME}@best", store=f"sqlite:///{tmp_path}/no.db")
     assert f"there is no MLflow store {tmp_path}/no.db" in refusal(gone)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_store_whose_file_is_away_is_no_reason_to_score_nothing(store, tmp_path):
+    file = shutil.copy(store.removeprefix("sqlite:///"), tmp_path / "copy.db")
+    address = f"models:/{NAME}@best"
+    mlflow.set_tracking_uri(f"sqlite:///{file}")
+    try:
+        first = located(address, pytest.fail)
+        file.unlink()
+        told = []
+        second = located(address, told.append)
+    finally:
+        mlflow.set_tracking_uri(store)
+    assert first.path == second.path
+    assert f"there is no MLflow store {file}: taken from the cache" in told[0]

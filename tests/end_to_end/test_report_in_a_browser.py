@@ -238,6 +238,21 @@ def test_it_says_what_it_is_not_and_where_it_comes_from(page):
         assert fact in words
 
 
+def test_it_says_which_registered_version_was_meant_and_whether_that_is_sure(browser, tmp_path):
+    asked = {"asked": "models:/uad-<b>@champion", "version": "3", "fetched": "2026-01-02T03:04:05"}
+    for unconfirmed, sure in ((None, True), ("no answer", False)):
+        registered = asked | {"unconfirmed": unconfirmed}
+        run = RUN | {"model": RUN["model"] | {"registered": registered}}
+        write_page(tmp_path / "report.html", Results((), run, (1.0, 2.0)))
+        browser.open((tmp_path / "report.html").as_uri())
+        words = browser.value(
+            "document.querySelector('#about').open = true; document.body.innerText"
+        )
+        assert "models:/uad-<b>@champion: version 3" in words
+        assert ("as fetched 2026-01-02T03:04:05" in words) is not sure
+    assert not troubles(browser)
+
+
 def test_ten_thousand_scans_are_as_quick_to_look_through(browser, tmp_path):
     many = [
         Row(scan=f"ward/{at:05}.png", status="ok", anomalous=at % 10 == 0, score=at / 1000,

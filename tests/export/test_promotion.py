@@ -80,6 +80,7 @@ def study(made, tmp_path, monkeypatch):
     folder = shutil.copytree(made, tmp_path / "study")
     monkeypatch.chdir(folder)
     monkeypatch.setenv("DVC_ROOT", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tracking.open_client()
 
 

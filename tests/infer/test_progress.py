@@ -44,3 +44,13 @@ def test_the_bar_shows_progress_throughput_and_failures(monkeypatch):
     shown = terminal.getvalue()
     for word in ("3/5", "scans/s", "1 failed"):
         assert word in shown
+
+
+def test_what_must_be_known_is_a_line_of_its_own_with_a_bar_and_without_one_unless_quiet(
+    monkeypatch,
+):
+    for stream, quiet in ((Terminal(), False), (io.StringIO(), False), (io.StringIO(), True)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        open_progress(quiet=quiet).tell("from [red]the cache\x1b[2J")
+        expected = "" if quiet else "from [red]the cache\\x1b[2J\n"
+        assert stream.getvalue() == expected

@@ -1,3 +1,5 @@
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +41,27 @@ def test_the_address_is_absolute_wherever_we_are(tmp_path, monkeypatch):
     address = tracking.store_address()
     assert address.startswith("sqlite:///")
     assert Path(address.removeprefix("sqlite:///")).is_absolute()
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # inside MLflow
+def test_a_store_that_is_named_is_the_one_and_its_artifacts_lie_beside_it(
+    store, tmp_path, monkeypatch
+):
+    tracking.open_client()  # makes it
+    own = tracking.store_address()
+    file = shutil.copy(own.removeprefix("sqlite:///"), tmp_path / "named.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
+    run = tracking.open_client().get_run(tracking.record("a new study", "a table", tags={}))
+    assert Path(run.info.artifact_uri.removeprefix("file://")).is_relative_to(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert tracking.store_address() == own
+    assert tracking.open_client().get_experiment_by_name("a new study") is None
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # inside MLflow
+def test_a_store_that_nobody_named_is_not_left_in_the_environment(store):
+    tracking.open_client()
+    assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
 def test_a_run_tells_the_terminal_nothing_but_warnings(store, monkeypatch):

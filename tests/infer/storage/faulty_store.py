@@ -1,4 +1,4 @@
-"""A local S3 server, and a proxy before it that answers late, with errors, or breaks off."""
+"""A local S3 server, and a proxy that answers late, with errors, or breaks off."""
 
 import contextlib
 import http.client
@@ -26,7 +26,8 @@ sys.stdin.read()
 
 # Seconds to wait; an error; an answer that is cut in its middle; a connection that is closed before
 # anything was done, or when it was done and not answered yet; None: as it should be.
-Fault = float | Literal["500", "503", "cut", "closed before", "closed after"] | None
+Fault = float | Literal["403", "500", "503", "cut", "closed before", "closed after"] | None
+_ERRORS = {"403": "AccessDenied", "500": "InternalError", "503": "SlowDown"}
 Choose = Callable[[str, str], Fault]  # of the method and the path with its query
 
 
@@ -43,7 +44,8 @@ class FaultyStore:
         self.server_url = f"http://127.0.0.1:{server_port}"
 
     def end(self) -> None:
-        """Stop listening."""
+        """Stop listening; connections that are open answer no more."""
+        self.choose = lambda method, path: "closed before"
         self._proxy.shutdown()
         self._proxy.server_close()
 
@@ -59,8 +61,8 @@ class FaultyStore:
                 fault = store.choose(self.command, self.path)
                 if isinstance(fault, float):
                     time.sleep(fault)
-                if fault in ("500", "503"):
-                    code = "InternalError" if fault == "500" else "SlowDown"
+                if fault in _ERRORS:
+                    code = _ERRORS[fault]
                     self._send(int(fault), {}, f"<Error><Code>{code}</Code></Error>".encode())
                     return
                 if fault == "closed before":
