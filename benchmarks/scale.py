@@ -1,6 +1,7 @@
 """What does a scan cost when there are a million, and what do two workers give?
 
 python -m benchmarks.scale [--scans 1000 10000 100000] [--simulated 1000000] [--executor local ray]
+    [--size 32]
 
 Tiny pictures, a model that does next to nothing: what is measured is what a run costs beside its
 model. For each number of scans, on one worker and on two: seconds for each scan, and what the
@@ -8,7 +9,9 @@ driver holds at most, the process that finds scans, gives them out and writes th
 scan costs is what a larger run takes longer than the next smaller one, for each scan that it has
 more: what every run takes to start and to end is in neither.
 `--simulated`: so many scans again, whose workers answer at once without reading anything, so that
-the driver is alone to be measured. Everything runs on this machine; one thread for each worker.
+the driver is alone to be measured. With the smallest pictures the driver's own share of the cores
+bounds what a second worker gives; `--size` draws larger ones. Everything runs on this machine; one
+thread for each worker, if the model is so small that a second one is of no use to it.
 """
 
 import argparse
@@ -32,7 +35,6 @@ from benchmarks.memory import IN_A_FOLDER, mib
 SCANS = (1_000, 10_000, 100_000)
 SIMULATED = (10_000, 100_000, 1_000_000)
 WORKERS = (1, 2)
-SIZE = 32  # of a picture, in pixels
 DRAWN = 200  # different pictures: others are links to them
 LOOK_SECONDS = 0.1
 # What this is to show.
@@ -54,8 +56,9 @@ def main(arguments: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         runs = list(measured(chosen, Path(folder)))
     lines = dict(itertools.chain(map(line, runs), shown(runs)))
-    print(table(f"{SIZE} × {SIZE} PNG, {cores()} cores, {processor()}", lines))
-    print(f"kept in {keep(chosen.name, {'runs': runs})}")
+    size = chosen.size
+    print(table(f"{size} × {size} PNG, {cores()} cores, {processor()}", lines))
+    print(f"kept in {keep(chosen.name, {'size_px': size, 'runs': runs})}")
 
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
@@ -63,6 +66,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale")
     parser.add_argument("--scans", type=int, nargs="*", default=SCANS)
     parser.add_argument("--simulated", type=int, nargs="*", default=SIMULATED)
+    parser.add_argument("--size", type=int, default=32, help="of a picture, in pixels")
     parser.add_argument("--workers", type=int, nargs="+", default=WORKERS)
     parser.add_argument("--executor", nargs="+", default=["local"], choices=["local", "ray"])
     parser.add_argument("--model", type=Path, required=True, help="e.g. models/phantom/cae.onnx")
@@ -75,7 +79,7 @@ def measured(chosen: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any
     """Every run that was asked for; sizes take turns, so that a slower hour meets all of them."""
     for executor, workers in itertools.product(chosen.executor, chosen.workers):
         for count in sorted(chosen.scans):
-            scans = draw(folder / f"scans{count}", count)
+            scans = draw(folder / f"scans{count}", count, chosen.size)
             out = folder / f"out{count}-{workers}-{executor}"
             options = ("--workers", workers, "--executor", executor, "--device", "cpu")
             common = ("--model", chosen.model, "--overlays", "none", "--quiet")
@@ -87,11 +91,11 @@ def measured(chosen: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any
         yield {"scans": count, "workers": 2, "executor": "simulated", **used}
 
 
-def draw(scans: Path, count: int) -> Path:
+def draw(scans: Path, count: int, size: int) -> Path:
     """Small pictures, so many a folder; they stay for the next run."""
     noise = np.random.default_rng(0)
     pictures = [
-        cv2.imencode(".png", noise.integers(0, 2**8, (SIZE, SIZE), np.uint8))[1].tobytes()
+        cv2.imencode(".png", noise.integers(0, 2**8, (size, size), np.uint8))[1].tobytes()
         for _ in range(DRAWN)
     ]
     for at in range(count if not scans.exists() else 0):
