@@ -75,7 +75,11 @@ def log_comparison(
     run_id = tracking.record(study, "compare", tags={"study": study, "stage": "compare"})
     with mlflow.start_run(run_id=run_id):
         mlflow.log_metrics(
-            {f"{row}.{name}": value for row, it in table.items() for name, value in it.items()}
+            {
+                f"{_allowed(row)}.{name}": value
+                for row, it in table.items()
+                for name, value in it.items()
+            }
         )
         for path in files:
             mlflow.log_artifact(str(path))
@@ -92,13 +96,22 @@ def log_crossval(
     own = tracking.record(study, "crossval", tags={"study": study, "stage": "crossval"})
     with mlflow.start_run(run_id=own):
         mlflow.log_metrics(
-            {f"{row}.{name}": value for row, it in table.items() for name, value in it.items()}
+            {
+                f"{_allowed(row)}.{name}": value
+                for row, it in table.items()
+                for name, value in it.items()
+            }
         )
         for path in files:
             mlflow.log_artifact(str(path))
     for row, run_id in parents.items():
         with mlflow.start_run(run_id=run_id):
             mlflow.log_metrics(dict(table.get(row, {})))
+
+
+def _allowed(row: str) -> str:
+    """A row's name as MLflow takes it in a metric's: an ablation's has a + (`cae+no_affine`)."""
+    return row.replace("+", "/")
 
 
 def _known(client: mlflow.MlflowClient, run_id: str, study: str, method: str) -> str:
