@@ -17,6 +17,7 @@ from train.protocol import CrossvalConfig, SplitConfig
 from train.recipes import find
 
 WAVES = 3  # of a grouping: what is fitted, variants of it, ensembles
+ABLATED = "+"  # between a method's name and its ablation's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +143,7 @@ def missing_of(
 
 
 def _ablated(plain: _Numbers, name: str, blocks: Mapping[str, Mapping[str, object]]) -> _Numbers:
-    own = plain._replace(params=with_blocks(plain.params, blocks), suffix=f"+{name}")
+    own = plain._replace(params=with_blocks(plain.params, blocks), suffix=f"{ABLATED}{name}")
     if "data" not in blocks:
         return own
     stored = f"{plain.stored}.{name}"

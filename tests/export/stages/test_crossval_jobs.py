@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from export import crossval_report, fold_result, registry
+from export import crossval_plan, crossval_report, fold_result, registry
 from export.crossval_report import Report
 from export.job_pool import Done
 from export.stages import crossval as stage
@@ -17,6 +17,7 @@ from tests.export.stages.test_crossval import OPTIONS
 from tests.export.tiny_pool import FOLDS, NAME, make_tiny_pool, numbers
 from train import tracking
 from train.pool import load_pool
+from train.protocol import CrossvalConfig
 
 FAILING = ("mean_image", 1)
 PUBLISHED = numbers(grouped=[False])
@@ -161,3 +162,29 @@ def test_an_address_without_ray_is_refused(capsys):
     with pytest.raises(SystemExit):
         stage.main(["params.yaml", "--jobs", "2", "--ray-address", "head:6379"])
     assert "goes with --jobs ray" in capsys.readouterr().err
+
+
+def test_ablations_are_missed_only_of_methods_that_were_run_with_them(run):
+    """Those of every other method would fill a page."""
+    values = dict(PUBLISHED.values)
+    method, *_ = values["crossval"]["methods"]
+    ablations = {"wide": {"augment": {"brightness": 0.5}}}
+    values["crossval"] = {**values["crossval"], "ablations": ablations}
+    with_ablations = replace(PUBLISHED, values=values)
+    planned = list(
+        crossval_plan.plan(
+            with_ablations,
+            with_ablations.block(CrossvalConfig, "crossval"),
+            make_tiny_pool(with_ablations),
+            stored=NAME,
+            methods=(),
+            ablations=("wide",),
+        )
+    )
+    _, missing = stage._results(planned, Path("folds"))
+    assert method in {it.name for it in missing}
+    assert f"{method}+wide" not in {it.name for it in missing}
+    one = next(it for it in planned if it.job.name == f"{method}+wide")
+    drawn_up(one, folder=Path(), models=Path())
+    _, missing = stage._results(planned, Path("folds"))
+    assert f"{method}+wide" in {it.name for it in missing}
