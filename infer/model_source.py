@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from infer.registry import SCHEME
 from infer.storage.address import Address, place_of
-
-SCHEME = "models:"
 
 
 class ModelFile(NamedTuple):

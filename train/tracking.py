@@ -248,9 +248,8 @@ def _experiment(client: MlflowClient, study: str) -> str:
         artifacts = (folder / "artifacts" / study).as_uri() if folder else None
         try:
             return str(client.create_experiment(study, artifact_location=artifacts))
-        except (
-            MlflowException
-        ):  # another machine, which our lock does not hold, may have been first
+        except MlflowException:
+            # Another machine, which our lock does not hold, may have been first.
             if found := client.get_experiment_by_name(study):
                 return str(found.experiment_id)
             raise
