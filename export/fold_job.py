@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from train.added_keys import without_silent
 from train.datasets.case import Case
 from train.params import Params
 from train.patchwise import patches_of
@@ -76,4 +77,5 @@ def fingerprint_of(params: Params, job: FoldJob, pool_hash: str) -> str:
     patches = {it: asdict(cut) for it in relied_on if (cut := patches_of(params, it))}
     if patches:  # results of whole images keep the name they had before
         said["patches"] = patches
-    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+    text = json.dumps(without_silent(said), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

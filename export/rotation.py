@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from infer.writers.atomic import write_bytes
+from train.added_keys import without_silent
 from train.params import Params
 
 DIGITS = 6  # of what is written: beyond, only rounding differs from run to run
@@ -64,7 +65,8 @@ def _fingerprint(blocks: Sequence[str], params: Params, name: str, data_hash: st
         "name": name,
         "data": data_hash,
     }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    text = json.dumps(without_silent(said), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def save(path: Path, test: GroupTest) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from infer.patches import Patches
+from train.added_keys import without_silent
 from train.augment import AugmentConfig
 from train.patches import Size, input_size
 from train.provenance import git_state, library_versions
@@ -45,7 +46,8 @@ class Task:
             del said["patches"]  # a fit of whole images keeps the name it had before
         if said["config"].get("spatial_dims") == 2:
             del said["config"]["spatial_dims"]  # likewise one of slices
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        text = json.dumps(without_silent(said), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ from train.methods.method import Findings, TrainingLoss
 from train.networks.unet import UNet, UNetShape
 from train.precision import Precision
 from train.pseudo_anomalies import PseudoAnomaliesConfig, plant_pseudo_anomalies
-from train.shapes import Images
+from train.shapes import Images, Outputs
 
 RARE = -4.0  # logarithm of the odds 0.018
 
@@ -47,6 +47,7 @@ class FpiConfig:
     width: int  # channels at full size
     levels: int  # halvings
     bottleneck: int  # channels at the smallest size
+    mirror: bool  # also sees each image turned left to right: what one side has stands out
     learning_rate: float
     weight_decay: float
     batch_size: int
@@ -65,7 +66,7 @@ class Fpi(nn.Module):
         super().__init__()
         self.config = config
         shape = UNetShape(
-            channels=channels,
+            channels=2 * channels if config.mirror else channels,
             image_size=image_size,
             width=config.width,
             levels=config.levels,
@@ -84,15 +85,20 @@ class Fpi(nn.Module):
     def training_loss(self, images: Images) -> TrainingLoss:
         """Cross entropy, of each pixel, between how much of it was planted and what is said."""
         planted = plant_pseudo_anomalies(images, self.config.anomalies, self.config.intensity_range)
-        logits = self.network(planted.images).float()
+        logits = self.network(self._seen(planted.images)).float()
         return TrainingLoss(
             functional.binary_cross_entropy_with_logits(logits, planted.share.float()), {}
         )
 
     def findings(self, images: Images) -> Findings:
         """Odds as above, no reconstruction, and the bottleneck's channels; no further parts."""
-        logits, bottom = self.network.look(images)
+        logits, bottom = self.network.look(self._seen(images))
         return Findings(functional.softplus(logits.float() - RARE), None, {}, bottom.float())
+
+    def _seen(self, images: Images) -> Outputs:
+        if not self.config.mirror:
+            return images
+        return torch.cat([images, images.flip(-1)], dim=1)
 
     def optimizers(self) -> dict[str, Optimizer]:
         """Adam on everything."""

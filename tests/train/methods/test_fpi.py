@@ -27,6 +27,7 @@ TINY = {
     "width": 4,
     "levels": 2,
     "bottleneck": 8,
+    "mirror": False,
     "learning_rate": 1e-2,
     "weight_decay": 0.0,
     "batch_size": 8,
@@ -38,6 +39,14 @@ TINY = {
 def fpi(channels=1, image_size=(32, 32), **changes):
     torch.manual_seed(0)
     return Fpi(FpiConfig(**(TINY | changes)), channels, image_size)
+
+
+def twins(rows):
+    """Grey images with a bright disc on either side, at these rows."""
+    down, across = torch.meshgrid(torch.arange(32), torch.arange(16), indexing="ij")
+    near = (down - rows.view(-1, 1, 1)) ** 2 + (across - 8) ** 2 < 16
+    left = 0.3 + 0.45 * near.float().unsqueeze(1)
+    return torch.cat([left, left.flip(-1)], dim=-1)
 
 
 class Remember(torch.nn.Module):
@@ -90,6 +99,35 @@ def test_evidence_tells_odds_beside_those_at_the_start():
 def test_before_it_has_learned_it_calls_almost_nothing_planted():
     found = fpi().eval().findings(torch.rand(3, 1, 32, 32))
     assert found.evidence.mean() < 1.0
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_with_a_mirror_the_network_sees_each_image_and_the_same_turned_left_to_right(channels):
+    model = fpi(channels, mirror=True)
+    assert fpi(channels, mirror=True).eval().findings(
+        torch.rand(2, channels, 32, 32)
+    ).evidence.shape == (2, 1, 32, 32)
+    model.network = Remember()
+    model.training_loss(torch.rand(2, channels, 32, 32))
+    own, turned = model.network.shown.split(channels, dim=1)
+    assert torch.equal(own.flip(-1), turned)
+    assert not torch.equal(own, turned)
+
+
+def test_with_a_mirror_it_learns_that_what_one_side_has_alone_was_planted():
+    model = fpi(width=8, mirror=True)
+    optimizer = model.optimizers()["model"]
+    for _ in range(150):
+        loss = model.training_loss(twins(torch.randint(4, 28, (8,)))).total
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    healthy = twins(torch.tensor([16]))
+    one_sided = torch.cat([healthy[..., :16], torch.full((1, 1, 32, 16), 0.3)], dim=-1)
+    with torch.no_grad():
+        said = model.eval().findings(torch.cat([healthy, one_sided])).evidence
+    disc = said[:, 0, 14:19, 6:11].mean(dim=(1, 2))
+    assert disc[1] > disc[0] + 1
 
 
 def test_it_learns_to_find_spots_that_it_never_saw():

@@ -1,0 +1,24 @@
+"""Keys that came to blocks later, and the values with which they change nothing.
+
+A result keeps the name that it had before there was such a key: fingerprints leave it out where it
+says what was so all along. Whoever adds a key to a block adds a line here, and results that took
+hours stay good.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+CHANGES_NOTHING = {"mirror": False}
+
+
+def without_silent(said: Any) -> Any:
+    """Numbers, at any depth, without later keys that change nothing; lists are looked into, too."""
+    if isinstance(said, Mapping):
+        return {
+            name: without_silent(value)
+            for name, value in said.items()
+            if name not in CHANGES_NOTHING or value != CHANGES_NOTHING[name]
+        }
+    if isinstance(said, list | tuple):
+        return [without_silent(it) for it in said]
+    return said
