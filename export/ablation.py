@@ -44,10 +44,12 @@ def steps_of(full: Postprocessing) -> dict[str, Postprocessing]:
         full, median="none", erosion_radius_px=0, prior="none", closing_radius_px=0,
         smallest_lesion_px=0,
     )  # fmt: skip
+    prior = {f"prior {full.prior} {full.prior_share:g}": {"prior": full.prior}}
     on: dict[str, Mapping[str, object]] = {
+        **(prior if full.prior_first else {}),
         f"median of {full.median} {full.median_px}": {"median": full.median},
         f"erosion {full.erosion_radius_px}": {"erosion_radius_px": full.erosion_radius_px},
-        f"prior {full.prior} {full.prior_share:g}": {"prior": full.prior},
+        **({} if full.prior_first else prior),
         f"closing {full.closing_radius_px}": {"closing_radius_px": full.closing_radius_px},
         f"smallest lesion {full.smallest_lesion_px}": {
             "smallest_lesion_px": full.smallest_lesion_px

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
+from export.graph import Graph
 from export.normal_voxels import NormalOf, normal_slices, normal_values
 from export.scan_scores import ScoredScan
 from infer.errors import UadError
@@ -21,6 +22,8 @@ from infer.traits import SPACING_DIGITS, Traits, traits_of
 
 # Until there is one: nothing is above it, and unlike infinity it can be written as JSON.
 UNCALIBRATED = Threshold(value=float(np.finfo(np.float32).max), chosen_by="not calibrated yet")
+
+BY_ODDS = "the network's own odds of"
 
 
 class CalibrationError(UadError):
@@ -35,6 +38,9 @@ class ExportConfig:
     score_threshold: Literal["f1"] | float  # a number: false-positive rate on validation normals
     normals: NormalOf  # whose scores and pixels are normal; see `export.normal_voxels`
     map_false_positive_rate: float  # share of the pixels of validation normals
+    # Of methods that tell odds: the mask is where they are higher, 1 being even odds. None, and of
+    # all other methods and baselines: the rate.
+    map_odds: float | None
     aggregation: Aggregation
     postprocessing: Postprocessing
 
@@ -49,6 +55,8 @@ class ExportConfig:
                 f"map_false_positive_rate must lie between 0 and 1, "
                 f"got {self.map_false_positive_rate}"
             )
+        if self.map_odds is not None and not 0 < self.map_odds < math.inf:
+            raise ValueError(f"map_odds must be above 0, or null, got {self.map_odds}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +81,16 @@ class _Seen:
 
 
 def calibrate(
-    validation: Iterable[ScoredScan], config: ExportConfig, *, of: str = "validation normals"
+    validation: Iterable[ScoredScan],
+    config: ExportConfig,
+    *,
+    of: str = "validation normals",
+    map_threshold: Threshold | None = None,
 ) -> Calibration:
     """Choose both thresholds and describe the normals.
 
     Args:
+        map_threshold: that of the method's own odds; None: it is chosen by the rate.
         of: what the normals are called where a threshold is said to come from them.
 
     Raises:
@@ -100,7 +113,8 @@ def calibrate(
     pixels = [it.pixels for it in normals if it.pixels.size]
     return Calibration(
         score_threshold=score_threshold,
-        map_threshold=map_threshold_at(pixels, config.map_false_positive_rate, of=of),
+        map_threshold=map_threshold
+        or map_threshold_at(pixels, config.map_false_positive_rate, of=of),
         normals=_normals(normals),
     )
 
@@ -163,6 +177,19 @@ def map_threshold_at(
         chosen_by=f"false-positive rate {rate:g} on {len(together)} pixels of "
         f"{len(pixels)} {of}, before the mask is cleaned",
     )
+
+
+def odds_threshold(graph: Graph, odds: float | None) -> Threshold | None:
+    """The value of a graph's map at these odds; None where it tells none, or none are asked for."""
+    value = None if odds is None else graph.map_at_odds(odds)
+    if value is None:
+        return None
+    return Threshold(value=value, chosen_by=f"{BY_ODDS} {odds:g} that a voxel was planted")
+
+
+def is_by_odds(threshold: Threshold) -> bool:
+    """Whether `odds_threshold` chose it: then no scans did, and others would choose no other."""
+    return threshold.chosen_by.startswith(BY_ODDS)
 
 
 def _seen(scored: ScoredScan, config: ExportConfig) -> list[_Seen]:

@@ -7,7 +7,7 @@ Input `image` (batch, channel, *spatial); outputs `anomaly_map` (batch, 1, *spat
 import torch
 from torch import Tensor, nn
 
-from train.methods.method import AnomalyModel
+from train.methods.method import AnomalyModel, TellsOdds
 from train.scores import Scorer, ScoreRecipe
 from train.shapes import Images
 
@@ -20,6 +20,10 @@ class Graph(nn.Module):
     def outputs(self, image: Images) -> dict[str, Tensor]:
         """Maps, scores, and what else is said of a batch of images."""
         raise NotImplementedError
+
+    def map_at_odds(self, odds: float) -> float | None:
+        """The map's value where these are the odds of an anomaly; None: it tells no odds."""
+        return None
 
     def forward(self, image: Images) -> tuple[Tensor, ...]:
         """The outputs without their names, as an exporter takes them."""
@@ -43,6 +47,14 @@ class ExportedGraph(Graph):
         if findings.reconstruction is not None:
             outputs["reconstruction"] = findings.reconstruction
         return outputs | {f"score_{name}": it for name, it in sorted(findings.parts.items())}
+
+    def map_at_odds(self, odds: float) -> float | None:
+        """Evidence at these odds, if the method tells odds and the map is evidence as it is."""
+        recipe = self.scorer.recipe
+        is_evidence = not recipe.standardised and recipe.polarity != "dark"
+        if is_evidence and isinstance(self.model, TellsOdds):
+            return self.model.evidence_at(odds)
+        return None
 
 
 @torch.no_grad()

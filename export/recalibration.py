@@ -13,7 +13,13 @@ from pathlib import Path
 import onnx
 
 from export import onnx_file
-from export.calibration import Calibration, CalibrationError, ExportConfig, calibrate
+from export.calibration import (
+    Calibration,
+    CalibrationError,
+    ExportConfig,
+    calibrate,
+    is_by_odds,
+)
 from export.draft import calibrated
 from export.scan_scores import THREADS, ScoredScan, score_volumes
 from infer.digest import digest, digest_of_all
@@ -128,11 +134,13 @@ def _calibration(
         score_threshold=rates.scans,
         normals="scans",
         map_false_positive_rate=rates.pixels,
+        map_odds=None,
         aggregation=manifest.aggregation,
         postprocessing=manifest.postprocessing,
     )
     try:
-        found = calibrate(scored, config, of="normals of the site")
+        by_odds = manifest.map_threshold if is_by_odds(manifest.map_threshold) else None
+        found = calibrate(scored, config, of="normals of the site", map_threshold=by_odds)
     except CalibrationError:
         _refuse_few(len(seen.digests), rates, seen, normals)
         raise

@@ -13,7 +13,7 @@ import onnx
 import torch
 
 from export import onnx_file, parity
-from export.calibration import ExportConfig, calibrate
+from export.calibration import ExportConfig, calibrate, odds_threshold
 from export.draft import calibrated
 from export.graph import Graph
 from export.scan_scores import THREADS, score_scans
@@ -56,7 +56,11 @@ def release(
     same = parity.measure(
         graph, engine, images, measured_on="prepared validation images, batches of 1 and all"
     )
-    found = calibrate(score_scans(validation, draft, engine), config)
+    found = calibrate(
+        score_scans(validation, draft, engine),
+        config,
+        map_threshold=odds_threshold(graph, config.map_odds),
+    )
     manifest = replace(calibrated(draft, found), parity=same)
     score, peak_value = measure_self_test(engine, manifest)
     expected = SelfTest(

@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 
 from export import onnx_file, parity
-from export.calibration import Calibration, ExportConfig, calibrate
+from export.calibration import Calibration, ExportConfig, calibrate, is_by_odds
 from export.draft import calibrated
 from export.reduction import Reduced, Reduction, ever_more_in_float
 from export.release import SELF_TEST_TOLERANCE
@@ -146,7 +146,8 @@ def _calibration(
 ) -> Calibration:
     """As the export calibrates."""
     scored: Iterator[ScoredScan] = score_scans(validation, manifest, engine)
-    return calibrate(scored, config)
+    by_odds = manifest.map_threshold if is_by_odds(manifest.map_threshold) else None
+    return calibrate(scored, config, map_threshold=by_odds)
 
 
 def _variant(

@@ -92,16 +92,25 @@ def _map_filter(post: Postprocessing) -> dict[str, str]:
     steps = []
     if post.foreground != "none":
         steps.append(f"kept in the foreground ({post.foreground})")
+    prior = _prior(post)
+    if post.prior_first:
+        steps += prior
     if post.median != "none":
         cube = "squares" if post.median == "slices" else "cubes"
         steps.append(f"median of {cube} of {post.median_px} px")
     if post.erosion_radius_px:
         steps.append(f"none within {post.erosion_radius_px} px of the foreground's border")
-    if post.prior != "none":
-        side, *ramp = post.prior.split("_")
-        how = "weighed by how far a voxel lies within" if ramp else "kept within"
-        steps.append(f"{how} the {side}est {post.prior_share:.0%}")
+    if not post.prior_first:
+        steps += prior
     return {"map before": ", ".join(steps)}
+
+
+def _prior(post: Postprocessing) -> list[str]:
+    if post.prior == "none":
+        return []
+    side, *ramp = post.prior.split("_")
+    how = "weighed by how far a voxel lies within" if ramp else "kept within"
+    return [f"{how} the {side}est {post.prior_share:.0%}"]
 
 
 def _standardised(manifest: Manifest) -> str:

@@ -1,5 +1,7 @@
 """What happens to a map before its threshold: foreground, median, erosion, intensity prior.
 
+The prior may come before the median: see `Postprocessing`.
+
 A residual is strongest where a network is least able: in single voxels, along the rim of the brain,
 in tissue that no lesion looks like. The median takes away the first, erosion the second, the prior
 the third. What is taken away becomes 0. Thresholds are chosen on maps to which this has been done.
@@ -32,6 +34,8 @@ def filtered(
         voxels: the scan, for the prior; the mean of its channels counts.
     """
     kept = anomaly_map if foreground is None else _only(anomaly_map, foreground)
+    if postprocessing.prior != "none" and postprocessing.prior_first:
+        kept = kept * _prior(voxels, foreground, postprocessing)
     if postprocessing.median != "none":
         in_slices = postprocessing.median == "slices" or kept.ndim == 2
         side = postprocessing.median_px
@@ -39,7 +43,7 @@ def filtered(
     if foreground is not None:
         # Of nothing eroded too: a median draws the map a little beyond the foreground.
         kept = _only(kept, _eroded(foreground, postprocessing.erosion_radius_px, plane))
-    if postprocessing.prior != "none":
+    if postprocessing.prior != "none" and not postprocessing.prior_first:
         kept = kept * _prior(voxels, foreground, postprocessing)
     return kept
 

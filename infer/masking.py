@@ -27,8 +27,9 @@ LARGEST_MEDIAN_PX = 15
 class Postprocessing:
     """What happens to a map before and after its threshold. Sizes are those of the scan's own grid.
 
-    Before (`infer.map_filter`), in this order: foreground, median, erosion, prior. After: closing,
-    smallest lesion. Files of before schema 4 name the last two only: the others are off.
+    Before (`infer.map_filter`), in this order: foreground, median, erosion, prior, or, with
+    `prior_first`, foreground, prior, median, erosion. After: closing, smallest lesion. Files of
+    before schema 4 name the last two only: the others are off.
     """
 
     closing_radius_px: int  # in each slice; 0: no closing
@@ -39,6 +40,10 @@ class Postprocessing:
     erosion_radius_px: int = 0  # in each slice: the map is 0 this near to the foreground's border
     prior: Prior = "none"
     prior_share: float = 0.5  # of the foreground
+    # Weighed before the median: it then takes away the noise of the scan as well as that of the
+    # map, and a prior of brightness changes no order of a map that is brightness itself. Before
+    # schema 6: False.
+    prior_first: bool = False
 
     def __post_init__(self) -> None:
         for name in ("closing_radius_px", "erosion_radius_px"):

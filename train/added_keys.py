@@ -8,7 +8,7 @@ hours stay good.
 from collections.abc import Mapping
 from typing import Any
 
-CHANGES_NOTHING = {"mirror": False}
+CHANGES_NOTHING = {"mirror": False, "map_odds": None, "prior_first": False}
 
 
 def without_silent(said: Any) -> Any:

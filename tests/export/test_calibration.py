@@ -26,6 +26,7 @@ def config(**changes):
         "score_threshold": "f1",
         "normals": "scans",
         "map_false_positive_rate": 0.1,
+        "map_odds": None,
         "aggregation": Aggregation(top_share=1.0),
         "postprocessing": Postprocessing(closing_radius_px=0, smallest_lesion_px=0),
     }

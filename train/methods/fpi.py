@@ -18,6 +18,7 @@ slices: slice AUROC 0.69, voxel AP 0.26 (`vae` 0.61 and 0.11); it learns 320 sli
 took 2 to 22 minutes on one thread of a shared machine: docs/studies.md.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -94,6 +95,10 @@ class Fpi(nn.Module):
         """Odds as above, no reconstruction, and the bottleneck's channels; no further parts."""
         logits, bottom = self.network.look(self._seen(images))
         return Findings(functional.softplus(logits.float() - RARE), None, {}, bottom.float())
+
+    def evidence_at(self, odds: float) -> float:
+        """See above; odds above 0."""
+        return math.log1p(odds / math.exp(RARE))
 
     def _seen(self, images: Images) -> Outputs:
         if not self.config.mirror:

@@ -39,6 +39,15 @@ class AnomalyModel(Protocol):
 
 
 @runtime_checkable
+class TellsOdds(Protocol):
+    """A model whose evidence says how likely it is that a pixel is anomalous."""
+
+    def evidence_at(self, odds: float) -> float:
+        """What evidence is where an anomaly is `odds` times as likely as none."""
+        ...
+
+
+@runtime_checkable
 class LabelledModel(AnomalyModel, Protocol):
     """One that also learns what abnormal looks like; `training_loss` takes all as normal."""
 
