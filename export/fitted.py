@@ -8,6 +8,7 @@ from typing import Any
 from export.graph import ExportedGraph, in_words
 from infer.patches import Patches
 from train import checkpoint
+from train.added_keys import CHANGES_NOTHING
 from train.batches import ChannelScale, scale_of
 from train.data import DataConfig
 from train.params import build
@@ -30,11 +31,11 @@ class Fitted:
 
 
 def _numbers(metadata: dict[str, str], config: type[Any]) -> dict[str, Any]:
-    """A method's numbers; older checkpoints do not say that they look at slices."""
-    numbers: dict[str, Any] = json.loads(metadata["config"])
-    if "spatial_dims" in (field.name for field in fields(config)):
-        numbers = {"spatial_dims": 2, **numbers}
-    return numbers
+    """A method's numbers; older checkpoints lack later keys, and do not say they see slices."""
+    known = {field.name for field in fields(config)}
+    later = {"spatial_dims": 2, **CHANGES_NOTHING}
+    silent = {name: value for name, value in later.items() if name in known}
+    return {**silent, **json.loads(metadata["config"])}
 
 
 def load_fitted(path: Path, method: str, data: DataConfig) -> Fitted:

@@ -7,6 +7,7 @@ import pytest
 
 from export.fitted import load_fitted
 from tests.train.methods.test_cae import cae
+from tests.train.methods.test_fpi import fpi
 from train import checkpoint
 from train.data import DataConfig
 from train.fitting import task_of
@@ -45,3 +46,19 @@ def test_a_fit_of_slices_keeps_the_name_that_it_had_and_one_of_volumes_has_its_o
     assert as_before.fingerprint == task.fingerprint
     volumes = replace(task, config=replace(task.config, spatial_dims=3))
     assert volumes.fingerprint != task.fingerprint
+
+
+def test_a_checkpoint_of_before_a_later_key_is_read_as_if_it_said_what_was_so_then(tmp_path):
+    model = fpi()
+    config = asdict(model.config)
+    del config["mirror"]
+    recipe = PARAMS.block(ScoreRecipe, "scores", "mean_square")
+    metadata = {
+        "config": json.dumps(config),
+        "score": "mean_square",
+        "score_recipe": json.dumps(asdict(recipe)),
+    }
+    checkpoint.save(tmp_path / "fpi.safetensors", model.state_dict(), metadata)
+    data = replace(PARAMS.block(DataConfig, "data"), image_size=(32, 32))
+    fitted = load_fitted(tmp_path / "fpi.safetensors", "fpi", data)
+    assert fitted.graph.model.config == model.config
