@@ -102,6 +102,11 @@ def test_steps_add_up_in_their_order_to_what_ships():
     )
 
 
+def test_a_prior_that_comes_before_the_median_is_the_step_before_it():
+    names = list(steps_of(replace(FULL, prior_first=True)))
+    assert names[1:3] == ["prior bright 0.5", "median of volume 3"]
+
+
 def test_steps_that_are_off_are_left_out():
     plain = Postprocessing(closing_radius_px=0, smallest_lesion_px=9)
     assert list(steps_of(plain)) == ["none", "smallest lesion 9"]

@@ -9,11 +9,15 @@ from export.calibration import (
     ExportConfig,
     best_f1_threshold,
     calibrate,
+    is_by_odds,
     map_threshold_at,
+    odds_threshold,
     score_threshold_at,
 )
+from export.graph import Graph
 from export.scan_scores import ScoredScan
 from infer.finding import Finding
+from infer.manifest import Threshold
 from infer.masking import Postprocessing
 from infer.scoring import Aggregation
 from infer.volume import Grid, Volume
@@ -134,6 +138,43 @@ def test_memory_is_bounded_and_the_threshold_hardly_moves(monkeypatch):
     thinned = calibrate([scored(1, normal=True, size=(100, 100))], config(score_threshold=0.0))
     assert thinned.map_threshold.value == pytest.approx(whole.map_threshold.value, abs=2e-3)
     assert "1000 pixels" in thinned.map_threshold.chosen_by
+
+
+def test_a_map_threshold_by_the_networks_own_odds_takes_the_place_of_the_rate():
+    given = Threshold(value=4.0, chosen_by="by hand")
+    scans = [scored(1, normal=True)]
+    by_rate = calibrate(scans, config(score_threshold=0.0))
+    found = calibrate(scans, config(score_threshold=0.0), map_threshold=given)
+    assert found == replace(by_rate, map_threshold=given)
+
+
+class Odds(Graph):
+    """Its map is the odds themselves, or tells none."""
+
+    def __init__(self, tells):
+        super().__init__()
+        self.tells = tells
+
+    def map_at_odds(self, odds):
+        return odds if self.tells else None
+
+
+def test_a_graph_that_tells_odds_is_asked_and_no_other():
+    found = odds_threshold(Odds(tells=True), 2.5)
+    assert found.value == 2.5
+    assert is_by_odds(found)
+    assert "odds of 2.5" in found.chosen_by
+    assert odds_threshold(Odds(tells=True), None) is None
+    assert odds_threshold(Odds(tells=False), 2.5) is None
+    assert not is_by_odds(
+        calibrate([scored(1, normal=True)], config(score_threshold=0.0)).map_threshold
+    )
+
+
+@pytest.mark.parametrize("odds", [0.0, -1.0, float("inf")])
+def test_odds_that_are_none_are_refused(odds):
+    with pytest.raises(ValueError, match="map_odds must be above 0, or null"):
+        config(map_odds=odds)
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 3])

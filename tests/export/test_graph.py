@@ -46,6 +46,41 @@ def test_a_method_without_reconstruction_has_no_such_output():
     assert len(graph(IMAGES)) == 2
 
 
+class Telling(Evidence):
+    """A method that tells odds."""
+
+    def evidence_at(self, odds):
+        return 10 * odds
+
+
+PLAIN = ScoreRecipe(
+    polarity="bright",
+    denoising_px=3,
+    standardised=False,
+    smoothing_px=3,
+    power=1,
+    top_share=1.0,
+    parts={},
+    typicality="none",
+)
+USUAL = {"mean": torch.zeros(1, 32, 32), "spread": torch.ones(1, 32, 32)}
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "expected"),
+    [
+        (Telling(), {}, 20.0),
+        (Telling(), {"polarity": "absolute", "smoothing_px": 1}, 20.0),
+        (Telling(), {"polarity": "dark"}, None),  # of odds nothing is below 0
+        (Telling(), {"standardised": True}, None),  # no odds any more
+        (Evidence(), {}, None),
+    ],
+)
+def test_a_map_tells_odds_where_it_is_the_evidence_of_a_method_that_does(model, changes, expected):
+    graph = ExportedGraph(model, Scorer(replace(PLAIN, **changes), USUAL))
+    assert graph.map_at_odds(2.0) == expected
+
+
 def test_a_graph_around_a_model_in_training_mode_evaluates():
     graph = ExportedGraph(TinyModel().train(), Scorer(RECIPE))
     alone = graph(IMAGES[:1])[1]

@@ -11,12 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from export.__main__ import app
-from export.calibration import CalibrationError
+from export.calibration import BY_ODDS, CalibrationError
 from export.recalibration import Rates, recalibrate
 from infer import load
 from infer.cli import app as uad_infer
 from infer.engine import read_manifest
 from infer.errors import BadOutputError
+from infer.manifest import Threshold
 from infer.self_test import check_model
 from tests.infer.tiny_model import MANIFEST, write_tiny_model
 
@@ -68,6 +69,14 @@ def test_one_percent_of_the_sites_pixels_lie_above_the_new_map_threshold(made, m
     maps = np.stack([old.score(scan).map for scan in normals.iterdir()])
     above = (maps > made.manifest.map_threshold.value).mean()
     assert above == pytest.approx(RATES.pixels, abs=1 / maps.size * 2)
+
+
+def test_a_map_threshold_by_the_networks_own_odds_stays_as_no_scans_chose_it(normals, tmp_path):
+    by_odds = Threshold(value=0.3, chosen_by=f"{BY_ODDS} 1 that a voxel was planted")
+    model = write_tiny_model(tmp_path / "m.onnx", replace(MANIFEST, map_threshold=by_odds))
+    made = recalibrate(model, normals, rates=RATES, out=tmp_path / "new.onnx")
+    assert made.manifest.map_threshold == by_odds
+    assert "normals of the site" in made.manifest.score_threshold.chosen_by
 
 
 def test_the_graph_is_untouched_and_the_self_test_still_agrees(made, model):

@@ -35,5 +35,12 @@ def test_what_happens_to_the_map_is_said(tmp_path, changed, words):
     assert words in line
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_prior_is_named_where_it_comes(tmp_path, first):
+    changed = {"prior": "bright", "median": "slices", "prior_first": first}
+    said = said_of(tmp_path / "a.onnx", **changed)
+    assert (said.index("kept within") < said.index("median of squares")) == first
+
+
 def test_nothing_is_said_of_a_map_to_which_nothing_happens(tmp_path):
     assert "map before" not in said_of(tmp_path / "a.onnx")

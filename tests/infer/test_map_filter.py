@@ -107,6 +107,33 @@ def test_a_ramp_rises_from_the_limit_in_interquartile_ranges():
     np.testing.assert_allclose(dark, bright[::-1])
 
 
+@pytest.mark.parametrize("prior", ["bright_ramp", "dark_ramp"])
+@pytest.mark.parametrize("spatial", SPATIAL, ids=["2D", "3D"])
+def test_a_prior_before_the_median_is_filtered_with_the_map(spatial, prior):
+    anomaly_map, voxels = map_of(spatial), map_of((1, *spatial))
+    ramp = after(np.ones(spatial, np.float32), None, voxels, prior=prior)
+    first = after(anomaly_map, None, voxels, prior=prior, prior_first=True, median="volume")
+    np.testing.assert_array_equal(
+        first, ndimage.median_filter(anomaly_map * ramp, 3, mode="nearest")
+    )
+    last = after(anomaly_map, None, voxels, prior=prior, median="volume")
+    assert (first != last).any()
+
+
+def test_a_ramp_before_the_median_reorders_no_map_of_brightness_itself():
+    """So a threshold on intensity is as good with the prior as without: a fair row beside models.
+
+    A median commutes with whatever rises; after it, the ramp would bring the scan's noise back.
+    """
+    voxels = 100 * map_of((1, 9, 20, 17))
+    plain = after(voxels[0], None, voxels, median="volume")
+    first = after(voxels[0], None, voxels, median="volume", prior="bright_ramp", prior_first=True)
+    kept = first > 0
+    order = np.argsort(plain[kept], kind="stable")
+    assert (np.diff(first[kept][order]) >= 0).all()
+    assert plain[kept].min() >= plain[~kept].max()
+
+
 def test_a_scans_gain_and_offset_change_no_prior():
     voxels, anomaly_map = map_of((2, 9, 20, 17)), map_of((9, 20, 17))
     for prior in ("bright", "dark_ramp"):

@@ -5,7 +5,7 @@ import torch
 
 from train.corruption import LesionsConfig
 from train.methods.fpi import Fpi, FpiConfig
-from train.methods.method import AnomalyModel
+from train.methods.method import AnomalyModel, TellsOdds
 from train.pseudo_anomalies import PseudoAnomaliesConfig
 
 TINY = {
@@ -94,6 +94,19 @@ def test_evidence_tells_odds_beside_those_at_the_start():
     torch.testing.assert_close(
         model.findings(odds).evidence[0, 0, 0], expected, atol=1e-5, rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("odds", [1e-3, 1.0, 50.0])
+def test_evidence_at_given_odds_is_what_it_says_of_them(odds):
+    class Odds(torch.nn.Module):
+        def look(self, images):
+            return torch.log(images), images.flatten(2).mean(dim=2)
+
+    model = fpi()
+    assert isinstance(model, TellsOdds)
+    model.network = Odds()
+    said = model.findings(torch.full((1, 1, 4, 4), odds)).evidence[0, 0, 0, 0]
+    assert model.evidence_at(odds) == pytest.approx(float(said), rel=1e-5)
 
 
 def test_before_it_has_learned_it_calls_almost_nothing_planted():
