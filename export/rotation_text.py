@@ -72,8 +72,9 @@ def to_markdown(
         "",
         "## How to read it",
         "",
-        "- Dice is at the shipped threshold, which was chosen on the normal slices of the group "
-        "that validates; `oracle Dice` at the best threshold for these very scans.",
+        "- Dice is at the shipped threshold: chosen on the normal slices of the group that "
+        "validates, or, of a network that tells odds, where they are those of `export.map_odds`; "
+        "`oracle Dice` at the best threshold for these very scans.",
         "- A model is compared as shipped with a threshold on intensity at the best of three: as "
         "shipped, and where 1 % or 5 % of those normal voxels lie above. That choice has seen the "
         "tests, in favour of the threshold.",
