@@ -1,6 +1,7 @@
 """What each step of postprocessing adds: cumulative, every step with a threshold of its own.
 
-Thresholds are chosen on validation normals at `RATE`, on the map as it is after the steps so far.
+Thresholds are chosen on validation normals at `RATE`, on the map as it is after the steps so far;
+that of a network's own odds is the same at every step.
 The engine runs once for each scan. The foreground is kept in every row: it is what rates are
 counted in. Steps that are off are left out.
 """

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from export.ablation import RATE, Ablation, StepRow
-from export.calibration import map_threshold_at
+from export.calibration import is_by_odds, map_threshold_at
 from export.evaluation import Evaluation, evaluate
 from export.localisation import RATES, Localiser, Where
 from export.montage import Montages
@@ -52,6 +52,8 @@ def recalibrate(
 ) -> Recalibrated:
     """Map thresholds at fixed rates on validation normals; test scans have no part in it.
 
+    Steps have one of their own, unless what ships has that of its network's odds.
+
     Raises:
         CalibrationError: there are no normals.
     """
@@ -62,10 +64,11 @@ def recalibrate(
         for it, scored in zip(voxels, found, strict=True):
             it.add(scored)
     *of_steps, shipped = voxels
+    by_odds = manifest.map_threshold if is_by_odds(manifest.map_threshold) else None
     return Recalibrated(
         map_thresholds=thresholds_at_rates(shipped),
         steps={
-            name: replace(step, map_threshold=map_threshold_at(it.values, RATE))
+            name: replace(step, map_threshold=by_odds or map_threshold_at(it.values, RATE))
             for (name, step), it in zip(steps.items(), of_steps, strict=True)
         },
     )

@@ -8,7 +8,7 @@ import pytest
 
 from export import measured
 from export.ablation import manifests_of, steps_of
-from export.calibration import map_threshold_at
+from export.calibration import BY_ODDS, map_threshold_at
 from export.measured import is_measurable, measure, recalibrate
 from export.scan_scores import score_scans, score_under
 from export.where_config import WhereConfig
@@ -147,6 +147,15 @@ def test_every_step_lets_one_percent_of_the_normal_foreground_through_its_own_ma
     ]
     for name, rate in (("at_1_percent", 0.01), ("at_5_percent", 0.05)):
         assert found.map_thresholds[name] == map_threshold_at(values, rate).value
+
+
+def test_a_threshold_of_the_networks_own_odds_is_that_of_every_step(heads):
+    by_odds = Threshold(value=0.7, chosen_by=f"{BY_ODDS} 1 that a voxel was planted")
+    manifest = replace(MANIFEST, map_threshold=by_odds)
+    found = recalibrate(heads[:2], manifest, manifests_of(manifest), Counting(), "scans")
+    assert {it.map_threshold for it in found.steps.values()} == {by_odds}
+    usual = recalibrate(heads[:2], MANIFEST, {}, Counting(), "scans")
+    assert found.map_thresholds == usual.map_thresholds  # rates are told beside it, as of any other
 
 
 def test_lesions_of_validation_play_no_part(heads):
