@@ -138,8 +138,8 @@ def steps_section(steps: Mapping[str, Sequence[StepRow]]) -> str:
     columns = ["method", "steps up to", "map threshold", *STEPS_SHOWN.values()]
     head = ["## What postprocessing adds", "", "| " + " | ".join(columns) + " |"]
     note = (
-        "Each row with its own threshold: 1 % of the normal voxels of validation lie above it. Where "
-        "a method ships with that of its own odds (`export.map_odds`), all its rows have that one."
+        "Each row with its own threshold: 1 % of the normal voxels of validation lie above it. "
+        "Where a method ships with that of its own odds (`export.map_odds`), all its rows have it."
     )
     return "\n".join([*head, "|---" * len(columns) + "|", *lines, "", note, ""])
 
