@@ -1,4 +1,4 @@
-"""A picture of each test volume: slices, each as scan, reconstruction, map, mask and truth."""
+"""A picture of each test volume: slices as scan, reconstruction (if any), map, mask and truth."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,8 @@ TILE = 160  # pixels along a tile's longer side
 GAP_PX = 3
 LINE_PX = 16  # for words
 SHOWN = (1.0, 99.5)  # percentiles of the scan between which its greys lie
-COLUMNS = ("scan", "reconstruction", "map", "mask", "truth")
+REDRAWN = "reconstruction"
+COLUMNS = ("scan", REDRAWN, "map", "mask", "truth")
 
 
 class Montages:
@@ -49,7 +50,7 @@ class Montages:
 
 def montage(scored: ScoredScan, manifest: Manifest, count: int) -> np.ndarray:
     """Red, green and blue `(height, width, 3)`: a row for each slice, a column for each of
-    `COLUMNS`."""
+    `COLUMNS`, but for the reconstruction where a method has none or redraws whole volumes."""
     greys = scored.volume.voxels.mean(axis=0)
     low, high = np.percentile(greys, SHOWN)
     shares = (scored.sliced(greys) - low) / max(float(high - low), 1e-12)
@@ -61,8 +62,9 @@ def montage(scored: ScoredScan, manifest: Manifest, count: int) -> np.ndarray:
     ]
     width = rows[0].shape[1]
     head = np.full((LINE_PX, width, 3), 255, np.uint8)
-    for place, title in enumerate(COLUMNS):
-        left = place * width // len(COLUMNS) + GAP_PX
+    titles = [it for it in COLUMNS if it != REDRAWN or _redraws_slices(scored)]
+    for place, title in enumerate(titles):
+        left = place * width // len(titles) + GAP_PX
         cv2.putText(head, title, (left, LINE_PX - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1)
     return np.concatenate([head, *rows])
 
@@ -93,7 +95,7 @@ def _row(
     truth = None if scored.truth is None else scored.sliced(scored.truth)[at]
     tiles = (
         grey,
-        _redrawn(scored, manifest, at, size),
+        *([_redrawn(scored, manifest, at, size)] if _redraws_slices(scored) else []),
         heat,
         _marked(grey, scored.sliced(scored.finding.mask)[at], FOUND),
         np.full_like(grey, 200) if truth is None else _marked(grey, truth, TRUE),
@@ -104,11 +106,14 @@ def _row(
     return row
 
 
-def _redrawn(scored: ScoredScan, manifest: Manifest, at: int, size: tuple[int, ...]) -> np.ndarray:
-    """Grey where a method has none, or redraws volumes and not slices."""
+def _redraws_slices(scored: ScoredScan) -> bool:
     reconstruction = scored.finding.reconstruction
-    if reconstruction is None or len(reconstruction) != scored.slice_count:
-        return np.full((*size, 3), 200, np.uint8)
+    return reconstruction is not None and len(reconstruction) == scored.slice_count
+
+
+def _redrawn(scored: ScoredScan, manifest: Manifest, at: int, size: tuple[int, ...]) -> np.ndarray:
+    reconstruction = scored.finding.reconstruction
+    assert reconstruction is not None  # or there is no such column
     image = unit_range(reconstruction[at], manifest).mean(axis=0)
     grown = cv2.resize(np.clip(image, 0, 1).astype(np.float32), size[::-1])
     return np.repeat((grown * 255).astype(np.uint8)[..., np.newaxis], 3, axis=-1)

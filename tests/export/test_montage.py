@@ -1,5 +1,7 @@
 """Montages of volumes: which slices, and what a tile shows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -29,14 +31,26 @@ def test_without_a_lesion_they_go_through_the_scan(truth):
     assert chosen_slices(found(truth, (3, 0, 0)), 4) == [3, 5, 15, 25]
 
 
-def test_every_row_has_a_tile_for_each_column_and_the_truth_is_marked_in_the_last():
+@pytest.mark.parametrize(
+    ("redrawn", "columns"),
+    [
+        (np.zeros((SPATIAL[0], 1, 8, 8), np.float32), len(COLUMNS)),
+        (None, len(COLUMNS) - 1),  # nothing is redrawn: no column for it
+    ],
+    ids=["slices", "none"],
+)
+def test_every_row_has_a_tile_for_each_column_and_the_truth_is_marked_in_the_last(redrawn, columns):
     truth = np.zeros(SPATIAL, bool)
     truth[2, 4:12, 4:12] = True
     anomaly_map = np.random.default_rng(0).random(SPATIAL).astype(np.float32)
-    picture = montage(scan(anomaly_map, truth), MANIFEST, 1)
+    seen = scan(anomaly_map, truth)
+    images = seen.finding.images if redrawn is None else redrawn
+    finding = replace(seen.finding, images=images, reconstruction=redrawn)
+    seen = replace(seen, finding=finding)
+    picture = montage(seen, MANIFEST, 1)
     tile = round(SPATIAL[1] * TILE / SPATIAL[2]) + GAP_PX, TILE + GAP_PX
     rows = len(chosen_slices(scan(anomaly_map, truth), 1))
-    assert picture.shape == (LINE_PX + rows * tile[0], len(COLUMNS) * tile[1], 3)
+    assert picture.shape == (LINE_PX + rows * tile[0], columns * tile[1], 3)
     last = montage(scan(anomaly_map * 0 + truth, truth), MANIFEST, 1)[:, -tile[1] :]
     marked = last[LINE_PX + 8 * TILE // 19, 8 * TILE // 19].astype(int)
     assert (np.abs(marked - (np.array(TRUE) + 255) // 2) <= 1).all()

@@ -12,9 +12,9 @@ a recipe of dark residuals finds nothing; and no probability, since those of les
 digits behind 0.999 only.
 
 Measured: fundus photographs by quality, planted blur, spots and grain, test AUROC 0.967 ± 0.021 of
-ten results (sharpness itself has 0.941). BraTS FLAIR, planted bright spots, a prior of
-brightness and the mask at even odds: mean Dice of six patients 0.828, voxel AP 0.894 (a threshold on
-intensity 0.807 and 0.832). Planted anomalies in healthy T1
+ten results (sharpness itself has 0.941). BraTS FLAIR, planted bright spots, a prior of brightness
+and the mask at even odds: mean Dice of six patients 0.828, voxel AP 0.894 (a threshold on intensity
+0.807 and 0.832). Planted anomalies in healthy T1
 slices: slice AUROC 0.69, voxel AP 0.26 (`vae` 0.61 and 0.11); it learns 320 slices by heart. Fits
 took 2 to 22 minutes on one thread of a shared machine: docs/studies.md.
 """
