@@ -4,14 +4,13 @@ Test scans have no part in it: `calibrate` takes what it is given, and stages gi
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
-from export.graph import Graph
 from export.normal_voxels import NormalOf, normal_slices, normal_values
 from export.scan_scores import ScoredScan
 from infer.errors import UadError
@@ -179,17 +178,19 @@ def map_threshold_at(
     )
 
 
-def odds_threshold(graph: Graph, odds: float | None) -> Threshold | None:
+def odds_threshold(
+    map_at_odds: Callable[[float], float | None], odds: float | None
+) -> Threshold | None:
     """The value of a graph's map at these odds; None where it tells none, or none are asked for."""
-    value = None if odds is None else graph.map_at_odds(odds)
+    value = None if odds is None else map_at_odds(odds)
     if value is None:
         return None
     return Threshold(value=value, chosen_by=f"{BY_ODDS} {odds:g} that a voxel was planted")
 
 
-def is_by_odds(threshold: Threshold) -> bool:
-    """Whether `odds_threshold` chose it: then no scans did, and others would choose no other."""
-    return threshold.chosen_by.startswith(BY_ODDS)
+def kept_by_odds(threshold: Threshold) -> Threshold | None:
+    """A threshold of `odds_threshold`, for no scans chose it and others would choose no other."""
+    return threshold if threshold.chosen_by.startswith(BY_ODDS) else None
 
 
 def _seen(scored: ScoredScan, config: ExportConfig) -> list[_Seen]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from export.ablation import RATE, Ablation, StepRow
-from export.calibration import is_by_odds, map_threshold_at
+from export.calibration import kept_by_odds, map_threshold_at
 from export.evaluation import Evaluation, evaluate
 from export.localisation import RATES, Localiser, Where
 from export.montage import Montages
@@ -64,7 +64,7 @@ def recalibrate(
         for it, scored in zip(voxels, found, strict=True):
             it.add(scored)
     *of_steps, shipped = voxels
-    by_odds = manifest.map_threshold if is_by_odds(manifest.map_threshold) else None
+    by_odds = kept_by_odds(manifest.map_threshold)
     return Recalibrated(
         map_thresholds=thresholds_at_rates(shipped),
         steps={

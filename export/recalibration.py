@@ -18,7 +18,7 @@ from export.calibration import (
     CalibrationError,
     ExportConfig,
     calibrate,
-    is_by_odds,
+    kept_by_odds,
 )
 from export.draft import calibrated
 from export.scan_scores import THREADS, ScoredScan, score_volumes
@@ -139,7 +139,7 @@ def _calibration(
         postprocessing=manifest.postprocessing,
     )
     try:
-        by_odds = manifest.map_threshold if is_by_odds(manifest.map_threshold) else None
+        by_odds = kept_by_odds(manifest.map_threshold)
         found = calibrate(scored, config, of="normals of the site", map_threshold=by_odds)
     except CalibrationError:
         _refuse_few(len(seen.digests), rates, seen, normals)

@@ -59,7 +59,7 @@ def release(
     found = calibrate(
         score_scans(validation, draft, engine),
         config,
-        map_threshold=odds_threshold(graph, config.map_odds),
+        map_threshold=odds_threshold(graph.map_at_odds, config.map_odds),
     )
     manifest = replace(calibrated(draft, found), parity=same)
     score, peak_value = measure_self_test(engine, manifest)

@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 
 from export import onnx_file, parity
-from export.calibration import Calibration, ExportConfig, calibrate, is_by_odds
+from export.calibration import Calibration, ExportConfig, calibrate, kept_by_odds
 from export.draft import calibrated
 from export.reduction import Reduced, Reduction, ever_more_in_float
 from export.release import SELF_TEST_TOLERANCE
@@ -146,7 +146,7 @@ def _calibration(
 ) -> Calibration:
     """As the export calibrates."""
     scored: Iterator[ScoredScan] = score_scans(validation, manifest, engine)
-    by_odds = manifest.map_threshold if is_by_odds(manifest.map_threshold) else None
+    by_odds = kept_by_odds(manifest.map_threshold)
     return calibrate(scored, config, map_threshold=by_odds)
 
 

@@ -9,12 +9,11 @@ from export.calibration import (
     ExportConfig,
     best_f1_threshold,
     calibrate,
-    is_by_odds,
+    kept_by_odds,
     map_threshold_at,
     odds_threshold,
     score_threshold_at,
 )
-from export.graph import Graph
 from export.scan_scores import ScoredScan
 from infer.finding import Finding
 from infer.manifest import Threshold
@@ -148,27 +147,15 @@ def test_a_map_threshold_by_the_networks_own_odds_takes_the_place_of_the_rate():
     assert found == replace(by_rate, map_threshold=given)
 
 
-class Odds(Graph):
-    """Its map is the odds themselves, or tells none."""
-
-    def __init__(self, tells):
-        super().__init__()
-        self.tells = tells
-
-    def map_at_odds(self, odds):
-        return odds if self.tells else None
-
-
 def test_a_graph_that_tells_odds_is_asked_and_no_other():
-    found = odds_threshold(Odds(tells=True), 2.5)
-    assert found.value == 2.5
-    assert is_by_odds(found)
+    found = odds_threshold(lambda odds: 2 * odds, 2.5)
+    assert found.value == 5.0
+    assert kept_by_odds(found) == found
     assert "odds of 2.5" in found.chosen_by
-    assert odds_threshold(Odds(tells=True), None) is None
-    assert odds_threshold(Odds(tells=False), 2.5) is None
-    assert not is_by_odds(
-        calibrate([scored(1, normal=True)], config(score_threshold=0.0)).map_threshold
-    )
+    assert odds_threshold(lambda odds: 2 * odds, None) is None
+    assert odds_threshold(lambda odds: None, 2.5) is None
+    by_rate = calibrate([scored(1, normal=True)], config(score_threshold=0.0))
+    assert kept_by_odds(by_rate.map_threshold) is None
 
 
 @pytest.mark.parametrize("odds", [0.0, -1.0, float("inf")])
