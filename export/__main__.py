@@ -40,7 +40,11 @@ def recalibrate(
         float, typer.Option(help="Share of normal scans that may be called anomalous.")
     ],
     map_false_positive_rate: Annotated[
-        float, typer.Option(help="Share of their pixels that may lie above the map's threshold.")
+        float,
+        typer.Option(
+            help="Share of their pixels that may lie above the map's threshold; one of the "
+            "network's own odds stays as it is."
+        ),
     ] = 0.01,
     out: Annotated[
         Path | None, typer.Option(help="The new file; MODEL-recalibrated.onnx beside it.")

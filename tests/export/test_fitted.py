@@ -17,10 +17,10 @@ from train.scores import ScoreRecipe
 PARAMS = load("params.yaml")
 
 
-def save_as_before(path, model):
-    """A checkpoint whose config says nothing of spatial dimensions."""
+def save_as_before(path, model, key):
+    """A checkpoint of when configs did not have this key."""
     config = asdict(model.config)
-    del config["spatial_dims"]
+    del config[key]
     recipe = PARAMS.block(ScoreRecipe, "scores", "mean_square")
     metadata = {
         "config": json.dumps(config),
@@ -31,7 +31,7 @@ def save_as_before(path, model):
 
 
 def test_an_older_checkpoint_is_one_of_slices(tmp_path):
-    save_as_before(tmp_path / "cae.safetensors", cae())
+    save_as_before(tmp_path / "cae.safetensors", cae(), "spatial_dims")
     data = PARAMS.block(DataConfig, "data")
     fitted = load_fitted(tmp_path / "cae.safetensors", "cae", data)
     assert fitted.graph.model.config.spatial_dims == 2
@@ -50,15 +50,7 @@ def test_a_fit_of_slices_keeps_the_name_that_it_had_and_one_of_volumes_has_its_o
 
 def test_a_checkpoint_of_before_a_later_key_is_read_as_if_it_said_what_was_so_then(tmp_path):
     model = fpi()
-    config = asdict(model.config)
-    del config["mirror"]
-    recipe = PARAMS.block(ScoreRecipe, "scores", "mean_square")
-    metadata = {
-        "config": json.dumps(config),
-        "score": "mean_square",
-        "score_recipe": json.dumps(asdict(recipe)),
-    }
-    checkpoint.save(tmp_path / "fpi.safetensors", model.state_dict(), metadata)
+    save_as_before(tmp_path / "fpi.safetensors", model, "mirror")
     data = replace(PARAMS.block(DataConfig, "data"), image_size=(32, 32))
     fitted = load_fitted(tmp_path / "fpi.safetensors", "fpi", data)
     assert fitted.graph.model.config == model.config
