@@ -14,7 +14,7 @@ digits behind 0.999 only.
 Measured: fundus photographs by quality, planted blur, spots and grain, test AUROC 0.967 ± 0.021 of
 ten results (sharpness itself has 0.941). BraTS FLAIR, planted bright spots, a prior of brightness
 and the mask at even odds: mean Dice of six patients 0.828, voxel AP 0.894 (a threshold on intensity
-0.807 and 0.832). Planted anomalies in healthy T1 slices, beside their mirror images:
+0.807 and 0.832). Planted anomalies in healthy T1 slices:
 slice AUROC 0.71, voxel AP 0.37 (`vae` 0.60 and 0.16); it learns 320 slices by heart. Fits took 2 to
 71 minutes on one thread of a shared machine: docs/studies.md.
 """
@@ -49,7 +49,7 @@ class FpiConfig:
     width: int  # channels at full size
     levels: int  # halvings
     bottleneck: int  # channels at the smallest size
-    mirror: bool  # also sees each image turned left to right: what one side has stands out
+    mirror: bool  # also sees each image, columns reversed: left to right of an upright head
     learning_rate: float
     weight_decay: float
     batch_size: int
