@@ -8,7 +8,13 @@ hours stay good.
 from collections.abc import Mapping
 from typing import Any
 
-CHANGES_NOTHING = {"mirror": False, "map_odds": None, "prior_first": False}
+CHANGES_NOTHING = {
+    "flip": "columns",
+    "map_odds": None,
+    "mirror": "none",
+    "pose_of_volumes": "every_axis",
+    "prior_first": False,
+}
 
 
 def without_silent(said: Any) -> Any:

@@ -1,7 +1,7 @@
 """Vary images as heads vary in a scanner: mirror, pose, shape, brightness, contrast, colour."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import kornia.augmentation as kornia
 import torch
@@ -11,6 +11,12 @@ from train.seeding import count_of_all, in_common, own_share
 from train.shapes import Images
 
 COLOUR_CHANNELS = 3  # what saturation and hue are defined for
+FLIPS = {
+    (2, "columns"): kornia.RandomHorizontalFlip,
+    (2, "rows"): kornia.RandomVerticalFlip,
+    (3, "columns"): kornia.RandomHorizontalFlip3D,
+    (3, "rows"): kornia.RandomVerticalFlip3D,
+}
 SHAPE = "forward_input_shape"  # what kornia calls it among what it has drawn
 
 
@@ -18,7 +24,11 @@ SHAPE = "forward_input_shape"  # what kornia calls it among what it has drawn
 class AugmentConfig:
     """How far each image is changed; every range is drawn from evenly."""
 
-    flip_probability: float  # left to right
+    flip_probability: float
+    flip: Literal["columns", "rows"]  # left to right of an upright head; rows: of one on its side
+    pose_of_volumes: Literal[
+        "every_axis", "in_plane"
+    ]  # in_plane: all slices alike, for thin stacks
     rotation_degrees: float  # to either side
     translation: float  # share of the image, along each axis
     scale: tuple[float, float]
@@ -32,13 +42,18 @@ class AugmentConfig:
 class Augmentation(nn.Module):
     """Random changes of images in [0, 1], each image by its own draw, on the images' device.
 
-    A volume is turned and sheared about and along every axis, and has one brightness and contrast.
-    What comes into view from beyond the image is 0, the darkest value; results stay in [0, 1].
+    A volume is turned and sheared about and along every axis, or all its slices alike in their
+    plane, and has one brightness and contrast. What comes into view from beyond the image is 0, the
+    darkest value; results stay in [0, 1].
     """
 
     def __init__(self, config: AugmentConfig, channels: int, spatial_dims: int) -> None:
         super().__init__()
-        pose, look = POSE[spatial_dims](config), _look(config, channels)
+        self.in_plane = config.pose_of_volumes == "in_plane"
+        pose = _pose_of_slices(config)
+        if spatial_dims == 3 and not self.in_plane:
+            pose = _pose_of_volumes(config)
+        look = _look(config, channels)
         # kornia's sequence takes slices or volumes; of volumes, `look` sees one tall slice each.
         self.pose = nn.ModuleList(pose if spatial_dims == 3 else [])
         steps = look if spatial_dims == 3 else [*pose, *look]
@@ -46,10 +61,13 @@ class Augmentation(nn.Module):
 
     def forward(self, images: Images) -> Images:
         """The same images, each changed in its own way."""
-        posed = images
+        volumes = images.ndim == 5
+        # Slices as channels of one image: what is drawn for it holds for all of them.
+        posed = images.flatten(1, 2) if volumes and self.in_plane else images
         for turn in self.pose:
             posed = _changed_by(turn, posed)
-        seen = posed.flatten(2, 3) if images.ndim == 5 else posed
+        posed = posed.reshape(images.shape)
+        seen = posed.flatten(2, 3) if volumes else posed
         changed = _changed_by(self.steps, seen)
         return changed.clamp(0.0, 1.0).reshape(images.shape)
 
@@ -80,7 +98,7 @@ def _share_of(drawn: Any, share: slice, shape: torch.Size, total: int) -> Any:
 
 def _pose_of_slices(config: AugmentConfig) -> list[Any]:
     return [
-        kornia.RandomHorizontalFlip(p=config.flip_probability),
+        FLIPS[2, config.flip](p=config.flip_probability),
         kornia.RandomAffine(
             degrees=config.rotation_degrees,
             translate=(config.translation, config.translation),
@@ -94,7 +112,7 @@ def _pose_of_slices(config: AugmentConfig) -> list[Any]:
 
 def _pose_of_volumes(config: AugmentConfig) -> list[Any]:
     return [
-        kornia.RandomHorizontalFlip3D(p=config.flip_probability),
+        FLIPS[3, config.flip](p=config.flip_probability),
         kornia.RandomAffine3D(
             degrees=config.rotation_degrees,
             translate=(config.translation,) * 3,
@@ -103,9 +121,6 @@ def _pose_of_volumes(config: AugmentConfig) -> list[Any]:
             p=1.0,
         ),
     ]
-
-
-POSE = {2: _pose_of_slices, 3: _pose_of_volumes}
 
 
 def _look(config: AugmentConfig, channels: int) -> list[Any]:

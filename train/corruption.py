@@ -15,7 +15,7 @@ from train.shapes import Images, Maps
 
 LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 AIR = 0.05  # of the intensity range: darker is no tissue
-OUTLINE_CELLS = 8  # across the image: how coarse the waves of a lesion's outline are
+OUTLINE_CELLS = 8  # across a slice: how coarse the waves of a lesion's outline are
 REACH = 3.0  # of an outline, in radii: beyond it no wave can carry a lesion
 
 
@@ -36,7 +36,7 @@ class LesionsConfig:
     """Soft irregular blobs in the tissue; a pair is a range that each lesion draws from."""
 
     count: tuple[int, int]  # per image
-    radius: tuple[float, float]  # share of the image's shortest side; drawn per axis
+    radius: tuple[float, float]  # share of a slice's shortest side; drawn per axis
     contrast: tuple[float, float]  # share of the intensity range; added or subtracted
     irregularity: float  # how far waves move the outline, in radii; 0: ellipses
     softness: float  # width of the outline, in radii
@@ -88,7 +88,7 @@ def blobs(tissue: Tensor, config: LesionsConfig) -> Maps:
     centres = _centres(tissue)
     axes = _rotations(len(tissue), len(spatial), device)
     distances = _distances(_pixels(spatial, device), centres, axes, _radii(tissue, config))
-    waves = coarse_waves(tuple(tissue.shape), [OUTLINE_CELLS] * len(spatial), device).flatten(1)
+    waves = coarse_waves(tuple(tissue.shape), cells_of(spatial, OUTLINE_CELLS), device).flatten(1)
     outline = 1 + config.irregularity * waves
     inside: Tensor = torch.sigmoid((outline - distances) / config.softness)
     blob: Tensor = inside * (distances < REACH)
@@ -109,6 +109,21 @@ def _distances(pixels: Tensor, centres: Tensor, axes: Tensor, radii: Tensor) -> 
             along += offset * turned.unsqueeze(1)
         squares += (along / radii[:, number].unsqueeze(1)) ** 2
     return squares.sqrt()
+
+
+def cells_of(spatial: tuple[int, ...], across: int) -> list[int]:
+    """How many cells along each axis, if so many lie across a slice; along a depth, as large ones.
+
+    >>> cells_of((8, 128, 128), 32)
+    [2, 32, 32]
+    """
+    deep = [max(1, round(across * size / slice_side(spatial))) for size in spatial[:-2]]
+    return [*deep, across, across]
+
+
+def slice_side(spatial: tuple[int, ...]) -> int:
+    """What sizes are shares of: the shortest side of a slice, however thin a volume is."""
+    return min(spatial[-2:])
 
 
 def coarse_waves(shape: tuple[int, ...], cells: list[int], device: torch.device) -> Tensor:
@@ -138,7 +153,7 @@ def _radii(tissue: Tensor, config: LesionsConfig) -> Tensor:
     axes = tissue.ndim - 2
     smallest, largest = map(math.log, config.radius)
     share = _between(smallest, largest, torch.rand(len(tissue), axes, device=tissue.device)).exp()
-    return share * min(tissue.shape[2:])
+    return share * slice_side(tissue.shape[2:])
 
 
 def _rotations(count: int, axes: int, device: torch.device) -> Tensor:

@@ -33,6 +33,7 @@ from train.stored_images import StoredImages, StoreType
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SMALLEST, LARGEST, STEP = 32, 256, 32  # pixels; what halves to a bottleneck asks for more
+SHALLOWEST = 4  # of volumes: stacks of few slices are worth looking at as a whole, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +88,17 @@ class DataConfig:
                 "image_size must be [height, width] for slices or [depth, height, width] for "
                 f"volumes, got {list(self.image_size)}"
             )
-        if any(not SMALLEST <= side <= LARGEST or side % STEP for side in self.image_size):
+        if any(not SMALLEST <= side <= LARGEST or side % STEP for side in self.image_size[-2:]):
             raise ValueError(
                 f"image_size must be of multiples of {STEP} from {SMALLEST} to {LARGEST}, "
                 f"got {list(self.image_size)}"
             )
+        for depth in self.image_size[:-2]:
+            if not SHALLOWEST <= depth <= LARGEST or depth % SHALLOWEST:
+                raise ValueError(
+                    f"the depth in image_size must be a multiple of {SHALLOWEST} from "
+                    f"{SHALLOWEST} to {LARGEST}, got {depth}"
+                )
         if not 0 <= self.smallest_foreground < 1:
             raise ValueError(
                 f"smallest_foreground must be from 0 to below 1, got {self.smallest_foreground}"

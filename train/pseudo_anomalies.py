@@ -17,15 +17,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from train.corruption import AIR, LesionsConfig, blobs, coarse_waves
+from train.corruption import AIR, LesionsConfig, blobs, cells_of, coarse_waves, slice_side
 from train.shapes import Images, Maps
 
-TEXTURE_CELLS = 8  # across the image: how coarse the waves of a spot's brightness are
+TEXTURE_CELLS = 8  # across a slice: how coarse the waves of a spot's brightness are
 SWIRL = (0.3 * math.pi, math.pi)  # radians, in the middle
 BULGE = (0.3, 0.9)  # what is lost of distances from the middle, in the middle
-SHIFT = (0.1, 0.4)  # share of the image: from how far a moved patch comes
+SHIFT = (0.1, 0.4)  # share of the image along each axis: from how far a moved patch comes
 GRAINS = (1, 3)  # pixels across
-BLUR = (0.01, 0.05)  # width of the filter, share of the image
+BLUR = (0.01, 0.05)  # width of the filter, share of a slice's shortest side
 FAINT = 0.1  # of a blob: less is outside it
 HALF = 0.5  # of a blob: more is its inside
 
@@ -134,8 +134,8 @@ def _spot(site: Site) -> Images:
         contrast = -contrast
     elif config.polarity == "either":
         contrast = contrast * (torch.randint(2, each, device=images.device) * 2 - 1)
-    spatial = images.ndim - 2
-    waves = coarse_waves(tuple(images.shape), [TEXTURE_CELLS] * spatial, images.device)
+    cells = cells_of(images.shape[2:], TEXTURE_CELLS)
+    waves = coarse_waves(tuple(images.shape), cells, images.device)
     return images + site.inside * contrast * (1 + config.texture * waves)
 
 
@@ -160,7 +160,7 @@ def _mirrored(site: Site) -> Images:
     offsets, centre, _ = _around(site)
     chosen = torch.randint(spatial, (len(site.images),), device=site.images.device)
     sides = 1 - 2 * functional.one_hot(chosen, spatial).to(offsets.dtype)
-    return _blended(site, _seen_at(site.images, centre + offsets * _per_pixel(sides, spatial)))
+    return _blended(site, _seen_around(centre, offsets * _per_pixel(sides, spatial), site))
 
 
 def _swirled(site: Site) -> Images:
@@ -176,7 +176,7 @@ def _swirled(site: Site) -> Images:
         torch.sin(angle) * one + torch.cos(angle) * other,
         *rest,
     ]
-    return _blended(site, _seen_at(site.images, centre + torch.stack(turned, dim=-1)))
+    return _blended(site, _seen_around(centre, torch.stack(turned, dim=-1), site))
 
 
 def _bulged(site: Site) -> Images:
@@ -185,7 +185,7 @@ def _bulged(site: Site) -> Images:
     each = (len(offsets), *[1] * (offsets.ndim - 2))
     near = (1 - distances**2).clamp(min=0)
     nearer = 1 - _between(BULGE, site.images, each) * near
-    return _blended(site, _seen_at(site.images, centre + offsets * nearer.unsqueeze(-1)))
+    return _blended(site, _seen_around(centre, offsets * nearer.unsqueeze(-1), site))
 
 
 def _grainy(site: Site) -> Images:
@@ -204,7 +204,7 @@ def _blurred(site: Site) -> Images:
     """Out of focus."""
     images = site.images
     low, high = BLUR
-    sigma = (low + (high - low) * float(torch.rand(()))) * min(images.shape[2:])
+    sigma = (low + (high - low) * float(torch.rand(()))) * slice_side(images.shape[2:])
     blurred = images
     for axis in range(2, images.ndim):
         blurred = _blurred_along(blurred, axis, sigma)
@@ -230,19 +230,31 @@ def _blended(site: Site, instead: Images) -> Images:
 
 
 def _around(site: Site) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each pixel: its offset from the place's middle and that middle, in the coordinates of
-    `grid_sample` (batch, *spatial, axis); and the distance in radii of the place (batch, *spatial).
+    """Of each pixel: its offset from the place's middle, in halves of the longest side, that middle
+    in the coordinates of `grid_sample` (batch, *spatial, axis), and the distance in radii of the
+    place (batch, *spatial).
     """
     places = _places(site.images).expand(len(site.images), *[-1] * (site.images.ndim - 1))
     spatial = site.images.ndim - 2
     weights = site.inside.movedim(1, -1) + torch.finfo(site.inside.dtype).tiny
     inner = tuple(range(1, 1 + spatial))
     centre = (weights * places).sum(dim=inner, keepdim=True) / weights.sum(dim=inner, keepdim=True)
-    offsets = places - centre
+    offsets = (places - centre) * _proportions(site.images)
     distances = offsets.norm(dim=-1)
     covered = (site.inside > FAINT).squeeze(1)
     radius = (distances * covered).amax(dim=inner, keepdim=True).clamp(min=1e-3)
     return offsets, centre, distances / radius
+
+
+def _seen_around(centre: Tensor, offsets: Tensor, site: Site) -> Images:
+    """What is seen at other offsets, as `_around` has them, than a pixel's own."""
+    return _seen_at(site.images, centre + offsets / _proportions(site.images))
+
+
+def _proportions(images: Images) -> Tensor:
+    """Each side as a share of the longest, x first: without it, thin volumes would be cubes."""
+    sides = torch.tensor(images.shape[:1:-1], device=images.device, dtype=torch.float32)
+    return sides / sides.max()
 
 
 def _places(images: Images) -> Tensor:

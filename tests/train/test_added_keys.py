@@ -6,14 +6,17 @@ from train.params import Params, load
 
 
 def test_a_later_key_is_left_out_where_it_changes_nothing_and_kept_where_it_does():
-    said = {"fit": {"fpi": {"width": 8, "mirror": False}}, "members": ({"mirror": True}, 1)}
-    assert without_silent(said) == {"fit": {"fpi": {"width": 8}}, "members": [{"mirror": True}, 1]}
+    said = {"fit": {"fpi": {"width": 8, "mirror": "none"}}, "members": ({"mirror": "rows"}, 1)}
+    assert without_silent(said) == {
+        "fit": {"fpi": {"width": 8}},
+        "members": [{"mirror": "rows"}, 1],
+    }
 
 
 def test_what_is_given_stays_as_it_is():
-    said = {"mirror": False}
+    said = {"mirror": "none"}
     assert without_silent(said) == {}
-    assert said == {"mirror": False}
+    assert said == {"mirror": "none"}
 
 
 def test_false_and_zero_are_told_from_none():

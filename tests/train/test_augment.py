@@ -7,6 +7,8 @@ from train.augment import Augmentation, AugmentConfig
 
 STRONG = AugmentConfig(
     flip_probability=0.5,
+    flip="columns",
+    pose_of_volumes="every_axis",
     rotation_degrees=45.0,
     translation=0.3,
     scale=(0.5, 1.5),
@@ -18,6 +20,8 @@ STRONG = AugmentConfig(
 )
 STILL = AugmentConfig(
     flip_probability=0.0,
+    flip="columns",
+    pose_of_volumes="every_axis",
     rotation_degrees=0.0,
     translation=0.0,
     scale=(1.0, 1.0),
@@ -62,10 +66,15 @@ def test_nothing_asked_for_changes_nothing(size):
 
 
 @sizes
-def test_a_flip_mirrors_left_and_right(size):
+@pytest.mark.parametrize("pose_of_volumes", ["every_axis", "in_plane"])
+@pytest.mark.parametrize(("flip", "axis"), [("columns", -1), ("rows", -2)])
+def test_a_flip_reverses_the_order_of_columns_or_rows(flip, axis, pose_of_volumes, size):
     images = torch.rand(4, 1, *size)
-    flipped = Augmentation(dataclasses.replace(STILL, flip_probability=1.0), 1, len(size))(images)
-    torch.testing.assert_close(flipped, images.flip(-1), atol=1e-5, rtol=0)
+    config = dataclasses.replace(
+        STILL, flip_probability=1.0, flip=flip, pose_of_volumes=pose_of_volumes
+    )
+    flipped = Augmentation(config, 1, len(size))(images)
+    torch.testing.assert_close(flipped, images.flip(axis), atol=1e-5, rtol=0)
 
 
 @sizes
@@ -100,6 +109,26 @@ def test_a_volume_is_turned_about_every_axis():
     )
     assert torch.all((after - before).abs().amax(dim=1) > 0.5)  # along each axis, of one at least
     torch.testing.assert_close(after.norm(dim=0), before.norm(dim=0), atol=0.2, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_in_plane_all_slices_of_a_volume_are_posed_alike_and_none_leaves_it(channels):
+    slices = torch.rand(6, channels, 1, 32, 48)
+    config = dataclasses.replace(STRONG, scale=(1.0, 1.0), pose_of_volumes="in_plane")
+    posed = Augmentation(config, channels, 3)(slices.expand(-1, -1, 8, -1, -1))
+    torch.testing.assert_close(posed, posed[:, :, :1].expand_as(posed), atol=1e-6, rtol=0)
+    assert posed[:, :, 0].flatten(1).amax(dim=1).min() > 0
+    assert not torch.allclose(posed[:, :, :1], slices)
+
+
+def test_in_plane_a_volume_is_posed_as_the_slice_would_be():
+    slices = torch.rand(3, 1, 32, 32)
+    config = dataclasses.replace(STRONG, brightness=0.0, contrast=0.0, pose_of_volumes="in_plane")
+    torch.manual_seed(3)
+    of_slices = Augmentation(config, 1, 2)(slices)
+    torch.manual_seed(3)
+    of_volumes = Augmentation(config, 1, 3)(slices.unsqueeze(2).repeat(1, 1, 4, 1, 1))
+    torch.testing.assert_close(of_volumes[:, :, 2], of_slices, atol=1e-5, rtol=0)
 
 
 @sizes

@@ -36,6 +36,16 @@ def test_other_sides_are_refused_in_words(image_size):
         DataConfig(**NUMBERS, image_size=image_size)
 
 
+def test_stacks_of_few_slices_are_volumes_too():
+    assert DataConfig(**NUMBERS, image_size=(8, 64, 32)).image_size == (8, 64, 32)
+
+
+@pytest.mark.parametrize("depth", [0, 2, 6, 260])
+def test_other_depths_are_refused_in_words(depth):
+    with pytest.raises(ValueError, match=f"multiple of 4 from 4 to 256, got {depth}"):
+        DataConfig(**NUMBERS, image_size=(depth, 64, 32))
+
+
 @pytest.mark.parametrize("known", [{}, {"kind": "HGG"}, {"kind": "noise", "size_mm": 7.25}])
 def test_cases_come_back_as_they_were_written(known, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

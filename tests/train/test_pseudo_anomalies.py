@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from train.corruption import LesionsConfig
-from train.pseudo_anomalies import KINDS, PseudoAnomaliesConfig, plant_pseudo_anomalies
+from train.pseudo_anomalies import KINDS, PseudoAnomaliesConfig, Site, plant_pseudo_anomalies
 
 BLOBS = LesionsConfig(
     count=(1, 1), radius=(0.1, 0.2), contrast=(0.3, 0.5), irregularity=0.0, softness=0.1
@@ -46,7 +46,7 @@ def plant(images, *kinds, seed=0, **changes):
     seed=st.integers(0, 2**31),
     count=st.integers(1, 4),
     channels=st.integers(1, 3),
-    spatial=st.sampled_from([(32, 32), (32, 64), (16, 16, 16)]),
+    spatial=st.sampled_from([(32, 32), (32, 64), (16, 16, 16), (8, 32, 32)]),
     intensity_range=st.sampled_from([(0.0, 1.0), (-1.0, 1.0)]),
 )
 def test_only_what_the_share_says_is_changed_and_it_stays_in_its_range(
@@ -144,6 +144,22 @@ def test_grey_in_grey_is_no_anomaly(kind):
     planted = plant(images, kind, least_change=0.02)
     assert torch.equal(planted.images, images)
     assert not planted.share.any()
+
+
+@pytest.mark.parametrize("kind", ["mirrored", "swirl", "bulge"])
+def test_a_thin_volume_is_deformed_as_the_same_slices_of_a_thick_one(kind):
+    middle = slice(12, 20)  # all that is deformed, with some room
+    images = textured(1, 1, (32, 32, 32))
+    down, *across = torch.meshgrid(*[torch.arange(32.0) - 15.5] * 3, indexing="ij")
+    inside = (down**2 + across[0] ** 2 + across[1] ** 2 < 9).float()[None, None]
+    site = Site(images, images, inside, 1.0, CONFIG)
+    torch.manual_seed(2)
+    thick = KINDS[kind](site)
+    thin_site = site._replace(images=images[:, :, middle], inside=inside[:, :, middle])
+    torch.manual_seed(2)
+    thin = KINDS[kind](thin_site)
+    torch.testing.assert_close(thin, thick[:, :, middle], atol=1e-4, rtol=0)
+    assert (thin - images[:, :, middle]).abs().max() > 0.1
 
 
 def test_blur_takes_the_grain_away():

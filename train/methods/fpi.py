@@ -21,6 +21,7 @@ slice AUROC 0.71, voxel AP 0.37 (`vae` 0.60 and 0.16); it learns 320 slices by h
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
@@ -28,12 +29,14 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from train.methods.method import Findings, TrainingLoss
+from train.networks.autoencoder import refuse_other_dims
 from train.networks.unet import UNet, UNetShape
 from train.precision import Precision
 from train.pseudo_anomalies import PseudoAnomaliesConfig, plant_pseudo_anomalies
 from train.shapes import Images, Outputs
 
 RARE = -4.0  # logarithm of the odds 0.018
+AXES = {"columns": -1, "rows": -2}  # of an image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,8 @@ class FpiConfig:
     width: int  # channels at full size
     levels: int  # halvings
     bottleneck: int  # channels at the smallest size
-    mirror: bool  # also sees each image, columns reversed: left to right of an upright head
+    spatial_dims: Literal[2, 3]  # 2: slices; 3: whole volumes, or patches of them
+    mirror: Literal["none", "columns", "rows"]  # also sees each image with these in reversed order
     learning_rate: float
     weight_decay: float
     batch_size: int
@@ -66,9 +70,10 @@ class Fpi(nn.Module):
 
     def __init__(self, config: FpiConfig, channels: int, image_size: tuple[int, ...]) -> None:
         super().__init__()
+        refuse_other_dims(config.spatial_dims, image_size)
         self.config = config
         shape = UNetShape(
-            channels=2 * channels if config.mirror else channels,
+            channels=channels * (2 if config.mirror in AXES else 1),
             image_size=image_size,
             width=config.width,
             levels=config.levels,
@@ -102,9 +107,9 @@ class Fpi(nn.Module):
         return math.log1p(odds / math.exp(RARE))
 
     def _seen(self, images: Images) -> Outputs:
-        if not self.config.mirror:
+        if self.config.mirror == "none":
             return images
-        return torch.cat([images, images.flip(-1)], dim=1)
+        return torch.cat([images, images.flip(AXES[self.config.mirror])], dim=1)
 
     def optimizers(self) -> dict[str, Optimizer]:
         """Adam on everything."""

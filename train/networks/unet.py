@@ -1,5 +1,6 @@
 """U-Net: an image through halvings and back, with or without shortcuts around them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,8 +10,10 @@ from torch import Tensor, nn
 from infer.errors import UnknownChoiceError
 from train.networks.autoencoder import (
     BATCH_NORM,
+    BOTTOM,
     CONV,
     CONV_TRANSPOSE,
+    LARGEST,
     LEAK,
     levels_for,
     widths_for,
@@ -25,7 +28,7 @@ class UNetShape:
     """What a U-Net is cut for."""
 
     channels: int
-    image_size: tuple[int, ...]  # powers of two
+    image_size: tuple[int, ...]  # powers of two; of volumes, the depth may be as little as 4
     width: int  # channels at full size
     levels: int  # halvings
     bottleneck: int  # channels at the smallest size
@@ -33,7 +36,13 @@ class UNetShape:
     outputs: int  # channels of what comes out
 
     def __post_init__(self) -> None:
-        most = levels_for(self.image_size)
+        most = levels_for(self.image_size[-2:])
+        for depth in self.image_size[:-2]:
+            if not BOTTOM <= depth <= LARGEST or depth & (depth - 1):
+                raise UnknownChoiceError(
+                    f"image_size {list(self.image_size)} is not possible: its depth is {depth}",
+                    hint=f"use a power of two from {BOTTOM} to {LARGEST}",
+                )
         if not 1 <= self.levels <= most:
             raise UnknownChoiceError(
                 f"levels {self.levels} are not possible at image_size {list(self.image_size)}",
@@ -45,6 +54,15 @@ class UNetShape:
         """Channels at each size, from full to smallest."""
         return [*widths_for(self.width, self.levels), self.bottleneck]
 
+    @property
+    def halvings(self) -> list[tuple[int, ...]]:
+        """By what each axis shrinks, level by level: 2, or 1 once little of it is left."""
+        size, found = self.image_size, []
+        for _ in range(self.levels):
+            found.append(tuple(2 if side > BOTTOM else 1 for side in size))
+            size = tuple(side // by for side, by in zip(size, found[-1], strict=True))
+        return found
+
 
 class UNet(nn.Module):
     """Images → as large images, unbounded, of so many channels as are asked for."""
@@ -55,10 +73,13 @@ class UNet(nn.Module):
         self.skips = shape.skips
         before = [shape.channels, *widths]
         self.downward = nn.ModuleList(_block(dims, *pair) for pair in pairwise(before))
-        self.halve = POOL[dims](2)
+        pool: Callable[..., nn.Module] = POOL[dims]
+        doubled: Callable[..., nn.Module] = CONV_TRANSPOSE[dims]
+        self.halvings = nn.ModuleList(pool(by) for by in shape.halvings)
         steps = list(pairwise(reversed(widths)))
         self.doublings = nn.ModuleList(
-            CONV_TRANSPOSE[dims](wide, narrow, kernel_size=2, stride=2) for wide, narrow in steps
+            doubled(wide, narrow, kernel_size=by, stride=by)
+            for (wide, narrow), by in zip(steps, reversed(shape.halvings), strict=True)
         )
         self.upward = nn.ModuleList(
             _block(dims, narrow * (2 if shape.skips else 1), narrow) for _, narrow in steps
@@ -71,8 +92,8 @@ class UNet(nn.Module):
     def look(self, images: Images) -> tuple[Outputs, Latents]:
         """What comes out, and the mean of each channel at the smallest size."""
         passed = [self.downward[0](images)]
-        for block in self.downward[1:]:
-            passed.append(block(self.halve(passed[-1])))
+        for halve, block in zip(self.halvings, self.downward[1:], strict=True):
+            passed.append(block(halve(passed[-1])))
         features: Tensor = passed.pop()
         bottom: Latents = features.flatten(2).mean(dim=2)
         for double, block in zip(self.doublings, self.upward, strict=True):

@@ -27,7 +27,8 @@ TINY = {
     "width": 4,
     "levels": 2,
     "bottleneck": 8,
-    "mirror": False,
+    "spatial_dims": 2,
+    "mirror": "none",
     "learning_rate": 1e-2,
     "weight_decay": 0.0,
     "batch_size": 8,
@@ -115,20 +116,23 @@ def test_before_it_has_learned_it_calls_almost_nothing_planted():
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_with_a_mirror_the_network_sees_each_image_and_the_same_turned_left_to_right(channels):
-    model = fpi(channels, mirror=True)
-    assert fpi(channels, mirror=True).eval().findings(
-        torch.rand(2, channels, 32, 32)
-    ).evidence.shape == (2, 1, 32, 32)
+@pytest.mark.parametrize("image_size", [(32, 64), (8, 32, 64)])
+@pytest.mark.parametrize(("mirror", "axis"), [("columns", -1), ("rows", -2)])
+def test_with_a_mirror_the_network_sees_each_image_and_the_same_turned_round(
+    mirror, axis, image_size, channels
+):
+    model = fpi(channels, image_size, mirror=mirror, spatial_dims=len(image_size))
+    images = torch.rand(2, channels, *image_size)
+    assert model.eval().findings(images).evidence.shape == (2, 1, *image_size)
     model.network = Remember()
-    model.training_loss(torch.rand(2, channels, 32, 32))
+    model.training_loss(images)
     own, turned = model.network.shown.split(channels, dim=1)
-    assert torch.equal(own.flip(-1), turned)
+    assert torch.equal(own.flip(axis), turned)
     assert not torch.equal(own, turned)
 
 
 def test_with_a_mirror_it_learns_that_what_one_side_has_alone_was_planted():
-    model = fpi(width=8, mirror=True)
+    model = fpi(width=8, mirror="columns")
     optimizer = model.optimizers()["model"]
     for _ in range(150):
         loss = model.training_loss(twins(torch.randint(4, 28, (8,)))).total
@@ -157,3 +161,22 @@ def test_it_learns_to_find_spots_that_it_never_saw():
         said = model.eval().findings(0.35 + 0.3 * spot).evidence
     assert said[spot == 1].mean() > 4.0  # odds above 1
     assert said[spot == 0].mean() < 1.5
+
+
+def test_of_a_volume_it_learns_to_find_what_ends_between_slices():
+    model = fpi(image_size=(8, 32, 32), width=8, spatial_dims=3)
+    optimizer = model.optimizers()["model"]
+
+    def healthy(count):  # each with a brightness of its own: no threshold tells a spot
+        return torch.rand(count, 1, 1, 1, 1).mul(0.5).expand(-1, -1, 8, 32, 32).contiguous()
+
+    for _ in range(150):
+        loss = model.training_loss(healthy(4)).total
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    brighter = torch.full((1, 1, 8, 32, 32), 0.1)
+    brighter[:, :, 3:5] = 0.5  # two whole slices: in their planes there is nothing to see
+    with torch.no_grad():
+        said = model.eval().findings(brighter).evidence.mean(dim=(0, 1, 3, 4))
+    assert said[3:5].min() > said[[0, 1, 6, 7]].max() + 0.5
