@@ -1,11 +1,12 @@
 """The 2×5 cross validation of every method, in one command, with tables, curves and pages.
 
 `python -m export.stages.crossval studies/head_ct/params.yaml [--jobs N|ray] [--methods cae,dae]
-[--ablations no_affine] [--grouping published|grouped] [--from FOLDER] [--only-table] [--keep]
-[--delete-models] [--ray-address HOST:PORT]`
+[--ablations no_affine] [--grouping published|grouped] [--folds 0,1] [--from FOLDER] [--only-table]
+[--keep] [--delete-models] [--ray-address HOST:PORT]`
 
 Each finished fold is one JSON under reports/<study>/crossval/folds; what is there and fits the
-numbers and the data is not run again. An interrupted fit goes on where it was.
+numbers and the data is not run again. An interrupted fit goes on where it was. With `--folds`, the
+others are left to another machine or night; the table has all that are done.
 """
 
 import argparse
@@ -32,11 +33,11 @@ from export.ray_jobs import ray_jobs
 from infer.errors import UadError
 from train import tracking
 from train.command import run_stage
-from train.params import Params
+from train.params import BadParamsError, Params
 from train.paths import report_folder
 from train.pool import make_pool
 from train.processes import refuse_launchers
-from train.protocol import CrossvalConfig
+from train.protocol import CrossvalConfig, SplitConfig
 
 GROUPINGS = ("published", "grouped")  # every slice by itself, or near-duplicates kept together
 
@@ -49,6 +50,7 @@ class Options:
     methods: tuple[str, ...]  # empty: all of the block
     ablations: tuple[str, ...]
     grouped: tuple[bool, ...]  # empty: as the block says
+    folds: tuple[int, ...]  # to be run; empty: all
     source: Path | None  # folds of another run to start from
     only_table: bool
     keep: bool
@@ -67,6 +69,7 @@ def crossval(params: Params, options: Options) -> None:
     config = replace(config, grouped=options.grouped or config.grouped)
     refuse_launchers(params, options.methods or config.methods)
     check_names(params, config, methods=options.methods, ablations=options.ablations)
+    _check_folds(params, options.folds)
     check_beside(config.beside)
     check_published(config.published)
     folder = report_folder(params.study, "crossval")
@@ -86,6 +89,7 @@ def crossval(params: Params, options: Options) -> None:
     parents: dict[str, str] = {}  # the run that each method's folds are below
     failed: list[str] = []
     missing = missing_of(planned, folder / "folds", models, source=options.source)
+    missing = [it for it in missing if not options.folds or it.job.fold in options.folds]
     if not options.only_table:
         parents = {
             name: _parent(params.study, name, planned)
@@ -109,6 +113,21 @@ def crossval(params: Params, options: Options) -> None:
         raise UadError(f"{len(failed)} folds failed: {'; '.join(failed)}", hint="see above")
     if not results:
         raise UadError("no fold is done", hint="run it without --only-table")
+
+
+def _check_folds(params: Params, folds: Sequence[int]) -> None:
+    """Refuse a fold that there is not.
+
+    Raises:
+        BadParamsError: the normals are divided into fewer.
+    """
+    count = params.block(SplitConfig, "split").normal_folds
+    for fold in folds:
+        if not 0 <= fold < count:
+            raise BadParamsError(
+                f"{params.path}: there is no fold {fold}: normals are divided into {count}",
+                hint=f"use 0 to {count - 1}",
+            )
 
 
 def _run(
@@ -193,6 +212,11 @@ def _jobs(said: str) -> int | Literal["ray"]:
     return "ray" if said == "ray" else int(said)
 
 
+def _folds(said: str) -> tuple[int, ...]:
+    """What `--folds` may be: numbers with commas between."""
+    return tuple(map(int, said.split(",")))
+
+
 def main(arguments: Sequence[str]) -> int:
     """The command line; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m export.stages.crossval")
@@ -204,6 +228,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--methods", default="", help="of the block's, with commas between")
     parser.add_argument("--ablations", default="", help="of the block's, with commas between")
     parser.add_argument("--grouping", choices=GROUPINGS, help="one of them; default: the block's")
+    parser.add_argument(
+        "--folds", type=_folds, default=(), help="to be run, with commas between; default: all"
+    )
     parser.add_argument("--from", dest="source", type=Path, help="folds of another run")
     parser.add_argument("--only-table", action="store_true", help="fit nothing")
     parser.add_argument("--keep", action="store_true", help="copy to docs/results/<study>")
@@ -216,6 +243,7 @@ def main(arguments: Sequence[str]) -> int:
         methods=tuple(filter(None, given.methods.split(","))),
         ablations=tuple(filter(None, given.ablations.split(","))),
         grouped=(given.grouping == "grouped",) if given.grouping else (),
+        folds=given.folds,
         source=given.source,
         only_table=given.only_table,
         keep=given.keep,

@@ -31,6 +31,7 @@ OPTIONS = stage.Options(
     methods=(),
     ablations=(),
     grouped=(),
+    folds=(),
     source=None,
     only_table=False,
     keep=True,

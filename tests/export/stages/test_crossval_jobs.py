@@ -16,6 +16,7 @@ from tests.export import fold_results
 from tests.export.stages.test_crossval import OPTIONS
 from tests.export.tiny_pool import FOLDS, NAME, make_tiny_pool, numbers
 from train import tracking
+from train.params import BadParamsError
 from train.pool import load_pool
 from train.protocol import CrossvalConfig
 
@@ -78,6 +79,30 @@ def test_a_fold_that_fails_is_told_after_all_others_are_done_and_in_the_table(ru
     assert {"cae", "mean_image", "random"} <= rows
     assert (len(done), missing) == (FOLDS * len(rows) - 1, 1)
     assert "not in the table: mean_image published/fold1: there is none" in capsys.readouterr().out
+
+
+def test_chosen_folds_alone_are_run_and_the_table_has_all_that_are_done(run, monkeypatch):
+    run, told = run
+    run(folds=(0,))
+    monkeypatch.setattr(stage, "make_pool", lambda params, stored: load_pool(stored))
+    with pytest.raises(UadError, match="1 folds failed: mean_image published/fold1"):
+        run(folds=(1,))
+    first, both = ({fold for _, fold in done} for done, _ in told["written"])
+    assert (first, both) == ({0}, {0, 1})
+
+
+def test_a_fold_that_there_is_not_is_refused_in_words(run):
+    run, told = run
+    with pytest.raises(BadParamsError, match=f"no fold {FOLDS}: normals are divided into {FOLDS}"):
+        run(folds=(0, FOLDS))
+    assert told["written"] == []
+
+
+@pytest.mark.parametrize("said", ["", "one", "0;1"])
+def test_folds_that_are_no_numbers_are_refused_by_the_command_line(said, capsys):
+    with pytest.raises(SystemExit):
+        stage.main(["params.yaml", f"--folds={said}"])
+    assert "--folds" in capsys.readouterr().err
 
 
 def test_tables_curves_and_pages_are_all_told_to_mlflow(run):
