@@ -8,6 +8,7 @@ it lies beyond the lower end of a window.
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from infer.errors import UnreadableScanError
@@ -73,7 +74,10 @@ def _counts(image: np.ndarray) -> np.ndarray:
     """
     grey = image[0] if len(image) == 1 else image.mean(axis=0)
     levels = np.clip(grey * LEVELS, 0, LEVELS - 1).astype(np.uint8)
-    return np.bincount(levels.ravel(), minlength=LEVELS)
+    # NumPy would first make indices of 8 bytes of them. A third axis would be channels to OpenCV.
+    flat = levels.reshape(-1, levels.shape[-1])
+    counts = cv2.calcHist([flat], [0], None, [LEVELS], [0, LEVELS])
+    return np.asarray(counts.ravel().astype(np.int64))
 
 
 def _air(counts: np.ndarray) -> int:

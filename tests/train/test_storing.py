@@ -240,6 +240,12 @@ def test_foreground_is_what_is_brighter_than_the_air_of_the_whole_scan(air):
     assert foreground_shares(images).tolist() == [0.0, 0.25, 0.5]
 
 
+def test_foreground_is_counted_in_all_slices_of_a_volume():
+    volume = np.full((1, 1, 4, 16, 16), 0.02, np.float32)
+    volume[0, 0, 2, :8] = 0.7
+    assert foreground_shares(volume).tolist() == [0.125]
+
+
 def test_a_scan_of_one_value_has_no_foreground():
     assert foreground_shares(np.full((2, 1, 8, 8), 0.4, np.float32)).tolist() == [0.0, 0.0]
 
