@@ -57,12 +57,14 @@ def normal_values(scored: ScoredScan, normal_of: NormalOf) -> np.ndarray:
     finding, normal = scored.finding, normal_slices(scored, normal_of)
     if not normal.any():
         return np.empty(0, np.float32)
-    if normal.all():
-        values, inside = finding.anomaly_map, finding.foreground
-    else:
-        values = scored.sliced(finding.anomaly_map)[normal]
-        inside = finding.foreground
-        inside = None if inside is None else scored.sliced(inside)[normal]
+    # Not the whole map: in slices that are not looked at it is 0, which is nobody's normal value.
+    values = scored.sliced(finding.anomaly_map)
+    inside = None if finding.foreground is None else scored.sliced(finding.foreground)
+    if not normal.all():
+        values = values[normal]
+        inside = None if inside is None else inside[normal]
     flat = values.reshape(-1) if inside is None else values[inside]
     step = max(1, math.ceil(flat.size / PIXELS_PER_SCAN))
+    while step > 1 and math.gcd(step, values.shape[-1]) > 1:  # else, always the same few columns
+        step += 1
     return flat[::step].copy()  # a view would keep the whole map

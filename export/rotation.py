@@ -60,11 +60,14 @@ def fingerprint_of(params: Params, name: str, data_hash: str) -> str:
 
 
 def _fingerprint(blocks: Sequence[str], params: Params, name: str, data_hash: str) -> str:
+    fits = params.values["fit"]
     said = {it: params.values[it] for it in blocks} | {
-        "fit": params.values["fit"].get(name, {}),
+        "fit": fits.get(name, {}),
         "name": name,
         "data": data_hash,
     }
+    if name in fits and (of := params.of("fit", name)):  # a variant says only what is its own
+        said["of"] = fits[of]
     text = json.dumps(without_silent(said), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

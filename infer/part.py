@@ -6,14 +6,18 @@ from typing import NamedTuple
 
 from infer.errors import UnknownChoiceError
 
+# What `infer.readers.dicom_series` adds to a folder that holds several series.
+_SERIES = re.compile(r"/series-(?:-?\d+-)?[0-9a-f]{8}\Z")
+
 
 class Part(NamedTuple):
     """One of `of` parts, counted from 1.
 
-    A scan's part follows from its name alone. So each scan lies in exactly one part whatever else
-    is in the folder, also where scans come and go while the tasks of an array wait for their
-    turn; shares of a sorted list would then lose scans. The price: parts differ in size by chance,
-    by about the square root of what they hold.
+    A scan's part follows from its name alone, of DICOM series that share a folder from that of the
+    folder: what else lies there decides whether a series is called after it. So each scan lies in
+    exactly one part whatever else is in the folder, also where scans come and go while the tasks of
+    an array wait for their turn; shares of a sorted list would then lose scans. The price: parts
+    differ in size by chance, by about the square root of what they hold.
     """
 
     number: int
@@ -21,7 +25,8 @@ class Part(NamedTuple):
 
     def takes(self, scan: str) -> bool:
         """Is this scan, by its name in the report, in this part?"""
-        digest = hashlib.sha256(scan.encode(errors="surrogateescape")).digest()
+        place = _SERIES.sub("", scan)
+        digest = hashlib.sha256(place.encode(errors="surrogateescape")).digest()
         return int.from_bytes(digest[:8], "big") % self.of == self.number - 1
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ One fit may serve several: under the `study` protocol one per half of the abnorm
 the `blind` one a keeper that sees none.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -44,7 +45,7 @@ class Keeper:
     kept: Kept | None = None
 
     def look(self, seen: Validation, weights: Mapping[str, Tensor], record: int) -> None:
-        """Keep these weights if the rule prefers them to what is kept.
+        """Keep these weights if the rule prefers them to what is kept, and they have not diverged.
 
         Args:
             seen: the look at this keeper's own rows.
@@ -52,6 +53,8 @@ class Keeper:
         """
         score = self.score or _best(seen)
         value = self._value(seen, score, record)
+        if not (math.isfinite(value) and math.isfinite(seen.loss)):
+            return
         if self.kept is None or (value, -seen.loss) > (self.kept.value, -self.kept.loss):
             self.kept = Kept(
                 weights=dict(weights),
@@ -68,7 +71,7 @@ class Keeper:
             return record
         if self.rule == "loss" or not seen.auroc:
             return -seen.loss
-        return seen.auroc[score]
+        return seen.auroc.get(score, math.nan)
 
     def put_aside(self) -> dict[str, Any] | None:
         """What is kept, as tensors, numbers and strings."""

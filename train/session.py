@@ -1,6 +1,7 @@
 """A fit under way: trained, watched, validated, put aside, brought back, and kept."""
 
 import json
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ import torch
 from lightning_fabric import Fabric
 from matplotlib.figure import Figure
 
+from infer.errors import UadError
 from train import checkpoint, plots, tracking
 from train.batches import Batches, at_once, scale_of
 from train.collapse import COLLAPSE_RATIO
@@ -269,6 +271,12 @@ class Session:
         if not self.fabric.is_global_zero:
             return {}
         kept = _kept(keeper)
+        if lost := _not_finite(self.progress.history[-1]):
+            print(
+                f"warning: {self.task.method}: {lost[0]} is not finite at the end: the fit has "
+                f"diverged, and what is kept is of record {kept.record + 1}",
+                file=sys.stderr,
+            )
         self.model.load_state_dict(kept.weights)
         result = result_of(self.progress, kept)
         of = "" if len(self.keepers) == 1 else f"{keeper.name}/"
@@ -347,13 +355,20 @@ def result_of(progress: Progress, kept: Kept) -> dict[str, Any]:
     }
 
 
+def _not_finite(record: Mapping[str, float]) -> list[str]:
+    return [name for name, value in record.items() if "loss" in name and not math.isfinite(value)]
+
+
 def _share(waited: float, took: float) -> float:
     return waited / took if took else 0.0
 
 
 def _kept(keeper: Keeper) -> Kept:
-    if keeper.kept is None:
-        raise RuntimeError(f"keeper {keeper.name} saw no record: the last one must be a candidate")
+    if keeper.kept is None:  # the last record is a candidate
+        raise UadError(
+            "the fit diverged: no look at the validation images had a finite loss",
+            hint="lower the learning rate, or set precision: 32-true",
+        )
     return keeper.kept
 
 

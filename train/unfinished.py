@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from infer.errors import BadOutputError, UadError
 from train.data import IMAGES, SplitCase, Tables
 from train.growing_store import GROWING
@@ -20,7 +22,28 @@ def taking_the_place_of(folder: Path) -> Iterator[Path]:
     """A folder to fill. It is `folder` when all went well, and gone when the user made a mistake.
 
     A growing store that an earlier run had to leave in it, killed or for want of space, is there.
+
+    Raises:
+        UadError: another process fills it. Two would mix their images.
     """
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UadError(
+            f"another process is writing {folder}",
+            hint="wait for it to end, then type the same command again",
+        ) from None
+    try:
+        with _filled(folder) as partial:
+            yield partial
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _filled(folder: Path) -> Iterator[Path]:
     partial = partial_of(folder)
     for path in partial.iterdir() if partial.exists() else ():
         if path.name in (IMAGES, GROWING):

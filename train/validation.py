@@ -133,7 +133,9 @@ def _at(findings: Findings, rows: torch.Tensor) -> Findings:
 def _auroc(scores: Mapping[str, ScoreArray], abnormal: np.ndarray) -> dict[str, float]:
     if not abnormal.any() or abnormal.all():
         return {}
-    return {name: float(roc_auc_score(abnormal, values)) for name, values in scores.items()}
+    # Of a fit that diverges, no number is any good: nothing is kept of such a look.
+    able = {name: values for name, values in scores.items() if np.isfinite(values).all()}
+    return {name: float(roc_auc_score(abnormal, values)) for name, values in able.items()}
 
 
 @torch.inference_mode()

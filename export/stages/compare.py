@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from export import evaluation, figures, registry, resolution, where_files
 from export.baseline_row import baseline_row, measure_baseline
-from export.baselines import baselines
+from export.baselines import Baseline, baselines
 from export.figures import CompareConfig
 from export.kept_tables import keep_tables
 from export.membership import ensembles
@@ -40,8 +40,7 @@ def compare(params: Params, *, keep: bool = False) -> None:
     models = [load_model(study, method, fits=(method,)) for method in params.models]
     for name, ensemble in ensembles(params).items():
         models.append(load_model(study, name, fits=ensemble.members))
-    training, _ = open_images(study, "train")
-    trivial = baselines(training)
+    trivial = trivial_rows(study)
     rows = [
         *models,
         *(baseline_row(it, measure_baseline(params, it, bootstrap)) for it in trivial),
@@ -82,6 +81,12 @@ def compare(params: Params, *, keep: bool = False) -> None:
         place = Path("docs/results") / study
         kept = keep_tables(place, [csv_path, readable, *curves], title=TITLE, command=command)
         print(kept)
+
+
+def trivial_rows(study: str) -> list[Baseline]:
+    """The baselines, which know normal training images only, also where abnormal ones train."""
+    training, abnormal = open_images(study, "train")
+    return baselines(training.of(~abnormal))
 
 
 def load_model(study: str, name: str, *, fits: tuple[str, ...]) -> Compared:

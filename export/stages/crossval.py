@@ -107,7 +107,8 @@ def crossval(params: Params, options: Options) -> None:
         if options.keep:
             kept = Path("docs/results") / params.study
             print(kept_results.keep(kept, report, results, command=options.command))
-    if options.delete_models:
+    # Not while anything is to be done: interrupted fits go on from there, and variants need them.
+    if options.delete_models and not (failed or lacking):
         shutil.rmtree(models, ignore_errors=True)
     if failed:
         raise UadError(f"{len(failed)} folds failed: {'; '.join(failed)}", hint="see above")

@@ -59,13 +59,16 @@ def rotate(params: Params, methods: Sequence[str], *, fits: bool, command: str, 
     folder = report_folder(params.study, "rotate")
     if fits:
         _run(params, methods or params.models, folder)
-    tests = [it for path in sorted(folder.glob("*/fold*.json")) if (it := rotation.load(path))]
+    tests = _usable(params, sorted(folder.glob("*/fold*.json")))
     if not tests:
         raise BadParamsError("no test is done", hint="run it without --only-table")
     seen = {it.fold for it in tests}
     studies = [rotation.of_fold(params, fold).study for fold in sorted(seen)]
     rows = {(row.scan, row.slice): row for study in studies for row in load_rows(study)}
-    pooled = {name: _pooled(folder / name, seen) for name in {it.name for it in tests}}
+    folds_of = {it.name: {its.fold for its in tests if its.name == it.name} for it in tests}
+    pooled = {
+        name: _pooled(folder / name, seen) if own == seen else {} for name, own in folds_of.items()
+    }
     text = rotation_text.to_markdown(tests, list(rows.values()), pooled, study=params.study)
     written = [
         _write(report_folder(params.study, "rotate.csv"), rotation.to_csv(tests)),
@@ -77,6 +80,29 @@ def rotate(params: Params, methods: Sequence[str], *, fits: bool, command: str, 
     if keep:
         folder = Path("docs/results") / params.study
         print(keep_tables(folder, written, title=TITLE, command=command))
+
+
+def _usable(params: Params, paths: Iterable[Path]) -> list[GroupTest]:
+    """Those of these numbers and data, of what the study names; what is not used is said."""
+    tests = []
+    for path in paths:
+        found = rotation.load(path)
+        if found is not None and found.fingerprint == _fingerprint_now(params, found):
+            tests.append(found)
+        else:
+            print(f"not in the table: {path}: it is of other numbers or data")
+    return tests
+
+
+def _fingerprint_now(params: Params, found: GroupTest) -> str:
+    """What a test of its name and fold would have; "" where the study has none."""
+    own = rotation.of_fold(params, found.fold)
+    if not (found.trivial or found.name in params.models):
+        return ""
+    try:
+        return rotation.fingerprint_of(own, found.name, data_hash(own.study))
+    except UadError:  # there is no such fold any more
+        return ""
 
 
 def _pooled(folder: Path, folds: Iterable[int]) -> dict[str, float]:

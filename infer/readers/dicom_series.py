@@ -41,7 +41,7 @@ class Series(NamedTuple):
     """Files that belong together."""
 
     files: tuple[Path, ...]
-    uid: str
+    key: tuple[str, ...]  # what its files share: its UID, of a concatenation also that one's
     number: int | None
 
 
@@ -70,7 +70,7 @@ def grouped(memberships: Iterable[Membership]) -> list[Series]:
     for found in sorted(memberships):  # by file
         groups[found.key].append(found)
     return [
-        Series(files=tuple(it.file for it in members), uid=key[0], number=members[0].number)
+        Series(files=tuple(it.file for it in members), key=key, number=members[0].number)
         for key, members in groups.items()
     ]
 
@@ -169,6 +169,7 @@ def _home(series: Series, root: Path) -> str:
 
 
 def _long_name(series: Series, home: str) -> str:
-    short = hashlib.sha256(series.uid.encode(errors="replace")).hexdigest()[:_DIGITS]
+    said = "\0".join(series.key)
+    short = hashlib.sha256(said.encode(errors="replace")).hexdigest()[:_DIGITS]
     words = ["series", short] if series.number is None else ["series", str(series.number), short]
     return (Path(home) / "-".join(words)).as_posix()

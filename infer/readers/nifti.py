@@ -76,7 +76,7 @@ def _claim(header: Header, name: str, choice: Choice) -> Claim:
             f"{name} has no volume {choice.volume}: it holds {count}, counted from 0",
             hint="choose another --volume",
         )
-    orientation(header.get_best_affine(), name)
+    orientation(_affine(header, name), name)
     return Claim("NIfTI", volume, str(kind), warnings=_warnings(header, choice.volume))
 
 
@@ -86,7 +86,7 @@ def _count(header: Header) -> int:
 
 
 def _volume(header: Header, voxels: np.ndarray, name: str, warnings: tuple[str, ...]) -> Volume:
-    affine = header.get_best_affine()
+    affine = _affine(header, name)
     axes, flipped = orientation(affine, name)
     grid = Grid(shape=voxels.shape, axes=axes, flipped=flipped, header=header)
     sides = np.sqrt((affine[:3, :3] ** 2).sum(axis=0)) * _MM[_unit(header)]
@@ -116,9 +116,16 @@ def orientation(affine: np.ndarray, name: str) -> tuple[tuple[int, ...], tuple[b
     return axes, flipped
 
 
+def _affine(header: Header, name: str) -> np.ndarray:
+    try:
+        return np.asarray(header.get_best_affine())
+    except ValueError as error:  # its quaternion is longer than 1: no rotation
+        raise _unusable_affine(name) from error
+
+
 def _unusable_affine(name: str) -> UnreadableScanError:
     return UnreadableScanError(
-        f"{name} does not say how it lies in space: its affine is singular or not finite",
+        f"{name} does not say how it lies in space: its sform or qform is not usable",
         hint="export it again with a valid sform or qform",
     )
 

@@ -53,7 +53,7 @@ class Claim:
             self._ended.set()
             beating.join()
             with contextlib.suppress(StoreError):
-                if content_of(self._lock) == self._content():
+                if self._is_ours():
                     remove(self._lock)
 
     def refuse_lost(self) -> None:
@@ -68,8 +68,14 @@ class Claim:
                 hint="if no other uad-infer writes there, the same command goes on",
             )
 
-    def _content(self) -> bytes:
-        return json.dumps({"run": self._token, "beats": self._beats}).encode()
+    def _content(self, beats: int | None = None) -> bytes:
+        """What the lock says after so many renewals, or after those that there were."""
+        said = self._beats if beats is None else beats
+        return json.dumps({"run": self._token, "beats": said}).encode()
+
+    def _is_ours(self) -> bool:
+        """A renewal that failed may have arrived all the same, its answer alone being lost."""
+        return content_of(self._lock) in (self._content(), self._content(self._beats + 1))
 
     def _take(self) -> None:
         while not create(self._lock, self._content()):
@@ -107,11 +113,11 @@ class Claim:
         renewed = time.monotonic()
         while not self._ended.wait(BEAT_SECONDS):
             try:
-                if content_of(self._lock) != self._content():
+                if not self._is_ours():
                     self._lost.set()
                     return
+                put(self._lock, self._content(self._beats + 1))
                 self._beats += 1
-                put(self._lock, self._content())
                 renewed = time.monotonic()
                 self._also()
             except StoreError:

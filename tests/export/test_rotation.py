@@ -45,6 +45,20 @@ def test_the_numbers_of_other_methods_do_not_change_a_fingerprint():
     assert rotation.fingerprint_of(params, "vae", "h") != rotation.fingerprint_of(other, "vae", "h")
 
 
+def test_a_variant_changes_with_the_method_that_it_is_laid_over():
+    params = load("params.yaml")
+
+    def with_variant(**changes):
+        variant = {"of": "fanogan", "encoder_loss": "izi"}
+        fanogan = {**params.values["fit"]["fanogan"], **changes}
+        fit = {**params.values["fit"], "fanogan": fanogan, "fanogan-izi": variant}
+        return Params(params.path, {**params.values, "fit": fit})
+
+    for said in (rotation.fingerprint_of, rotation.fit_fingerprint_of):
+        names = {said(with_variant(**it), "fanogan-izi", "h") for it in ({}, {"width": 3})}
+        assert len(names) == 2
+
+
 def test_the_table_is_of_every_metric_of_every_test():
     text = rotation.to_csv([group_test("vae", 1, 0.5, voxel_ap=0.25)])
     assert text.splitlines() == [

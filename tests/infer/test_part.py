@@ -28,6 +28,17 @@ def test_parts_are_about_equally_large():
     assert all(abs(size - 1000) < 150 for size in sizes)  # five standard deviations
 
 
+@given(NAMES, st.integers(1, 50))
+def test_a_series_stays_in_its_part_when_another_comes_into_its_folder(folder, of):
+    """It was called after its folder, and is now called after its number and UID, too."""
+    alone, beside = (
+        f"ward/{folder}",
+        [f"ward/{folder}/series-5-12ab34cd", f"ward/{folder}/series-0a1b2c3d"],
+    )
+    for part in (Part(number, of) for number in range(1, of + 1)):
+        assert {part.takes(scan) for scan in beside} == {part.takes(alone)}
+
+
 def test_one_of_one_is_all():
     assert Part(1, 1).takes("any.png")
 

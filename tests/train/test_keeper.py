@@ -1,5 +1,7 @@
 """Each keeper by its own rule: against a sequence of looks made by hand."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -80,6 +82,22 @@ def test_without_abnormal_images_the_lowest_loss_and_the_first_recipe_are_kept()
             record,
         )
     assert (blind.kept.record, blind.kept.score, blind.kept.auroc) == (3, "plain", None)
+
+
+@pytest.mark.parametrize("rule", ["auroc", "loss", "last"])
+def test_what_has_diverged_is_never_kept(rule):
+    nowhere = (math.nan, {})  # no recipe has a finite score
+    diverging = [nowhere, *LOOKS, nowhere, (math.inf, {"plain": 0.99, "smooth": 0.99})]
+    best = {"auroc": 3, "loss": 4, "last": 5}
+    kept = keeper(rule)
+    for record, (loss, auroc) in enumerate(diverging):
+        scores = dict.fromkeys(("plain", "smooth"), np.zeros(4, np.float32))
+        seen = Validation(
+            loss=loss, scores=scores, auroc=auroc, scorers=dict.fromkeys(scores, SCORER)
+        )
+        kept.look(seen, {}, record)
+        assert (kept.kept is None) == (record == 0)
+    assert kept.kept.record == best[rule]
 
 
 @pytest.mark.parametrize("rule", ["auroc", "loss", "last"])

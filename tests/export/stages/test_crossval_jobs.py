@@ -1,6 +1,6 @@
 """How the stage hands folds out: to as many processes and GPUs as there are, to the last one."""
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,6 +103,21 @@ def test_folds_that_are_no_numbers_are_refused_by_the_command_line(said, capsys)
     with pytest.raises(SystemExit):
         stage.main(["params.yaml", f"--folds={said}"])
     assert "--folds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("folds", "left"), [((0,), True), ((0, 1, 2), True), ((0, 2), True), ((), False)]
+)
+def test_models_are_deleted_when_all_is_done_and_not_before(run, monkeypatch, folds, left):
+    run, _ = run
+    resumable = Path("models/tiny/crossval/published/fold1/cae.resume")
+    resumable.parent.mkdir(parents=True)
+    resumable.touch()
+    if not left:
+        monkeypatch.setattr("tests.export.stages.test_crossval_jobs.FAILING", ("none", 0))
+    with nullcontext() if not left and not folds else suppress(UadError):
+        run(folds=folds, delete_models=True)
+    assert resumable.exists() == left
 
 
 def test_tables_curves_and_pages_are_all_told_to_mlflow(run):

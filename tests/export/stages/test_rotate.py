@@ -127,6 +127,29 @@ def test_what_is_done_is_not_run_again_and_other_numbers_are(params, ran):
     assert ("fit", "tiny_fold1") in ran
 
 
+def test_the_table_has_no_test_of_other_numbers_or_of_what_the_study_names_no_more(
+    params, ran, capsys
+):
+    run(params)
+    current = Path("reports/tiny/rotate/vae/fold1.json")
+    stale = current.read_bytes().replace(b'"fingerprint": "', b'"fingerprint": "other ')
+    current.write_bytes(stale)
+    removed = Path("reports/tiny/rotate/removed/fold0.json")
+    removed.parent.mkdir()
+    vae = Path("reports/tiny/rotate/vae/fold0.json").read_bytes()
+    removed.write_bytes(vae.replace(b'"name": "vae"', b'"name": "removed"'))
+    run(params, fits=False)
+    table = Path("reports/tiny/rotate.csv").read_text()
+    assert "vae,0,anna,dice" in table
+    assert "vae,1,ben,dice" not in table
+    assert "removed" not in table
+    said = capsys.readouterr().out
+    assert f"not in the table: {current}" in said
+    assert f"not in the table: {removed}" in said
+    lines = Path("reports/tiny/rotate.md").read_text().splitlines()
+    assert "| **vae** | 1 of 2 | 0.500 | 3 |" in lines  # and nothing pooled
+
+
 def test_other_postprocessing_is_measured_without_fitting_again(params, ran):
     run(params)
     ran.clear()

@@ -110,6 +110,22 @@ def test_a_volume_cut_into_several_multi_frame_files_is_one_scan(tmp_path):
     np.testing.assert_array_equal(read_series(source.series)[0].voxels[0], stored)
 
 
+def test_several_volumes_of_one_series_each_cut_into_files_are_scans_of_their_own(tmp_path):
+    stored = {"1.2.3.4": head(seed=1), "1.2.3.5": head(seed=2)}
+    for uid, voxels in stored.items():
+        for places in (slice(0, 3), slice(3, 5)):
+            path = tmp_path / f"{uid}_{places.start}.dcm"
+            dataset = enhanced(path, voxels[places], series="1.2.3", start=places.start)
+            dataset.ConcatenationUID = uid
+            dataset.FrameOfReferenceUID = "1.2.3.6"
+            saved(dataset, path)
+    sources = find_sources(tmp_path)
+    assert len(sources) == 2
+    for source in sources.values():
+        uid = "1.2.3.4" if "1.2.3.4" in source.series[0].name else "1.2.3.5"
+        np.testing.assert_array_equal(read_series(source.series)[0].voxels[0], stored[uid])
+
+
 def test_slices_without_a_position_stay_in_their_series_which_is_refused(tmp_path):
     series(tmp_path, head(), change=lambda d, at: delattr(d, "ImagePositionPatient"))
     [source] = find_sources(tmp_path).values()

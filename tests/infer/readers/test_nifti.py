@@ -166,7 +166,7 @@ def test_a_header_without_orientation_is_mentioned(tmp_path):
     assert "no orientation" in read(tmp_path / "scan.nii").warnings[0]
 
 
-def raw_nifti(voxels=None, *, affine=None, dim=None):
+def raw_nifti(voxels=None, *, affine=None, dim=None, quaternion=None):
     voxels = random_voxels() if voxels is None else voxels
     raw = bytearray(nibabel.Nifti1Image(voxels, np.eye(4)).to_bytes())
     if dim is not None:
@@ -174,6 +174,9 @@ def raw_nifti(voxels=None, *, affine=None, dim=None):
     if affine is not None:
         raw[280:328] = np.asarray(affine, "<f4")[:3].tobytes()
         raw[252:256] = np.array([0, 1], "<i2").tobytes()  # qform_code, sform_code
+    if quaternion is not None:
+        raw[252:256] = np.array([1, 0], "<i2").tobytes()
+        raw[256:268] = np.array(quaternion, "<f4").tobytes()
     return bytes(raw)
 
 
@@ -216,6 +219,7 @@ HOSTILE = {
     "overflow.nii": (raw_nifti(np.full(SHAPE, 1e300)), "holds 120 voxels"),
     "singular.nii": (raw_nifti(affine=np.diag([1, 1, 0, 1])), "how it lies in space"),
     "nan_affine.nii": (raw_nifti(affine=np.full((4, 4), np.nan)), "how it lies in space"),
+    "no_rotation.nii": (raw_nifti(quaternion=(0.9, 0.9, 0)), "how it lies in space"),
     "type.nii": (raw_nifti()[:70] + b"\x39\x05" + raw_nifti()[72:], "not a NIfTI"),
 }
 

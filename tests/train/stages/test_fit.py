@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -6,15 +7,18 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
+from infer.errors import UadError
 from tests.train.tiny_configs import tiny
 from tests.train.told_run import Told
 from train import checkpoint, data, session, tracking
 from train.command import run_stage
 from train.datasets.case import Case
+from train.methods.cae import Cae
 from train.networks.residual import Generator
 from train.params import load
 from train.recipes import RECIPES
 from train.stages.fit import fit
+from train.validation import validate_each
 
 # Long enough for looks at validation to differ.
 LONGER = {"cae": {"epochs": 6}, "fanogan": {"gan_steps": 3, "encoder_steps": 3}}
@@ -114,6 +118,37 @@ def test_without_abnormal_images_the_lowest_validation_loss_decides(study, run):
     losses = [metrics["validation_loss"] for step, metrics in told.metrics.items() if step < 6]
     assert result["validation_loss"] == min(losses)
     assert result["score"] == study.names("scores")[0]
+
+
+def test_a_fit_that_diverges_keeps_what_was_good_before_and_says_so(
+    study, run, monkeypatch, capsys
+):
+    learn, records = Cae.training_loss, []
+
+    def until_the_third_record(model, images):
+        loss = learn(model, images)
+        return loss._replace(total=loss.total * (math.nan if len(records) > 2 else 1))
+
+    def counted(*given, **named):
+        records.append(1)
+        return validate_each(*given, **named)
+
+    monkeypatch.setattr(Cae, "training_loss", until_the_third_record)
+    monkeypatch.setattr(session, "validate_each", counted)
+    run(study, "cae")
+    result = json.loads(Path("reports/phantom/fit/cae.json").read_text())
+    assert result["record"] <= 3
+    assert math.isfinite(result["validation_loss"])
+    weights, _ = checkpoint.load(Path("models/phantom/cae.safetensors"))
+    assert all(it.isfinite().all() for it in weights.values() if it.is_floating_point())
+    assert "is not finite at the end: the fit has diverged" in capsys.readouterr().err
+
+
+def test_a_fit_that_diverges_at_once_is_refused_in_words(study, run):
+    study.values["fit"]["cae"]["learning_rate"] = 1e30
+    with pytest.raises(UadError, match="the fit diverged") as refusal:
+        run(study, "cae")
+    assert "learning rate" in refusal.value.hint
 
 
 def test_the_generator_is_watched_for_collapse_and_its_pictures_kept(study, run):
