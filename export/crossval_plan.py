@@ -62,6 +62,12 @@ def check_names(
                     f"{params.path}: crossval does not name {name!r}", hint=suggest(name, known)
                 )
     for method in config.methods:
+        if (of := _shares_with(params, method)) and of not in config.methods:
+            raise BadParamsError(
+                f"{params.path}: crossval names {method}, which takes over networks of {of}, "
+                f"but not {of}",
+                hint=f"add {of} to crossval.methods",
+            )
         if find(method).supervised:
             raise BadParamsError(
                 f"{method} learns from labels: no abnormal image trains in the 2×5 protocol",
@@ -82,7 +88,7 @@ def plan(
 
     Args:
         stored: the pool's name; an ablation that changes the data gets a pool of its own.
-        methods: of the block's, those to fit; empty: all.
+        methods: of the block's, those to fit, with those whose networks they take over; empty: all.
     """
     split = params.block(SplitConfig, "split")
     if split.scheme != "folds":
@@ -91,7 +97,8 @@ def plan(
             f"{split.scheme}",
             hint="it needs `scheme: folds`; with leave_one_out, run the study once for each fold",
         )
-    chosen = methods or config.methods
+    chosen = {*(methods or config.methods)}
+    chosen |= {of for method in chosen if (of := _shares_with(params, method))}
     plain = _Numbers(params, pool, stored, "")
     numbers = [plain, *(_ablated(plain, name, config.ablations[name]) for name in ablations)]
     trivial = [it.name for it in baselines(pool.images[:1])]
@@ -178,8 +185,13 @@ def _relied_on(planned: Planned) -> tuple[str, ...]:
     job = planned.job
     if job.members:
         return job.members
-    of = planned.params.of("fit", job.method) if job.method and find(job.method).shared else ""
+    of = _shares_with(planned.params, job.method) if job.method else ""
     return (of,) if of else ()
+
+
+def _shares_with(params: Params, method: str) -> str:
+    """The method whose networks a variant takes over; "" for none."""
+    return params.of("fit", method) if find(method).shared else ""
 
 
 def _has(planned: Planned, name: str, models: Path) -> bool:

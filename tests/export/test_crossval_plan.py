@@ -150,3 +150,20 @@ def test_a_study_that_is_not_divided_into_folds_is_not_cross_validated(params):
     config = other.block(CrossvalConfig, "crossval")
     with pytest.raises(BadParamsError, match=r"split\.scheme is groups"):
         list(crossval_plan.plan(other, config, POOL, stored="p", methods=(), ablations=()))
+
+
+def test_a_variant_that_is_asked_for_alone_brings_the_method_it_shares_networks_with(params):
+    config = params.block(CrossvalConfig, "crossval")
+    planned = crossval_plan.plan(
+        params, config, POOL, stored="p", methods=("fanogan-izi",), ablations=()
+    )
+    assert {it.job.name for it in planned if it.job.method} == {"fanogan", "fanogan-izi"}
+
+
+def test_a_variant_without_the_method_it_shares_networks_with_is_refused_in_words(params):
+    values = dict(params.values)
+    values["crossval"] = {**values["crossval"], "methods": ["cae", "fanogan-izi"]}
+    alone = Params("params.yaml", values)
+    config = alone.block(CrossvalConfig, "crossval")
+    with pytest.raises(BadParamsError, match="takes over networks of fanogan, but not fanogan"):
+        crossval_plan.check_names(alone, config, methods=(), ablations=())
