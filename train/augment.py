@@ -26,9 +26,7 @@ class AugmentConfig:
 
     flip_probability: float
     flip: Literal["columns", "rows"]  # left to right of an upright head; rows: of one on its side
-    pose_of_volumes: Literal[
-        "every_axis", "in_plane"
-    ]  # in_plane: all slices alike, for thin stacks
+    pose_of_volumes: Literal["every_axis", "in_plane"]  # in_plane: all slices of one alike
     rotation_degrees: float  # to either side
     translation: float  # share of the image, along each axis
     scale: tuple[float, float]
