@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from train.added_keys import without_silent
+from train.added_keys import block_without_silent, without_silent
 from train.datasets.case import Case
 from train.params import Params
 from train.patchwise import patches_of
@@ -66,7 +66,10 @@ def fingerprint_of(params: Params, job: FoldJob, pool_hash: str) -> str:
         "grouped": job.grouped,
         "fold": job.fold,
         "split": [split.seed, split.normal_folds],
-        "fit": {it: asdict(params.block(find(it).config, "fit", it)) for it in relied_on},
+        "fit": {
+            it: block_without_silent(it, asdict(params.block(find(it).config, "fit", it)))
+            for it in relied_on
+        },
         "augment": dict(params.values["augment"]) if fits else {},
         "scores": dict(params.values["scores"]) if fits else {},
         "export": dict(params.values["export"]),

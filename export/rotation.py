@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from infer.writers.atomic import write_bytes
-from train.added_keys import without_silent
+from train.added_keys import block_without_silent, without_silent
 from train.params import Params
 
 DIGITS = 6  # of what is written: beyond, only rounding differs from run to run
@@ -62,7 +62,7 @@ def fingerprint_of(params: Params, name: str, data_hash: str) -> str:
 def _fingerprint(blocks: Sequence[str], params: Params, name: str, data_hash: str) -> str:
     fits = params.values["fit"]
     said = {it: params.values[it] for it in blocks} | {
-        "fit": fits.get(name, {}),
+        "fit": block_without_silent(name, fits.get(name, {})),
         "name": name,
         "data": data_hash,
     }

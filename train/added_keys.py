@@ -16,6 +16,17 @@ CHANGES_NOTHING = {
     "prior_first": False,
 }
 
+# The same of one method's block: in those of others the key was from the start.
+CHANGES_NOTHING_IN: dict[str, dict[str, Any]] = {"fpi": {"spatial_dims": 2}}
+
+
+def block_without_silent(method: str, block: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A method's numbers without its own later keys that change nothing."""
+    silent = CHANGES_NOTHING_IN.get(method, {})
+    return {
+        name: value for name, value in block.items() if name not in silent or value != silent[name]
+    }
+
 
 def without_silent(said: Any) -> Any:
     """Numbers, at any depth, without later keys that change nothing; lists are looked into, too."""

@@ -35,3 +35,13 @@ def test_a_result_keeps_its_fingerprint_when_a_block_gains_a_silent_key():
             for given in ({}, {key: silent}, {key: "loud"})
         }
         assert len(names) == 2
+
+
+def test_a_later_key_of_one_method_is_left_out_of_its_own_block_alone():
+    params = load("params.yaml")
+    for method, same in (("fpi", True), ("cae", False)):
+        fit = {**params.values["fit"]}
+        fit[method] = {name: it for name, it in fit[method].items() if name != "spatial_dims"}
+        without = Params(params.path, {**params.values, "fit": fit})
+        names = {rotation.fingerprint_of(it, method, "hash") for it in (params, without)}
+        assert (len(names) == 1) == same
