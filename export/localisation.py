@@ -128,6 +128,7 @@ class _Table:
     counts: PixelCounts | None
     slice_scan: np.ndarray  # (slice,): the place of its scan
     slice_scores: np.ndarray
+    slice_peaks: np.ndarray
     slice_abnormal: np.ndarray
     slice_empty: np.ndarray
 
@@ -154,6 +155,7 @@ class _Table:
             counts=merge_pixels([it.pixels for it in truths]) if truths else None,
             slice_scan=np.repeat(np.arange(len(truths)), [len(it.slice_scores) for it in truths]),
             slice_scores=_joined([it.slice_scores for it in truths]),
+            slice_peaks=_joined([it.slice_peaks for it in truths]),
             slice_abnormal=_joined([it.slice_abnormal for it in truths]).astype(bool),
             slice_empty=_joined([it.slice_empty for it in truths]).astype(bool),
         )
@@ -177,6 +179,7 @@ class _Table:
             **self.voxels(weights),
             **self._of_lesions(weights),
             **_ranking("slice", self.slice_scores, self.slice_abnormal, of_slice),
+            **_ranking("slice_peak", self.slice_peaks, self.slice_abnormal, of_slice),
             **_ranking("scan", self.score, self.abnormal, weights),
             **_emptiness("scans", self.mask_empty, self.abnormal, weights),
             **_emptiness("slices", self.slice_empty, self.slice_abnormal, of_slice),

@@ -26,6 +26,7 @@ class Truth:
     peak_inside: bool  # whether the map is highest where the truth marks something
     # Of the slices in which there is any foreground:
     slice_scores: np.ndarray
+    slice_peaks: np.ndarray  # the map's highest value, as it is compared with the threshold
     slice_abnormal: np.ndarray
     slice_empty: np.ndarray  # whether the mask has nothing in it
 
@@ -101,6 +102,7 @@ def _truth(
         abnormal=bool(true.any()),
         peak_inside=bool(truth[finding.peak]),
         slice_scores=_slice_scores(scored)[seen],
+        slice_peaks=_slice_peaks(scored)[seen],
         slice_abnormal=np.asarray(true.any(axis=(1, 2)))[seen],
         slice_empty=~scored.masked_slices[seen],
     )
@@ -111,6 +113,10 @@ def _slice_scores(scored: ScoredScan) -> np.ndarray:
     scores = scored.finding.slice_scores
     if len(scores) == scored.slice_count:
         return scores
+    return _slice_peaks(scored)
+
+
+def _slice_peaks(scored: ScoredScan) -> np.ndarray:
     return np.asarray(scored.sliced(scored.finding.anomaly_map).max(axis=(1, 2)))
 
 

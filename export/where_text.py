@@ -16,6 +16,7 @@ SHOWN = {
     "false_lesions_per_scan": "false lesions per scan",
     "peak_hit_rate": "peak inside",
     "slice_auroc": "slice AUROC",
+    "slice_peak_auroc": "slice AUROC by the map's peak",
     "scan_auroc": "scan AUROC",
     "empty_is_right_scans": "empty is right, scans",
     "empty_is_right_slices": "empty is right, slices",
@@ -68,6 +69,7 @@ NOTES = (
 # What is told of each kind of abnormality, and of each class of lesions by size.
 OF_KINDS = {
     "slice_auroc": "Slice AUROC",
+    "slice_peak_auroc": "Slice AUROC by the map's peak",
     "voxel_ap": "Voxel AP",
     "lesion_sensitivity": "Lesions found",
 }

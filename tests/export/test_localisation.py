@@ -195,6 +195,10 @@ def test_slices_and_scans_are_ranked_as_scikit_learn_ranks_them(where, scans):
     assert where.metrics["slice_ap"] == pytest.approx(
         exact.average_precision_score(abnormal, scores)
     )
+    peaks = np.concatenate([it.finding.anomaly_map.max(axis=(1, 2)) for it in scans])
+    by_peak = where.metrics["slice_peak_auroc"]
+    assert by_peak == pytest.approx(exact.roc_auc_score(abnormal, peaks))
+    assert by_peak != where.metrics["slice_auroc"]
 
 
 def test_lesions_are_those_of_scipy(where, scans):
