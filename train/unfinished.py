@@ -22,6 +22,7 @@ def taking_the_place_of(folder: Path) -> Iterator[Path]:
     """A folder to fill. It is `folder` when all went well, and gone when the user made a mistake.
 
     A growing store that an earlier run had to leave in it, killed or for want of space, is there.
+    Beside it a lock stays: removed, it could be held by two.
 
     Raises:
         UadError: another process fills it. Two would mix their images.
