@@ -16,8 +16,10 @@ class Part(NamedTuple):
     A scan's part follows from its name alone, of DICOM series that share a folder from that of the
     folder: what else lies there decides whether a series is called after it. So each scan lies in
     exactly one part whatever else is in the folder, also where scans come and go while the tasks of
-    an array wait for their turn; shares of a sorted list would then lose scans. The price: parts
-    differ in size by chance, by about the square root of what they hold.
+    an array wait for their turn; shares of a sorted list would then lose scans. (But for a FOLDER
+    whose own files are one series, into which files of another come: it is called after the FOLDER,
+    which its parts do not know.) The price: parts differ in size by chance, by about the square
+    root of what they hold.
     """
 
     number: int

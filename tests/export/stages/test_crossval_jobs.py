@@ -1,7 +1,8 @@
 """How the stage hands folds out: to as many processes and GPUs as there are, to the last one."""
 
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,10 @@ FAILING = ("mean_image", 1)
 PUBLISHED = numbers(grouped=[False])
 
 
-def drawn_up(planned, *, folder, models):
+def drawn_up(planned, *, folder, models, failing=FAILING):
     """A fold's result, made by hand; one fold fails."""
     job = planned.job
-    if (job.name, job.fold) == FAILING:
+    if (job.name, job.fold) == failing:
         raise ValueError("a bad night")
     made = fold_results.fold(
         method=job.name,
@@ -105,19 +106,33 @@ def test_folds_that_are_no_numbers_are_refused_by_the_command_line(said, capsys)
     assert "--folds" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("folds", "left"), [((0,), True), ((0, 1, 2), True), ((0, 2), True), ((), False)]
-)
-def test_models_are_deleted_when_all_is_done_and_not_before(run, monkeypatch, folds, left):
+@pytest.fixture
+def resumable(run):
+    """The state of a fit that was interrupted."""
+    path = Path("models/tiny/crossval/published/fold1/cae.resume")
+    path.parent.mkdir(parents=True)
+    path.touch()
+    return path
+
+
+def test_models_are_deleted_when_all_is_done(run, resumable, monkeypatch):
     run, _ = run
-    resumable = Path("models/tiny/crossval/published/fold1/cae.resume")
-    resumable.parent.mkdir(parents=True)
-    resumable.touch()
-    if not left:
-        monkeypatch.setattr("tests.export.stages.test_crossval_jobs.FAILING", ("none", 0))
-    with nullcontext() if not left and not folds else suppress(UadError):
-        run(folds=folds, delete_models=True)
-    assert resumable.exists() == left
+    monkeypatch.setattr(stage, "write_fold", partial(drawn_up, failing=None))
+    run(delete_models=True)
+    assert not resumable.exists()
+
+
+def test_models_stay_while_folds_are_left_to_another_night(run, resumable):
+    run, _ = run
+    run(folds=(0, 2), delete_models=True)
+    assert resumable.exists()
+
+
+def test_models_stay_where_a_fold_failed(run, resumable):
+    run, _ = run
+    with pytest.raises(UadError, match="1 folds failed"):
+        run(delete_models=True)
+    assert resumable.exists()
 
 
 def test_tables_curves_and_pages_are_all_told_to_mlflow(run):
