@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import nibabel as nib
 import numpy as np
 
 from infer.errors import BadOutputError
@@ -82,12 +81,14 @@ def _write_png(path: Path, picture: np.ndarray) -> None:
 
 def write_nifti(path: Path, voxels: np.ndarray, spacing_mm: Sequence[float]) -> None:
     """Stored as scanners' files often are, in L, P, S turned to L, A, S: not our own order."""
+    import nibabel  # a quarter of a second at start-up, and `prepare` asks this file for little
+
     stored = voxels.transpose(2, 1, 0)[:, ::-1]
-    image = nib.Nifti1Image(  # type: ignore[no-untyped-call]
+    image = nibabel.Nifti1Image(  # type: ignore[no-untyped-call]
         stored, _affine(stored.shape, spacing_mm[::-1])
     )
     image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
-    nib.save(image, path)
+    nibabel.save(image, path)
 
 
 def _affine(shape: Sequence[int], spacing_mm: Sequence[float]) -> np.ndarray:

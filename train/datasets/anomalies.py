@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import ndimage
 
 from infer.shapes import Foreground, Voxels
 from train.datasets.ellipsoid import Region
@@ -63,6 +62,8 @@ def _dark(site: Site, rng: np.random.Generator) -> np.ndarray:
 
 def _noise(site: Site, rng: np.random.Generator) -> np.ndarray:
     """Grains of a size, as much brighter as darker, none by more than the contrast."""
+    from scipy import ndimage  # a quarter of a second at start-up
+
     grains = ndimage.gaussian_filter(
         rng.normal(size=site.here.shape), (0, *[rng.uniform(*GRAIN_PX)] * site.tissue.ndim)
     )
@@ -122,6 +123,8 @@ def _mirrored(site: Site, rng: np.random.Generator) -> np.ndarray:
 
 def _blurred(site: Site, rng: np.random.Generator) -> np.ndarray:
     """Out of focus; around the window as much is seen as the filter reaches."""
+    from scipy import ndimage
+
     widths = [BLUR * site.size_mm / spacing for spacing in site.spacing_mm]
     around = tuple(
         slice(max(0, part.start - round(4 * width)), part.stop + round(4 * width))
@@ -139,6 +142,8 @@ def _blurred(site: Site, rng: np.random.Generator) -> np.ndarray:
 
 def _seen_at(site: Site, offsets: np.ndarray, *, order: Literal[0, 3] = 3) -> np.ndarray:
     """The window with the voxels of a ball at other offsets, in radii, than their own."""
+    from scipy import ndimage
+
     per_axis = (-1, *[1] * site.tissue.ndim)
     spacing = np.array(site.spacing_mm).reshape(per_axis)
     starts = [at - part.start for at, part in zip(site.centre, site.region.window, strict=True)]

@@ -5,8 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
 from infer.errors import UnreadableScanError
 from infer.finding import images_of
@@ -35,6 +33,9 @@ def groups_of(scans: Sequence[Path], *, above: float) -> list[str]:
 
 def grouped(thumbnails: np.ndarray, *, above: float) -> list[int]:
     """A group number for each of `(scan, pixel)`."""
+    from scipy.sparse import csr_array  # a tenth of a second at start-up
+    from scipy.sparse.csgraph import connected_components
+
     centred = thumbnails - thumbnails.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
     alike = centred / np.maximum(lengths, np.finfo(np.float32).eps)
