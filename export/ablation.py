@@ -42,13 +42,14 @@ class StepRow(NamedTuple):
 def steps_of(full: Postprocessing) -> dict[str, Postprocessing]:
     """Postprocessing after each step that is on, by its name, the bare map first."""
     bare = replace(
-        full, median="none", erosion_radius_px=0, prior="none", closing_radius_px=0,
-        smallest_lesion_px=0,
+        full, median="none", gaussian="none", erosion_radius_px=0, prior="none",
+        closing_radius_px=0, smallest_lesion_px=0,
     )  # fmt: skip
     prior = {f"prior {full.prior} {full.prior_share:g}": {"prior": full.prior}}
     on: dict[str, Mapping[str, object]] = {
         **(prior if full.prior_first else {}),
         f"median of {full.median} {full.median_px}": {"median": full.median},
+        f"gaussian of {full.gaussian} {full.gaussian_px:g}": {"gaussian": full.gaussian},
         f"erosion {full.erosion_radius_px}": {"erosion_radius_px": full.erosion_radius_px},
         **({} if full.prior_first else prior),
         f"closing {full.closing_radius_px}": {"closing_radius_px": full.closing_radius_px},

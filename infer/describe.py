@@ -98,6 +98,9 @@ def _map_filter(post: Postprocessing) -> dict[str, str]:
     if post.median != "none":
         cube = "squares" if post.median == "slices" else "cubes"
         steps.append(f"median of {cube} of {post.median_px} px")
+    if post.gaussian != "none":
+        where = "in slices" if post.gaussian == "slices" else "along every axis"
+        steps.append(f"Gaussian of {post.gaussian_px:g} px {where}")
     if post.erosion_radius_px:
         steps.append(f"none within {post.erosion_radius_px} px of the foreground's border")
     if not post.prior_first:

@@ -25,7 +25,8 @@ METADATA_KEY = "uad.manifest"
 #    for those of the model's own validation.
 # 5: variant, without which a file in fp16 or int8 would be taken for one in fp32.
 # 6: postprocessing.prior_first, without which a map would be filtered in another order.
-SCHEMA = 6
+# 7: postprocessing.gaussian, without which a map would be thresholded unsmoothed.
+SCHEMA = 7
 
 
 # Voxels along an axis: one that claims more is damaged, or means to do damage.

@@ -1,6 +1,6 @@
-"""What happens to a map before its threshold: foreground, median, erosion, intensity prior.
+"""What happens to a map before its threshold: foreground, median, gaussian, erosion, prior.
 
-The prior may come before the median: see `Postprocessing`.
+The prior may come before the filters: see `Postprocessing`.
 
 A residual is strongest where a network is least able: in single voxels, along the rim of the brain,
 in tissue that no lesion looks like. The median takes away the first, erosion the second, the prior
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from infer.masking import Postprocessing
+from infer.masking import FilterAxes, Postprocessing
 from infer.noise import median
 from infer.shapes import AnomalyMap, Foreground, Voxels
 from infer.slicing import Plane, from_slices, to_slices
@@ -37,11 +37,15 @@ def filtered(
     if postprocessing.prior != "none" and postprocessing.prior_first:
         kept = kept * _prior(voxels, foreground, postprocessing)
     if postprocessing.median != "none":
-        in_slices = postprocessing.median == "slices" or kept.ndim == 2
         side = postprocessing.median_px
+        in_slices = _in_slices(postprocessing.median, kept)
         kept = _slice_median(kept, side, plane) if in_slices else _volume_median(kept, side)
+    if postprocessing.gaussian != "none":
+        kept = _gaussian(
+            kept, postprocessing.gaussian_px, _in_slices(postprocessing.gaussian, kept), plane
+        )
     if foreground is not None:
-        # Of nothing eroded too: a median draws the map a little beyond the foreground.
+        # Of nothing eroded too: filters draw the map a little beyond the foreground.
         kept = _only(kept, _eroded(foreground, postprocessing.erosion_radius_px, plane))
     if postprocessing.prior != "none" and not postprocessing.prior_first:
         kept = kept * _prior(voxels, foreground, postprocessing)
@@ -69,6 +73,24 @@ def _volume_median(anomaly_map: AnomalyMap, side: int) -> np.ndarray:
     quiet = np.zeros(anomaly_map.shape, np.float32)
     quiet[box] = ndimage.median_filter(anomaly_map[box], size=side, mode="nearest")
     return quiet
+
+
+def _in_slices(axes: FilterAxes, anomaly_map: AnomalyMap) -> bool:
+    """Of a picture there are no others."""
+    return axes == "slices" or anomaly_map.ndim == 2
+
+
+def _gaussian(
+    anomaly_map: AnomalyMap, deviation: float, in_slices: bool, plane: Plane
+) -> np.ndarray:
+    """Weighted means of what is around each voxel; at the faces, the last voxels repeated."""
+    from scipy import ndimage
+
+    if not in_slices:
+        return np.asarray(ndimage.gaussian_filter(anomaly_map, deviation, mode="nearest"))
+    slices = to_slices(anomaly_map[np.newaxis], plane)[:, 0]
+    smooth = ndimage.gaussian_filter(slices, deviation, mode="nearest", axes=(1, 2))
+    return from_slices(np.asarray(smooth), plane, spatial=anomaly_map.shape)
 
 
 def _box(mask: np.ndarray, *, margin: int) -> tuple[slice, ...]:

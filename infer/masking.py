@@ -12,7 +12,7 @@ from infer.foreground import ForegroundRecipe
 from infer.shapes import AnomalyMap, Mask
 from infer.slicing import Plane, from_slices, to_slices
 
-MedianAxes = Literal["none", "slices", "volume"]
+FilterAxes = Literal["none", "slices", "volume"]
 # `bright`, `dark`: the map is kept in the brightest (darkest) `prior_share` of the foreground.
 # `bright_ramp`, `dark_ramp`: it is multiplied by how far a voxel lies beyond that limit, in
 # interquartile ranges of the foreground.
@@ -21,21 +21,22 @@ Prior = Literal["none", "bright", "dark", "bright_ramp", "dark_ramp"]
 # A model file that asks for more would have one slice take hours.
 LARGEST_RADIUS_PX = 64
 LARGEST_MEDIAN_PX = 15
+LARGEST_GAUSSIAN_PX = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postprocessing:
     """What happens to a map before and after its threshold. Sizes are those of the scan's own grid.
 
-    Before (`infer.map_filter`), in this order: foreground, median, erosion, prior, or, with
-    `prior_first`, foreground, prior, median, erosion. After: closing, smallest lesion. Files of
-    before schema 4 name the last two only: the others are off.
+    Before (`infer.map_filter`), in this order: foreground, median, gaussian, erosion, prior,
+    or, with `prior_first`, foreground, prior, median, gaussian, erosion. After: closing, smallest
+    lesion. Files of before schema 4 name the last two only: the others are off.
     """
 
     closing_radius_px: int  # in each slice; 0: no closing
     smallest_lesion_px: int  # smaller components are dropped; voxels for volumes
     foreground: ForegroundRecipe = "none"
-    median: MedianAxes = "none"
+    median: FilterAxes = "none"
     median_px: int = 3  # side of the square or cube
     erosion_radius_px: int = 0  # in each slice: the map is 0 this near to the foreground's border
     prior: Prior = "none"
@@ -44,6 +45,10 @@ class Postprocessing:
     # map, and a prior of brightness changes no order of a map that is brightness itself. Before
     # schema 6: False.
     prior_first: bool = False
+    # Unlike the median, it lets what is strong in a few voxels count for those around them. Before
+    # schema 7: none.
+    gaussian: FilterAxes = "none"
+    gaussian_px: float = 1.0  # standard deviation, along each axis
 
     def __post_init__(self) -> None:
         for name in ("closing_radius_px", "erosion_radius_px"):
@@ -53,6 +58,11 @@ class Postprocessing:
         if not 3 <= self.median_px <= LARGEST_MEDIAN_PX or self.median_px % 2 == 0:
             raise ValueError(
                 f"median_px must be odd, from 3 to {LARGEST_MEDIAN_PX}, got {self.median_px}"
+            )
+        if not 0 < self.gaussian_px <= LARGEST_GAUSSIAN_PX:
+            raise ValueError(
+                f"gaussian_px must be above 0 and at most {LARGEST_GAUSSIAN_PX:g}, "
+                f"got {self.gaussian_px}"
             )
         if not 0 < self.prior_share < 1:
             raise ValueError(f"prior_share must lie between 0 and 1, got {self.prior_share}")
@@ -66,7 +76,8 @@ class Postprocessing:
     @property
     def acts_on_map(self) -> bool:
         """Whether anything is done before the threshold."""
-        return (self.foreground, self.median, self.prior) != ("none", "none", "none")
+        steps = (self.foreground, self.median, self.gaussian, self.prior)
+        return any(step != "none" for step in steps)
 
     def alike_before_threshold(self, other: "Postprocessing") -> bool:
         """Whether both leave the same map to be thresholded."""

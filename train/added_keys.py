@@ -10,6 +10,8 @@ from typing import Any
 
 CHANGES_NOTHING = {
     "flip": "columns",
+    "gaussian": "none",
+    "gaussian_px": 1.0,
     "map_odds": None,
     "mirror": "none",
     "pose_of_volumes": "every_axis",

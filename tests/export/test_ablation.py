@@ -23,6 +23,8 @@ FULL = Postprocessing(
     foreground="stripped",
     median="volume",
     median_px=3,
+    gaussian="volume",
+    gaussian_px=0.7,
     erosion_radius_px=1,
     prior="bright",
     prior_share=0.5,
@@ -90,6 +92,7 @@ def test_steps_add_up_in_their_order_to_what_ships():
     assert list(steps) == [
         "none",
         "median of volume 3",
+        "gaussian of volume 0.7",
         "erosion 1",
         "prior bright 0.5",
         "closing 1",
@@ -98,7 +101,11 @@ def test_steps_add_up_in_their_order_to_what_ships():
     bare, *_, last = steps.values()
     assert last == FULL
     assert bare == Postprocessing(
-        closing_radius_px=0, smallest_lesion_px=0, foreground="stripped", prior_share=0.5
+        closing_radius_px=0,
+        smallest_lesion_px=0,
+        foreground="stripped",
+        prior_share=0.5,
+        gaussian_px=0.7,
     )
 
 

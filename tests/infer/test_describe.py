@@ -20,6 +20,8 @@ def said_of(path, **changed):
         ({"foreground": "stripped"}, "kept in the foreground (stripped)"),
         ({"median": "volume", "median_px": 5}, "median of cubes of 5 px"),
         ({"median": "slices"}, "median of squares of 3 px"),
+        ({"gaussian": "volume", "gaussian_px": 2.5}, "Gaussian of 2.5 px along every axis"),
+        ({"gaussian": "slices"}, "Gaussian of 1 px in slices"),
         (
             {"foreground": "brain", "erosion_radius_px": 2},
             "none within 2 px of the foreground's border",

@@ -58,9 +58,43 @@ def test_the_median_of_slices_is_that_of_scipy_on_each_slice_of_the_plane(plane,
     )
 
 
-def test_of_a_picture_both_medians_are_the_same():
+@pytest.mark.parametrize("name", ["median", "gaussian"])
+def test_of_a_picture_squares_and_cubes_are_the_same(name):
     picture = map_of((40, 37))
-    np.testing.assert_array_equal(after(picture, median="volume"), after(picture, median="slices"))
+    np.testing.assert_array_equal(
+        after(picture, **{name: "volume"}), after(picture, **{name: "slices"})
+    )
+
+
+def test_a_gaussian_spreads_a_single_voxel_as_its_formula_says():
+    anomaly_map = np.zeros((21, 21, 21), np.float32)
+    anomaly_map[10, 10, 10] = 1
+    found = after(anomaly_map, gaussian="volume", gaussian_px=1.5)
+    assert found.sum() == pytest.approx(1, abs=1e-5)
+    for offset in [(0, 0, 1), (2, 0, 0), (1, 2, 1)]:
+        place = tuple(10 + it for it in offset)
+        expected = np.exp(-sum(it**2 for it in offset) / (2 * 1.5**2))
+        assert found[place] / found[10, 10, 10] == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_a_gaussian_of_slices_takes_nothing_from_one_slice_to_another(plane):
+    anomaly_map = np.zeros((9, 20, 17), np.float32)
+    slices = np.zeros_like(to_slices(anomaly_map[np.newaxis], plane)[:, 0])
+    slices[4] = np.random.default_rng(3).random(slices[4].shape)
+    found = after(
+        from_slices(slices, plane, spatial=anomaly_map.shape), gaussian="slices", plane=plane
+    )
+    after_slices = to_slices(found[np.newaxis], plane)[:, 0]
+    expected = ndimage.gaussian_filter(slices[4], 1, mode="nearest")
+    np.testing.assert_allclose(after_slices[4], expected, rtol=1e-5)
+    assert not np.delete(after_slices, 4, axis=0).any()
+
+
+def test_the_median_comes_before_the_gaussian():
+    speck = np.zeros((9, 9, 9), np.float32)
+    speck[4, 4, 4] = 1  # which a median takes away: afterwards there is nothing to spread
+    assert not after(speck, median="volume", gaussian="volume").any()
 
 
 @pytest.mark.parametrize("plane", PLANES)

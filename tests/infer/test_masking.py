@@ -25,6 +25,8 @@ PLAIN = Postprocessing(closing_radius_px=0, smallest_lesion_px=0)
         {"erosion_radius_px": 1},  # of no foreground
         {"median_px": 4},
         {"median_px": 17},
+        {"gaussian_px": 0.0},
+        {"gaussian_px": 16.0},
         {"prior_share": 0.0},
     ],
 )

@@ -11,6 +11,10 @@ starts from: 0 where planting is out of the question, 0.7 at r, 4.0 at odds of 1
 a recipe of dark residuals finds nothing; and no probability, since those of lesions differ in the
 digits behind 0.999 only.
 
+With `mirror`, each image is seen beside its mirror image, and what is said of both is averaged: of
+anatomy nearly the same on either side, two looks instead of one (voxel AP of validation 0.63 →
+0.69 in T1 slices).
+
 Measured: fundus photographs by quality, planted blur, spots and grain, test AUROC 0.967 ± 0.021 of
 ten results (sharpness itself has 0.941). BraTS FLAIR, planted bright spots, a prior of brightness
 and the mask at even odds: mean Dice of six patients 0.828, voxel AP 0.894 (a threshold on intensity
@@ -100,6 +104,10 @@ class Fpi(nn.Module):
     def findings(self, images: Images) -> Findings:
         """Odds as above, no reconstruction, and the bottleneck's channels; no further parts."""
         logits, bottom = self.network.look(self._seen(images))
+        if self.config.mirror != "none":
+            axis = AXES[self.config.mirror]
+            turned, _ = self.network.look(self._seen(images.flip(axis)))
+            logits = (logits + turned.flip(axis)) / 2
         return Findings(functional.softplus(logits.float() - RARE), None, {}, bottom.float())
 
     def evidence_at(self, odds: float) -> float:

@@ -131,6 +131,15 @@ def test_with_a_mirror_the_network_sees_each_image_and_the_same_turned_round(
     assert not torch.equal(own, turned)
 
 
+@pytest.mark.parametrize(("mirror", "axis"), [("columns", -1), ("rows", -2)])
+def test_with_a_mirror_an_image_and_its_mirror_image_get_the_same_answer_mirrored(mirror, axis):
+    model, images = fpi(mirror=mirror).eval(), torch.rand(2, 1, 32, 32)
+    with torch.no_grad():
+        said = model.findings(images).evidence
+        turned = model.findings(images.flip(axis)).evidence
+    torch.testing.assert_close(turned.flip(axis), said)
+
+
 def test_with_a_mirror_it_learns_that_what_one_side_has_alone_was_planted():
     model = fpi(width=8, mirror="columns")
     optimizer = model.optimizers()["model"]
