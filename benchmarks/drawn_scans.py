@@ -16,13 +16,19 @@ PACKING = 6  # of gzip: what converters of scanners' files choose
 STORED_ZERO_HU = 1024
 
 
-def draw_volumes(folder: Path, count: int, shape: tuple[int, int, int]) -> list[Path]:
-    """Volumes `shape` (depth, height, width) as .nii.gz, stored towards L, A, S in int16."""
+def draw_volumes(
+    folder: Path, count: int, shape: tuple[int, int, int], *, noise_hu: float = 0.0
+) -> list[Path]:
+    """Volumes `shape` (depth, height, width) as .nii.gz, stored towards L, A, S in int16.
+
+    `noise_hu` is the standard deviation of noise beyond that of the phantom: the more of it, the
+    less a file can be packed, and the longer it takes to inflate.
+    """
     folder.mkdir(parents=True)
     paths = [folder / f"{at:05}.nii.gz" for at in range(count)]
     for at, path in enumerate(paths):
         if at < DRAWN:
-            path.write_bytes(gzip.compress(_nifti(at, shape), PACKING))
+            path.write_bytes(gzip.compress(_nifti(at, shape, noise_hu), PACKING))
         else:  # under a name of its own, which is all that a scan is known by
             path.hardlink_to(paths[at % DRAWN])
     return paths
@@ -40,9 +46,10 @@ def draw_series(folder: Path, count: int, shape: tuple[int, int, int]) -> list[P
     ]
 
 
-def _nifti(seed: int, shape: tuple[int, int, int]) -> bytes:
+def _nifti(seed: int, shape: tuple[int, int, int], noise_hu: float) -> bytes:
     head = head_volume(seed, shape=shape, lesions=("bleed",) if seed % 2 else ())
-    voxels = np.round(head.voxels_hu).astype(np.int16).transpose(2, 1, 0)[:, ::-1]
+    drawn = head.voxels_hu + np.random.default_rng(seed).normal(0, noise_hu, shape)
+    voxels = np.round(drawn).astype(np.int16).transpose(2, 1, 0)[:, ::-1]
     depth_mm, row_mm, column_mm = head.spacing_mm
     affine = np.diag([-column_mm, row_mm, depth_mm, 1.0])
     whole: bytes = nibabel.Nifti1Image(voxels, affine).to_bytes()

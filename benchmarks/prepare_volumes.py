@@ -1,6 +1,6 @@
 """Does memory stay flat however many volumes are prepared, and does a fit wait for a store on disk?
 
-python -m benchmarks.prepare_volumes [--volumes 12] [--side 256] [--rows 6144] [--steps 30]
+python -m benchmarks.prepare_volumes [--volumes 12] [--side 256] [--noise 0]
 
 `prepare` runs on so many drawn .nii.gz volumes and on four times as many; peak memory is what it
 and all processes that it starts hold together, what they share counted once. Beside it, how fast
@@ -62,20 +62,28 @@ def main(arguments: Sequence[str]) -> None:
             print(json.dumps(fitted(Path(chosen.fit), chosen.steps, chosen.limit)))
             return
         side = chosen.side
-        drawn = draw_volumes(Path(place) / "drawn", TIMES * chosen.volumes, (side, side, side))
+        count, shape = TIMES * chosen.volumes, (side, side, side)
+        drawn = draw_volumes(Path(place) / "drawn", count, shape, noise_hu=chosen.noise)
+        packed = sum(it.stat().st_size for it in drawn) / len(drawn) / (2 * side**3)
         few, many = (
             prepared(Path(place) / f"{len(scans)}", scans, chosen.image)
             for scans in (drawn[: chosen.volumes], drawn)
         )
         inflating = inflated(drawn)
         waits = {kind: waiting(Path(place), kind, chosen) for kind in STORES}
+    # The start takes its second once, of fifty volumes as of thousands.
+    further = (many.seconds - few.seconds) / (many.scans - few.scans)
     result = {
         "volumes": f"{chosen.side}³ int16 .nii.gz",
+        "noise_hu": chosen.noise,
+        "packed_share": packed,
         "prepare": {"few": few._asdict(), "many": many._asdict()},
         "growth": many.peak_bytes / few.peak_bytes - 1,
         "seconds_per_volume": many.seconds / many.scans,
         "inflating_seconds_per_volume": inflating,
         "rate_to_inflating": inflating / (many.seconds / many.scans),
+        "seconds_per_further_volume": further,
+        "further_rate_to_inflating": inflating / further,
         "fit": {"limit_mib": chosen.limit, "steps": chosen.steps, "batch": BATCH, **waits},
     }
     title = f"{chosen.side}³ volumes, {cores()} cores, {processor()}"
@@ -88,6 +96,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prepare_volumes")
     parser.add_argument("--volumes", type=int, default=12, help="and four times as many")
     parser.add_argument("--side", type=int, default=256, help="of a volume, in voxels")
+    parser.add_argument("--noise", type=float, default=0.0, help="HU, beyond the phantom's own")
     parser.add_argument("--image", type=int, default=128, help="side of what prepare stores")
     parser.add_argument("--rows", type=int, default=6_144, help="of 256 × 256, of a drawn store")
     parser.add_argument("--steps", type=int, default=30, help="of an autoencoder")
@@ -203,7 +212,7 @@ def fitted(path: Path, steps: int, limit_mib: int) -> dict[str, Any]:
     batches = Batches(
         images,
         BATCH,
-        change=Augmentation(params.block(AugmentConfig, "augment"), 1),
+        change=Augmentation(params.block(AugmentConfig, "augment"), 1, 2),
         intensity_range=config.intensity_range,
         device=torch.device("cpu"),
     )
@@ -245,6 +254,8 @@ def printed(result: Mapping[str, Any], few: Prepared, many: Prepared) -> dict[st
         "seconds per volume": f"{result['seconds_per_volume']:8.2f}",
         "of merely inflating": f"{result['inflating_seconds_per_volume']:8.2f}",
         "rate, of that of inflating": f"{result['rate_to_inflating']:8.2f}",
+        "packed to, of their size": f"{result['packed_share']:8.1%}",
+        "rate without the start": f"{result['further_rate_to_inflating']:8.2f}",
         "a fit may hold": mib(result["fit"]["limit_mib"] * 2**20),
     }
     for kind in STORES:
