@@ -18,6 +18,7 @@ from tests.export.tiny_study import make_study
 from train import tracking
 from train.data import data_folder
 from train.datasets.case import Case
+from train.metrics import Bootstrap
 
 # Raised inside MLflow and its libraries, about their own code.
 pytestmark = [
@@ -28,6 +29,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 NAME = "uad-tiny-cae"
+
+
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch):
+    """Enough for an interval; the two thousand of a promotion take seconds each time."""
+    few = Bootstrap(resamples=200, confidence=0.95, seed=0)
+    monkeypatch.setattr("export.promotion.BOOTSTRAP", few)
 
 
 def cases(*abnormal):
