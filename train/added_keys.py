@@ -15,6 +15,7 @@ CHANGES_NOTHING = {
     "map_odds": None,
     "mirror": "none",
     "pose_of_volumes": "every_axis",
+    "pose_probability": 1.0,
     "prior_first": False,
 }
 

@@ -27,6 +27,9 @@ class AugmentConfig:
     flip_probability: float
     flip: Literal["columns", "rows"]  # left to right of an upright head; rows: of one on its side
     pose_of_volumes: Literal["every_axis", "in_plane"]  # in_plane: all slices of one alike
+    # Of the images that are turned, moved, scaled and sheared. At 1 a network sees none that was
+    # not interpolated; scans come as they are, sharper than all it knows.
+    pose_probability: float
     rotation_degrees: float  # to either side
     translation: float  # share of the image, along each axis
     scale: tuple[float, float]
@@ -103,7 +106,7 @@ def _pose_of_slices(config: AugmentConfig) -> list[Any]:
             scale=config.scale,
             shear=config.shear_degrees,
             padding_mode="zeros",
-            p=1.0,
+            p=config.pose_probability,
         ),
     ]
 
@@ -116,7 +119,7 @@ def _pose_of_volumes(config: AugmentConfig) -> list[Any]:
             translate=(config.translation,) * 3,
             scale=config.scale,
             shears=config.shear_degrees,
-            p=1.0,
+            p=config.pose_probability,
         ),
     ]
 

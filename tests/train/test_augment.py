@@ -9,6 +9,7 @@ STRONG = AugmentConfig(
     flip_probability=0.5,
     flip="columns",
     pose_of_volumes="every_axis",
+    pose_probability=1.0,
     rotation_degrees=45.0,
     translation=0.3,
     scale=(0.5, 1.5),
@@ -22,6 +23,7 @@ STILL = AugmentConfig(
     flip_probability=0.0,
     flip="columns",
     pose_of_volumes="every_axis",
+    pose_probability=1.0,
     rotation_degrees=0.0,
     translation=0.0,
     scale=(1.0, 1.0),
@@ -75,6 +77,18 @@ def test_a_flip_reverses_the_order_of_columns_or_rows(flip, axis, pose_of_volume
     )
     flipped = Augmentation(config, 1, len(size))(images)
     torch.testing.assert_close(flipped, images.flip(axis), atol=1e-5, rtol=0)
+
+
+@sizes
+@pytest.mark.parametrize("pose_of_volumes", ["every_axis", "in_plane"])
+def test_images_that_are_not_turned_keep_every_value(pose_of_volumes, size):
+    images = torch.rand(64, 1, *size)
+    config = dataclasses.replace(
+        STILL, rotation_degrees=20.0, pose_probability=0.5, pose_of_volumes=pose_of_volumes
+    )
+    posed = Augmentation(config, 1, len(size))(images)
+    kept = (posed - images).abs().flatten(1).amax(dim=1) < 1e-6
+    assert 16 < kept.sum() < 48  # 32 of them, four standard deviations to either side
 
 
 @sizes

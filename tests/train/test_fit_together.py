@@ -30,6 +30,7 @@ def make_study(folder, **numbers):
     """The default study's numbers, shrunk, and a few images of noise."""
     values = YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text())
     values["data"]["image_size"] = [32, 32]
+    values["augment"]["pose_probability"] = 0.5  # some are turned: of each process, its own
     for method in METHODS:
         values["fit"][method] = tiny(method, values["fit"][method]) | NUMBERS[method] | numbers
     store = folder / "data" / "phantom"
