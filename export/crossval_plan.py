@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from export import fold_files, fold_result
 from export.baselines import baselines
-from export.fold_job import FoldJob, checkpoint_of, fingerprint_of, keeper_names
+from export.fold_job import FoldJob, checkpoint_of, fingerprint_of, keeper_names, note_of
 from export.fold_result import FoldResult
 from train.params import BadParamsError, Params, suggest
 from train.pool import Pool, make_pool
@@ -116,20 +116,6 @@ def plan(
                     yield planned(plain, name, members=members, wave=first + 2)
 
 
-def with_blocks(params: Params, blocks: Mapping[str, Mapping[str, object]]) -> Params:
-    """The same numbers, but for those that are named, however deep."""
-    return Params(params.path, _laid_over(params.values, blocks))
-
-
-def _laid_over(values: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
-    return {**values} | {
-        name: _laid_over(values[name], value)
-        if isinstance(value, Mapping) and isinstance(values.get(name), Mapping)
-        else value
-        for name, value in named.items()
-    }
-
-
 def missing_of(
     planned: Sequence[Planned], folds: Path, models: Path, *, source: Path | None
 ) -> list[Planned]:
@@ -143,14 +129,18 @@ def missing_of(
     waiting = list(wanted)
     while waiting:  # an ensemble's member may itself rely on another's checkpoints
         it = by_row[waiting.pop()]
-        needed = {(name, it.job.place) for name in _relied_on(it) if not _has(it, name, models)}
+        relied_on = [by_row[name, it.job.place] for name in _relied_on(it)]
+        needed = {(one.job.name, one.job.place) for one in relied_on if not _has(one, models)}
         waiting += needed - wanted
         wanted |= needed
     return [it for row, it in by_row.items() if row in wanted]
 
 
 def _ablated(plain: _Numbers, name: str, blocks: Mapping[str, Mapping[str, object]]) -> _Numbers:
-    own = plain._replace(params=with_blocks(plain.params, blocks), suffix=f"{ABLATED}{name}")
+    own = plain._replace(
+        params=plain.params.with_blocks(blocks, where=f"crossval.ablations.{name}"),
+        suffix=f"{ABLATED}{name}",
+    )
     if "data" not in blocks:
         return own
     stored = f"{plain.stored}.{name}"
@@ -186,7 +176,7 @@ def _relied_on(planned: Planned) -> tuple[str, ...]:
     if job.members:
         return job.members
     of = _shares_with(planned.params, job.method) if job.method else ""
-    return (of,) if of else ()
+    return (of + job.suffix,) if of else ()
 
 
 def _shares_with(params: Params, method: str) -> str:
@@ -194,10 +184,13 @@ def _shares_with(params: Params, method: str) -> str:
     return params.of("fit", method) if find(method).shared else ""
 
 
-def _has(planned: Planned, name: str, models: Path) -> bool:
-    """Whether a row's checkpoints of the same fold are there."""
+def _has(planned: Planned, models: Path) -> bool:
+    """Whether a job's checkpoints are there, and those of its numbers and data."""
     config = planned.params.block(CrossvalConfig, "crossval")
-    place = models / planned.job.place
+    place, name = models / planned.job.place, planned.job.name
+    note = note_of(place, name)
+    if not note.exists() or note.read_text() != planned.fingerprint:
+        return False
     return all(checkpoint_of(place, name, it).exists() for it in keeper_names(config))
 
 

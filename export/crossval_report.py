@@ -77,7 +77,7 @@ def write(
         missing=missing,
         beside=beside,
         published=config.published,
-        leaks=resolution.in_words(resolution.size_areas(pool.cases)),
+        leaks=[*resolution.in_words(resolution.size_areas(pool.cases)), *without_groups(pool)],
         variants={
             name: of
             for name in dict.fromkeys(it.method for it in results)
@@ -103,6 +103,17 @@ def write(
         text=text,
         numbers=_numbers(summaries),
     )
+
+
+def without_groups(pool: Pool) -> list[str]:
+    """Said where a division cannot keep together what belongs together."""
+    if len({it.group for it in pool.cases}) < len(pool.cases):
+        return []
+    return [
+        "**Every scan is a group of its own: the data names no patients, and none were found.** "
+        "Two scans of one patient may lie on two sides of a division, and intervals are those of "
+        "single scans."
+    ]
 
 
 def groups_csv(pool: Pool) -> str:

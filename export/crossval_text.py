@@ -45,7 +45,7 @@ def to_markdown(
         "",
         f"Mean ± std over the results of all folds and both halves of the abnormals; in brackets "
         f"the {config.confidence:.0%} interval of {config.resamples} bootstrap resamples of the "
-        f"groups of near-duplicates.",
+        f"groups: near-duplicates, or scans of one patient (`groups.csv`).",
         *_unfinished(missing, folds),
         *(line for leak in leaks for line in ("", leak)),
     ]
@@ -195,7 +195,7 @@ def _mean(summary: Summary | None, *, bounds: bool = False) -> str:
 
 
 def _grouping(grouped: bool) -> str:
-    return "near-duplicates kept together" if grouped else "as published (every slice by itself)"
+    return "groups kept together" if grouped else "as published (every slice by itself)"
 
 
 def _notes(variants: Mapping[str, str]) -> list[str]:

@@ -28,14 +28,20 @@ def path_of(folds: Path, method: str, *, grouped: bool, fold: int) -> Path:
 
 
 def keep(kept: Path, results: Iterable[FoldResult]) -> list[Path]:
-    """Write the folds of each method to <method>.jsonl.gz, a line each; equal ones, equal bytes."""
+    """Write the folds of each method to <method>.jsonl.gz, a line each; equal ones, equal bytes.
+
+    Folds that lie there and are not among these stay: they took hours.
+    """
     by_method: dict[str, list[FoldResult]] = {}
     for result in results:
         by_method.setdefault(result.method, []).append(result)
     kept.mkdir(parents=True, exist_ok=True)
     for method, own in by_method.items():
-        lines = b"".join(fold_result.encoded(it) for it in own)
-        write_bytes(_kept_path(kept, method), gzip.compress(lines, mtime=0))
+        path = _kept_path(kept, method)
+        lines = {(it.grouped, it.fold): fold_result.encoded(it) for it in own}
+        lines = _lines_of(path) | lines
+        whole = b"".join(lines[place] for place in sorted(lines))
+        write_bytes(path, gzip.compress(whole, mtime=0))
     return [_kept_path(kept, method) for method in by_method]
 
 
@@ -44,14 +50,16 @@ def fetch(source: Path, method: str, *, grouped: bool, fold: int) -> bytes | Non
     path = path_of(source, method, grouped=grouped, fold=fold)
     if path.exists():
         return path.read_bytes()
-    kept = _kept_path(source, method)
+    return _lines_of(_kept_path(source, method)).get((grouped, fold))
+
+
+def _lines_of(kept: Path) -> dict[tuple[bool, int], bytes]:
+    """The folds kept of a method, by whether they are grouped and their number."""
     if not kept.exists():
-        return None
-    for line in gzip.decompress(kept.read_bytes()).splitlines(keepends=True):
-        head = msgspec.json.decode(line, type=_Head)
-        if (head.grouped, head.fold) == (grouped, fold):
-            return line
-    return None
+        return {}
+    lines = gzip.decompress(kept.read_bytes()).splitlines(keepends=True)
+    heads = [msgspec.json.decode(line, type=_Head) for line in lines]
+    return {(head.grouped, head.fold): line for head, line in zip(heads, lines, strict=True)}
 
 
 def _kept_path(kept: Path, method: str) -> Path:

@@ -30,6 +30,11 @@ class FoldJob:
         return not self.method and not self.members
 
     @property
+    def suffix(self) -> str:
+        """What its row's name has beyond the method's: that of an ablation, or nothing."""
+        return self.name.removeprefix(self.method) if self.method else ""
+
+    @property
     def place(self) -> Path:
         """Under which of a folder's parts its files lie."""
         return Path("grouped" if self.grouped else "published") / f"fold{self.fold}"
@@ -51,6 +56,11 @@ def validating(fold: Fold, keeper: str) -> list[Case]:
 def checkpoint_of(models: Path, name: str, keeper: str) -> Path:
     """The weights that a keeper of a fit has kept."""
     return models / f"{name}.{keeper}.safetensors"
+
+
+def note_of(models: Path, name: str) -> Path:
+    """Says of which fingerprint the checkpoints of a fit are, once all of them are written."""
+    return models / f"{name}.fit"
 
 
 def fingerprint_of(params: Params, job: FoldJob, pool_hash: str) -> str:

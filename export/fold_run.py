@@ -12,10 +12,18 @@ import torch
 from export import fold_result
 from export.baselines import baselines
 from export.crossval_plan import Planned
-from export.fold_job import FoldJob, checkpoint_of, fingerprint_of, keeper_names, validating
+from export.fold_job import (
+    FoldJob,
+    checkpoint_of,
+    fingerprint_of,
+    keeper_names,
+    note_of,
+    validating,
+)
 from export.fold_result import SCHEMA, FoldResult, HalfResult, thinned
 from export.fold_shipping import Shipped, Shipping
 from export.fold_testing import HalfTests
+from infer.writers.atomic import write_bytes
 from train import tracking
 from train.fitting import fitted, shared_of, task_of
 from train.keeper import Keeper
@@ -67,7 +75,11 @@ class _FoldRun:
     def method(self) -> FoldResult:
         """Fit once, with a keeper for each choice that may be made."""
         job, params = self.job, self.params
-        shared = shared_of(params, job.method, self._data_hash(), folder=self.models)
+        note = note_of(self.models, job.name)
+        note.unlink(missing_ok=True)  # of checkpoints that are about to be replaced
+        shared = shared_of(
+            params, job.method, self._data_hash(), folder=self.models, suffix=job.suffix
+        )
         task = task_of(params, job.method, self._data_hash(), shared)
         train = self.pool.of(self.fold.train)
         validation = self.pool.of(self.fold.validation)
@@ -92,6 +104,7 @@ class _FoldRun:
                 checkpoint_of(self.models, job.name, keepers[0].name),
                 self.models / f"{job.name}.safetensors",
             )
+            write_bytes(note, self._fingerprint().encode())
             return self._result(
                 tests,
                 fit_seconds=round(session.progress.seconds, 1),
@@ -129,9 +142,19 @@ class _FoldRun:
         return [test for one in shipped for test in self.half_tests.of(one)]
 
     def _data_hash(self) -> str:
-        """Of the data and its division: a checkpoint of one fold is no other fold's."""
-        said = [self.pool.hash, self.job.place.as_posix()]
+        """Of the data and its division: a checkpoint of one fold is no other fold's.
+
+        Nor is it that of the same fold under another seed, whose test it may have trained on.
+        """
+        sides = [
+            sorted(it.scan.as_posix() for it in side)
+            for side in (self.fold.train, self.fold.validation)
+        ]
+        said = [self.pool.hash, self.job.place.as_posix(), sides]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+    def _fingerprint(self) -> str:
+        return fingerprint_of(self.params, self.job, self.pool.hash)
 
     def _result(
         self,
@@ -150,7 +173,7 @@ class _FoldRun:
             trivial=self.job.trivial,
             grouped=self.job.grouped,
             fold=self.job.fold,
-            fingerprint=fingerprint_of(self.params, self.job, self.pool.hash),
+            fingerprint=self._fingerprint(),
             fit_seconds=fit_seconds,
             history=history,
             tests=tuple(tests),

@@ -17,6 +17,7 @@ FLIPS = {
     (3, "columns"): kornia.RandomHorizontalFlip3D,
     (3, "rows"): kornia.RandomVerticalFlip3D,
 }
+FACTORS = ("brightness", "contrast", "saturation", "hue")  # to either side
 SHAPE = "forward_input_shape"  # what kornia calls it among what it has drawn
 
 
@@ -38,6 +39,19 @@ class AugmentConfig:
     contrast: float  # factor beyond 1
     saturation: float  # factor beyond 1; colour images only
     hue: float  # share of the colour circle, up to 0.5; colour images only
+
+    def __post_init__(self) -> None:
+        for name in ("flip_probability", "pose_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+        for name in ("rotation_degrees", "translation", "shear_degrees", *FACTORS):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name, most in (("hue", 0.5), *((it, 1) for it in ("translation", *FACTORS))):
+            if getattr(self, name) > most:
+                raise ValueError(f"{name} must be at most {most}, got {getattr(self, name)}")
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale must be a range above 0, got {list(self.scale)}")
 
 
 class Augmentation(nn.Module):

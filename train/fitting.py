@@ -10,6 +10,7 @@ from train import tracking
 from train.augment import Augmentation, AugmentConfig
 from train.batches import LAYOUTS, Batches, scale_of
 from train.data import DataConfig, open_images
+from train.fit_numbers import refuse_meaningless
 from train.keeper import Keeper
 from train.networks.common_norm import with_common_norm
 from train.params import BadParamsError, Params
@@ -26,11 +27,13 @@ from train.task import Images, Task
 from train.validation import as_tensor
 
 
-def shared_of(params: Params, method: str, data_hash: str, *, folder: Path) -> Weights:
+def shared_of(
+    params: Params, method: str, data_hash: str, *, folder: Path, suffix: str = ""
+) -> Weights:
     """The networks that a variant takes over from the fit of its method; {} for none.
 
     Args:
-        folder: where the fit of that method left its checkpoint, under its name.
+        folder: where the fit of that method left its checkpoint, under its name and `suffix`.
 
     Raises:
         BadParamsError: the variant's block does not name its method.
@@ -44,21 +47,24 @@ def shared_of(params: Params, method: str, data_hash: str, *, folder: Path) -> W
             f"{params.path}: fit.{method} lacks `of`",
             hint=f"name the method whose {' and '.join(networks)} it shares",
         )
-    return load_shared(folder / f"{of}.safetensors", networks, data_hash=data_hash)
+    return load_shared(folder / f"{of}{suffix}.safetensors", networks, data_hash=data_hash)
 
 
 def task_of(params: Params, method: str, data_hash: str, shared: Weights) -> Task:
     """What a params file asks for, on this data.
 
     Raises:
-        BadParamsError: the method does not look at what the study's images are.
+        BadParamsError: the method does not look at what the study's images are, or a number of
+            its block cannot be meant.
     """
     refuse_other_dims(params, method)
     data = params.block(DataConfig, "data")
+    config = params.block(find(method).config, "fit", method)
+    refuse_meaningless(config, where=f"{params.path}: fit.{method}")
     return Task(
         study=params.study,
         method=method,
-        config=params.block(find(method).config, "fit", method),
+        config=config,
         augment=params.block(AugmentConfig, "augment"),
         scores=params.blocks(ScoreRecipe, "scores"),
         channels=data.channels,

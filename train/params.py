@@ -4,7 +4,7 @@ The only module that reads YAML. `ruamel.yaml` and not PyYAML, which takes `1e-4
 """
 
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -80,6 +80,18 @@ class Params:
         """A block of named sub-blocks, all of one kind, in the order of the file."""
         return {name: self.block(config, *keys, name) for name in self._at(keys)}
 
+    def with_blocks(self, blocks: Mapping[str, Any], *, where: str) -> "Params":
+        """The same numbers, but for those that are named, however deep.
+
+        Raises:
+            BadParamsError: there is no such block, or none of such a method: nothing would change.
+        """
+        for name, value in blocks.items():
+            _refuse_unknown([name], list(self.values), where=f"{self.path}: {where}")
+            if name == "fit":
+                _refuse_unknown(value, self.names("fit"), where=f"{self.path}: {where}.fit")
+        return Params(self.path, _laid_over(self.values, blocks))
+
     def names(self, *keys: str) -> tuple[str, ...]:
         """The names of the sub-blocks at `keys`, in the order of the file."""
         return tuple(self._at(keys))
@@ -148,7 +160,16 @@ def _check_keys(config: Any, values: Mapping[str, Any], *, where: str) -> None:
                 _check_keys(inner, value, where=f"{where}.{name}")
 
 
-def _refuse_unknown(values: Mapping[str, Any], known: Sequence[str], *, where: str) -> None:
+def _laid_over(values: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    return {**values} | {
+        name: _laid_over(values[name], value)
+        if isinstance(value, Mapping) and isinstance(values.get(name), Mapping)
+        else value
+        for name, value in named.items()
+    }
+
+
+def _refuse_unknown(values: Iterable[str], known: Sequence[str], *, where: str) -> None:
     for name in values:
         if name not in known:
             raise BadParamsError(f"{where}.{name} is unknown", hint=suggest(str(name), known))

@@ -59,7 +59,7 @@ def put_together(made: Images, patches: Patches | None, image_size: Size) -> tor
 
 
 def evenly(rows: Rows, count: int) -> Rows:
-    """Up to `count` of the rows, evenly spaced over all of them: neighbouring patches are alike."""
+    """Up to `count` of the rows, evenly spaced over all of them: neighbours are alike."""
     chosen = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))
     some: Rows = rows[chosen]
     return some

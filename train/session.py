@@ -1,5 +1,6 @@
 """A fit under way: trained, watched, validated, put aside, brought back, and kept."""
 
+import hashlib
 import json
 import math
 import sys
@@ -85,6 +86,13 @@ class Session:
         """What this fit computes in, whatever was left to the device."""
         return resolve(self.task.config.precision, self.fabric.device.type)
 
+    @property
+    def _fingerprint(self) -> str:
+        """Of the task, and of what is kept of it by which rule."""
+        rules = [[it.name, it.rule, it.score, it.rows.tolist()] for it in self.keepers]
+        said = json.dumps([self.task.fingerprint, rules])
+        return hashlib.sha256(said.encode()).hexdigest()
+
     def resume(self) -> None:
         """Bring back the state an interrupted fit of the same task left, if any."""
         is_first = self.fabric.is_global_zero
@@ -108,7 +116,7 @@ class Session:
 
     def _put_aside_before(self) -> dict[str, Any] | BadParamsError | None:
         """What an equal fit left, or why these processes cannot go on with it."""
-        state = checkpoint.load_resume(self.resume_path, self.task.fingerprint)
+        state = checkpoint.load_resume(self.resume_path, self._fingerprint)
         if state is None:
             return None
         if "common" not in state:
@@ -141,7 +149,7 @@ class Session:
             "generators": generators,
             "common": common_states(),
         }
-        checkpoint.save_resume(self.resume_path, state, self.task.fingerprint)
+        checkpoint.save_resume(self.resume_path, state, self._fingerprint)
 
     def open_run(self, name: str, *, parent: str) -> tracking.Run:
         """The MLflow run of this fit, below `parent` if one is given: the first process's only."""
@@ -329,7 +337,8 @@ class Session:
 
 def healthy_images(images: Images, config: Any, device: torch.device) -> torch.Tensor:
     """The normal training images as a model takes them, not augmented."""
-    normal = images.train[np.flatnonzero(~images.train_abnormal)[:HEALTHY]]
+    # Evenly: one after the other they may be the slices of a single head.
+    normal = images.train[evenly(np.flatnonzero(~images.train_abnormal), HEALTHY)]
     ranged = as_tensor(normal, config.intensity_range, device)
     return scale_of(config).standardised(ranged)
 

@@ -116,7 +116,8 @@ def _loss(
         if patches is not None:
             some = evenly(cut(images[chosen], patches), at_once(patches.size))
             return float(model.training_loss(some).total)
-        return float(model.training_loss(images[chosen[: at_once(images.shape[2:])]]).total)
+        some = images[evenly(chosen, at_once(images.shape[2:]))]
+        return float(model.training_loss(some).total)
 
 
 def _at(findings: Findings, rows: torch.Tensor) -> Findings:

@@ -14,6 +14,7 @@ from train.augment import AugmentConfig
 from train.command import run_stage
 from train.data import DataConfig
 from train.datasets.catalog import dataset
+from train.fit_numbers import refuse_meaningless
 from train.metrics import Bootstrap
 from train.params import BadParamsError, Params, build, suggest
 from train.patchwise import patches_of
@@ -30,13 +31,8 @@ def check(params: Params) -> None:
         BadParamsError: a key is unknown or missing, a value of the wrong kind or out of range.
         UnknownChoiceError: there is no such dataset or method.
     """
-    data = params.block(DataConfig, "data")
-    # Not as a block of ours: `of` there is a number of the dataset's own.
-    build(dataset(data.dataset).options, data.options, where=f"{params.path}: data.options")
+    _check_numbers(params)
     split = params.block(SplitConfig, "split")
-    params.block(AugmentConfig, "augment")
-    for method in params.names("fit"):
-        params.block(find(method).config, "fit", method)
     for method in params.methods:
         if method not in params.names("fit"):
             raise BadParamsError(
@@ -51,18 +47,29 @@ def check(params: Params) -> None:
     _check_variants(params)
     for method in params.models:
         refuse_other_dims(params, method)
-    if not params.blocks(ScoreRecipe, "scores"):
-        raise BadParamsError(f"{params.path}: scores is empty", hint="name at least one recipe")
     _check_patches(params)
     ensembles(params)
-    params.block(ExportConfig, "export")
     params.block(Bootstrap, "evaluate")
     params.block(WhereConfig, "where")
     params.block(CompareConfig, "compare")
-    _check_crossval(params)
+    check_crossval(params)
 
 
-def _check_crossval(params: Params) -> None:
+def _check_numbers(params: Params) -> None:
+    """Build what an ablation may change."""
+    data = params.block(DataConfig, "data")
+    # Not as a block of ours: `of` there is a number of the dataset's own.
+    build(dataset(data.dataset).options, data.options, where=f"{params.path}: data.options")
+    params.block(AugmentConfig, "augment")
+    for method in params.names("fit"):
+        config = params.block(find(method).config, "fit", method)
+        refuse_meaningless(config, where=f"{params.path}: fit.{method}")
+    if not params.blocks(ScoreRecipe, "scores"):
+        raise BadParamsError(f"{params.path}: scores is empty", hint="name at least one recipe")
+    params.block(ExportConfig, "export")
+
+
+def check_crossval(params: Params) -> None:
     """Refuse what would fail hours later.
 
     Raises:
@@ -89,6 +96,8 @@ def _check_crossval(params: Params) -> None:
             )
     for name, members in config.ensembles.items():
         refuse_patches(params, f"crossval.ensembles.{name}", members)
+    for name, blocks in config.ablations.items():
+        _check_numbers(params.with_blocks(blocks, where=f"crossval.ablations.{name}"))
 
 
 def _check_patches(params: Params) -> None:

@@ -30,6 +30,7 @@ from export.fold_result import FoldResult
 from export.fold_run import write_fold
 from export.job_pool import Done, jobs_at_once, run_jobs
 from export.ray_jobs import ray_jobs
+from export.stages.check import check_crossval
 from infer.errors import UadError
 from train import tracking
 from train.command import run_stage
@@ -68,6 +69,7 @@ def crossval(params: Params, options: Options) -> None:
     config = params.block(CrossvalConfig, "crossval")
     config = replace(config, grouped=options.grouped or config.grouped)
     refuse_launchers(params, options.methods or config.methods)
+    check_crossval(params)
     check_names(params, config, methods=options.methods, ablations=options.ablations)
     _check_folds(params, options.folds)
     check_beside(config.beside)

@@ -12,6 +12,7 @@ from export.ensemble import INTENSITY_RANGE, ensemble_of, score_in_words
 from export.fitted import Fitted, load_fitted
 from export.membership import members_of
 from export.release import in_words, parity_images, release
+from export.same_data import refuse_other_data
 from infer.manifest import Provenance
 from train import tracking
 from train.command import run_stage
@@ -26,6 +27,7 @@ def combine(params: Params, name: str) -> None:
 
     Raises:
         BadParamsError: there is no such ensemble, or it names a method that is not fitted.
+        BadModelError: a member was fitted to other data than is prepared now.
         ParityError: the file does not say what the models say together.
         CalibrationError: validation does not allow the thresholds asked for.
     """
@@ -36,6 +38,9 @@ def combine(params: Params, name: str) -> None:
         method: load_fitted(checkpoint_path(study, method), method, data)
         for method in members_of(params, name)
     }
+    for method, fitted in members.items():
+        path, fitted_to = checkpoint_path(study, method), fitted.metadata["data_hash"]
+        refuse_other_data(path, fitted_to, study, hint=f"fit {method} again")
     images, abnormal = load_images(study, "validation")
     graph = ensemble_of(members, images[~abnormal])
     runs = {method: fitted.metadata["run_id"] for method, fitted in members.items()}

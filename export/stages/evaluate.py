@@ -11,6 +11,7 @@ from export import evaluation, registry, where_files
 from export.ablation import manifests_of
 from export.calibration import ExportConfig
 from export.measured import NOT_RECALIBRATED, is_measurable, measure, recalibrate
+from export.same_data import refuse_other_data
 from export.scan_scores import THREADS
 from export.where_config import WhereConfig
 from infer.engine import open_engine
@@ -24,11 +25,19 @@ MONTAGES = "montages"  # folder, within a method's
 
 
 def evaluate(params: Params, method: str) -> None:
-    """Score, measure, report; the metrics go to the run of the fit as well."""
+    """Score, measure, report; the metrics go to the run of the fit as well.
+
+    Raises:
+        BadModelError: the file was made of other data than is prepared now.
+    """
     study = params.study
     config = params.block(WhereConfig, "where")
-    engine = open_engine(model_path(study, method), device="cpu", threads=THREADS)
+    path = model_path(study, method)
+    engine = open_engine(path, device="cpu", threads=THREADS)
     manifest = engine.manifest
+    refuse_other_data(
+        path, manifest.provenance.data_hash, study, hint=f"fit and export {method} again"
+    )
     cases = load_cases(study)
     test = [it.case for it in cases if it.split == "test"]
     further = NOT_RECALIBRATED

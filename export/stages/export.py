@@ -10,9 +10,10 @@ from export.calibration import ExportConfig
 from export.draft import draft_manifest
 from export.fitted import Fitted, load_fitted
 from export.release import in_words, parity_images, release
+from export.same_data import refuse_other_data
 from infer.manifest import Provenance
 from train.command import run_stage
-from train.data import DataConfig, data_hash, load_cases
+from train.data import DataConfig, load_cases
 from train.params import Params
 from train.paths import checkpoint_path, model_path
 from train.provenance import git_state, library_versions
@@ -22,13 +23,16 @@ def export(params: Params, method: str) -> None:
     """Export one method's checkpoint.
 
     Raises:
+        BadModelError: the checkpoint was fitted to other data than is prepared now.
         ParityError: the file does not say what the model says.
         CalibrationError: validation does not allow the thresholds asked for.
     """
     study = params.study
     data = params.block(DataConfig, "data")
     config = params.block(ExportConfig, "export")
-    fitted = load_fitted(checkpoint_path(study, method), method, data)
+    checkpoint = checkpoint_path(study, method)
+    fitted = load_fitted(checkpoint, method, data)
+    refuse_other_data(checkpoint, fitted.metadata["data_hash"], study, hint=f"fit {method} again")
     images = parity_images(study, fitted.intensity_range, fitted.scale, fitted.patches)
     draft = draft_manifest(
         data,
@@ -39,7 +43,7 @@ def export(params: Params, method: str) -> None:
         channel_mean=fitted.scale.mean,
         channel_std=fitted.scale.std,
         score_recipe=fitted.score_recipe,
-        provenance=provenance_of(fitted, study),
+        provenance=provenance_of(fitted),
         patches=fitted.patches,
     )
     path = model_path(study, method)
@@ -55,14 +59,14 @@ def export(params: Params, method: str) -> None:
     print(in_words(path, manifest, version))
 
 
-def provenance_of(fitted: Fitted, study: str) -> Provenance:
+def provenance_of(fitted: Fitted) -> Provenance:
     """Which fit, code, data and libraries a file comes from."""
     git = git_state()
     return Provenance(
         mlflow_run_id=fitted.metadata["run_id"],
         git_commit=git.commit,
         git_dirty=git.dirty,
-        data_hash=data_hash(study),
+        data_hash=fitted.metadata["data_hash"],
         seed=int(fitted.metadata["seed"]),
         versions=library_versions(),
     )

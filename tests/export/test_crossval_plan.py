@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from export import crossval_plan, fold_result
-from export.fold_job import checkpoint_of, fingerprint_of
+from export.fold_job import checkpoint_of, fingerprint_of, note_of
 from tests.export import fold_results
 from train.params import BadParamsError, Params, load
 from train.pool import Pool
@@ -39,19 +39,23 @@ def planned(params):
 
 @pytest.fixture
 def missing(planned, tmp_path):
-    """The rows that are run, where all are done but those named and some checkpoints are there."""
+    """The rows that are run, where all are done but those named and some checkpoints are there.
 
-    def missing(rows, checkpoints=()):
+    Those of `other` numbers are there too, under the same names.
+    """
+
+    def missing(rows, checkpoints=(), other=()):
         folds, models = tmp_path / "folds", tmp_path / "models"
         for it in planned:
             if it.job.name not in rows:
                 result = fold_results.fold(method=it.job.name, number=it.job.fold, tests=[])
                 result = replace(result, fingerprint=it.fingerprint)
                 fold_result.save(it.path(folds), result)
-            for name in checkpoints:
-                path = checkpoint_of(models / it.job.place, name, "blind")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.touch()
+            if it.job.name in (*checkpoints, *other):
+                place, fits = models / it.job.place, it.fingerprint
+                place.mkdir(parents=True, exist_ok=True)
+                checkpoint_of(place, it.job.name, "blind").touch()
+                note_of(place, it.job.name).write_text("another" if it.job.name in other else fits)
         found = crossval_plan.missing_of(planned, folds, models, source=None)
         return list(dict.fromkeys(it.job.name for it in found))
 
@@ -59,7 +63,7 @@ def missing(planned, tmp_path):
 
 
 def test_numbers_of_an_ablation_are_laid_over_the_studys(params):
-    laid_over = crossval_plan.with_blocks(params, {"augment": {"translation": 0.0}})
+    laid_over = params.with_blocks({"augment": {"translation": 0.0}}, where="an ablation")
     assert laid_over.values["augment"]["translation"] == 0.0
     assert laid_over.values["augment"]["scale"] == params.values["augment"]["scale"]
 
@@ -137,6 +141,30 @@ def test_members_are_fitted_again_where_their_checkpoints_are_gone(missing):
 
 def test_members_whose_checkpoints_are_there_are_not(missing):
     assert missing(["both"], checkpoints=["cae", "fanogan-izi"]) == ["both"]
+
+
+def test_members_whose_checkpoints_are_of_other_numbers_are_fitted_again(missing):
+    found = missing(["both"], checkpoints=["fanogan-izi"], other=["cae"])
+    assert found == ["cae", "both"]
+
+
+def test_an_ablated_variant_shares_the_networks_of_the_ablated_method(params, tmp_path):
+    params.values["crossval"] |= {"ablations": {"still": {"augment": {"translation": 0.0}}}}
+    config = params.block(CrossvalConfig, "crossval")
+    planned = [
+        it
+        for it in crossval_plan.plan(
+            params, config, POOL, stored="p", methods=("fanogan-izi",), ablations=("still",)
+        )
+        if it.job.fold == 0 and it.job.method
+    ]
+    for it in planned:  # all done but the ablated variant
+        if it.job.name != "fanogan-izi+still":
+            result = fold_results.fold(method=it.job.name, number=0, tests=[])
+            fold_result.save(it.path(tmp_path), replace(result, fingerprint=it.fingerprint))
+    found = crossval_plan.missing_of(planned, tmp_path, tmp_path / "models", source=None)
+    assert [it.job.name for it in found] == ["fanogan+still", "fanogan-izi+still"]
+    assert found[0].wave < found[1].wave
 
 
 def test_a_variant_alone_needs_the_method_it_shares_networks_with(missing):

@@ -126,6 +126,20 @@ def report(tmp_path_factory):
         )
 
 
+def test_it_says_where_no_scans_are_known_to_belong_together(report):
+    def pool_of(*groups):
+        cases = [
+            Case(scan=Path(f"{it}.png"), group=group, normal=True, mask=None)
+            for it, group in enumerate(groups)
+        ]
+        return Pool(cases=cases, rows=[], images=IMAGES, hash="images")
+
+    assert "group of its own" not in report.text
+    (said,) = crossval_report.without_groups(pool_of("a", "b", "c"))
+    assert "Every scan is a group of its own" in said
+    assert crossval_report.without_groups(pool_of("a", "b", "a")) == []
+
+
 def test_there_are_curves_of_every_protocol_and_grouping_and_of_every_fit(report):
     each = {
         f"{what}_{protocol}_{grouping}.png"

@@ -72,7 +72,7 @@ def test_what_is_missing_is_said_at_the_top():
     text = table(fold_results.many("cae", 0.5), BASELINE, missing=missing)
     top = text[: text.index("## ")]
     assert "- vae, as published (every slice by itself): 1 of 2 folds are missing" in top
-    assert "- dae, near-duplicates kept together: 2 of 2 folds are missing" in top
+    assert "- dae, groups kept together: 2 of 2 folds are missing" in top
     assert "Not finished" not in table(fold_results.many("cae", 0.5), BASELINE)
 
 

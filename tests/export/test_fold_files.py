@@ -43,6 +43,17 @@ def test_what_was_not_kept_is_not_found(kept):
     assert fold_files.fetch(kept, "vae", grouped=False, fold=0) is None
 
 
+def test_folds_that_a_partial_run_did_not_have_stay(kept):
+    (first, *_) = RESULTS
+    again = replace(first, fit_seconds=77.0)
+    fold_files.keep(kept, [again])
+    found = fold_files.fetch(kept, "cae", grouped=False, fold=again.fold)
+    assert found == fold_result.encoded(again)
+    for other in GROUPED:
+        found = fold_files.fetch(kept, "cae", grouped=True, fold=other.fold)
+        assert found == fold_result.encoded(other)
+
+
 def test_keeping_the_same_again_changes_no_byte(kept, tmp_path):
     fold_files.keep(tmp_path / "again", RESULTS + GROUPED)
     for path in kept.iterdir():

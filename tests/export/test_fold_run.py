@@ -18,6 +18,7 @@ from export.fold_run import run_fold
 from tests.export.tiny_pool import COUNTS, FOLDS, NAME, make_tiny_pool, numbers
 from tests.train.told_run import Told
 from train import session, tracking
+from train.params import Params
 
 KEEPERS = ("study_0", "study_1", "blind")
 
@@ -180,6 +181,18 @@ def test_a_fit_is_divided_as_its_tests_are(asked, division, names_of, fold):
         assert set(names_of(given["validation"])) == validation
         assert not given["train_abnormal"].any()
         assert not train & (validation | test)
+
+
+def test_a_checkpoint_of_another_division_is_of_other_data(asked):
+    """It may have been fitted to scans that are tested here."""
+
+    def hash_with(**split):
+        params = numbers()
+        values = {**params.values, "split": {**params.values["split"], **split}}
+        return asked(Params(params.path, values))["task"].data_hash
+
+    assert hash_with() == hash_with()
+    assert hash_with() != hash_with(seed=7)
 
 
 @pytest.mark.parametrize("grouped", [False, True], ids=["published", "grouped"])

@@ -8,11 +8,13 @@ import torch
 
 from tests.train.tiny_configs import tiny
 from tests.train.told_run import Told
-from train import checkpoint, tracking
+from train import checkpoint, session, tracking
 from train.fitting import fitted, task_of
 from train.keeper import Keeper
 from train.params import Params, load
 from train.stored_images import StoredImages
+from train.task import Images
+from train.validation import HEALTHY
 
 NORMAL, ABNORMAL = 6, 8  # validation images; abnormal ones in two halves
 
@@ -124,6 +126,34 @@ def test_a_half_decides_nothing_for_the_other(params, tmp_path):
     first = fit(params, abnormal, tmp_path / "first")[0].kept
     second = fit(params, other, tmp_path / "second")[0].kept
     assert (first.record, first.score, first.auroc) == (second.record, second.score, second.auroc)
+
+
+@pytest.mark.parametrize(("rule", "goes_on"), [("loss", True), ("last", False)])
+def test_a_fit_whose_keepers_go_by_another_rule_begins_anew(
+    params, tmp_path, monkeypatch, capsys, rule, goes_on
+):
+    """What they keep is what the rule says of every look, not of those that were left."""
+    monkeypatch.setattr(session, "RESUME_SECONDS", 0.0)
+    fit(params, images(1, 0.1), tmp_path, blind_rule="loss")
+    capsys.readouterr()
+    fit(params, images(1, 0.1), tmp_path, blind_rule=rule)
+    assert ("goes on at record" in capsys.readouterr().out) == goes_on
+
+
+def test_what_healthy_images_are_is_asked_of_all_of_them_evenly(params):
+    count = 3 * HEALTHY
+    rising = np.linspace(0, 1, count, dtype=np.float32).reshape(-1, 1, 1, 1)
+    given = Images(
+        train=np.broadcast_to(rising, (count, 1, 32, 32)),
+        train_abnormal=np.arange(count) >= count - HEALTHY,  # the last third
+        validation=torch.empty(0, 1, 32, 32),
+        abnormal=np.empty(0, bool),
+    )
+    config = task_of(params, "cae", "hash", {}).config
+    found = session.healthy_images(given, config, torch.device("cpu"))
+    assert len(found) == HEALTHY
+    assert found.mean() == pytest.approx(1 / 3, abs=0.01)
+    assert found.max() < 2 / 3
 
 
 def test_the_metrics_of_several_keepers_are_told_apart(params, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from torch.nn.functional import avg_pool3d
 
 from train.methods.method import Findings
 from train.scores import Scorer, ScoreRecipe, candidates, scorers, smooth
+from train.typicality import distance, typical_of
 
 PLAIN = ScoreRecipe(
     polarity="absolute",
@@ -224,6 +225,17 @@ def test_codes_that_are_all_alike_can_be_compared_with():
     (scorer,) = scorers({"typical": recipe}, alike, alike).values()
     torch.testing.assert_close(scorer(alike).score, torch.zeros(4))
     assert scorer(alike._replace(code=torch.zeros(4, 3))).score.min() > 0
+
+
+@pytest.mark.parametrize("lost", [float("nan"), float("inf")])
+def test_with_codes_that_are_not_finite_nothing_can_be_compared(lost):
+    """A fit that diverges: the look is lost, and not the fit."""
+    healthy = torch.rand(20, 3)
+    healthy[4, 1] = lost
+    found = typical_of(healthy)
+    assert found["centre"].shape == (1, 3)
+    assert found["whitening"].shape == (3, 3)
+    assert distance(healthy, **found).isnan().all()
 
 
 def test_a_method_without_a_code_follows_no_recipe_of_codes():

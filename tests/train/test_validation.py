@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from train import validation
@@ -56,6 +57,14 @@ def test_every_recipe_the_method_can_follow_is_tried():
 
 def test_the_loss_is_that_of_the_normal_images_only():
     assert np.isclose(validation.validate(Zero(), RECIPES, *bright_last(8, 3), HEALTHY).loss, 0.2)
+
+
+def test_the_loss_of_many_images_is_of_some_of_all_not_of_the_first():
+    """Which in volumes are the slices of one head."""
+    count = 3 * validation.at_once((4, 4))
+    rising = torch.linspace(0, 1, count).view(-1, 1, 1, 1).expand(-1, 1, 4, 4)
+    seen = validation.validate(Zero(), RECIPES, rising, np.zeros(count, bool), HEALTHY)
+    assert seen.loss == pytest.approx(0.5, abs=0.01)
 
 
 def test_without_abnormal_images_there_is_no_auroc():

@@ -47,6 +47,42 @@ def test_a_misspelt_key_of_any_block_is_refused_with_a_suggestion(tmp_path, caps
     assert f"did you mean {right.split(':')[0]}?" in said
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        ("pose_probability: 1.0", "pose_probability: 50", "pose_probability must be from 0 to 1"),
+        ("flip_probability: 0.5", "flip_probability: -1", "flip_probability must be from 0 to 1"),
+        ("rotation_degrees: 5.0", "rotation_degrees: -5.0", "rotation_degrees must not be"),
+        ("hue: 0.0", "hue: 0.7", "hue must be at most 0.5"),
+        ("scale: [0.95, 1.05]", "scale: [1.05, 0.95]", "scale must be a range above 0"),
+        ("learning_rate: 1.0e-3", "learning_rate: -1.0", "learning_rate must be above 0"),
+        ("batch_size: 32", "batch_size: 0", "batch_size must be at least 1"),
+        ("intensity_range: [0.0, 1.0]", "intensity_range: [1.0, 0.0]", "black before white"),
+        ("dropout: 0.0", "dropout: 1.0", "dropout must be from 0 to below 1"),
+    ],
+)
+def test_a_number_that_cannot_be_meant_is_refused(tmp_path, capsys, right, wrong, says):
+    assert right in TEXT
+    assert check_text(tmp_path, TEXT.replace(right, wrong, 1)) == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("ablation", "says"),
+    [
+        ("{augmnt: {rotation_degrees: 0.0}}", "did you mean augment?"),
+        ("{fit: {ca: {latent: 2}}}", "did you mean cae?"),
+        ("{augment: {rotation_degree: 0.0}}", "did you mean rotation_degrees?"),
+        ("{fit: {cae: {epochs: 0}}}", "fit.cae.epochs must be at least 1"),
+    ],
+)
+def test_an_ablation_that_would_change_nothing_or_fail_is_refused(tmp_path, capsys, ablation, says):
+    text = TEXT.replace("    no_affine:\n", f"    typo: {ablation}\n    no_affine:\n", 1)
+    assert text != TEXT
+    assert check_text(tmp_path, text) == 2
+    assert says in capsys.readouterr().err
+
+
 def test_a_method_without_numbers_is_refused(tmp_path, capsys):
     assert check_text(tmp_path, TEXT.replace("  - cae", "  - gpt", 1)) == 2
     assert "there is no block fit.gpt" in capsys.readouterr().err
