@@ -10,10 +10,13 @@ import pytest
 from export.stages.compare import compare, main
 from export.stages.evaluate import evaluate
 from export.stages.export import export
+from export.stages.quantise import quantise
 from export.table import COLUMNS
 from infer.engine import read_manifest
+from infer.errors import BadModelError
 from tests.export.tiny_study import COUNTS, make_study
 from train.data import data_hash, load_cases
+from train.params import load
 
 # Raised inside MLflow and its libraries, about their own code.
 pytestmark = [
@@ -23,6 +26,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+def quantise_to_half(params, method):
+    quantise(params, method, ("fp16",))
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +72,16 @@ def test_the_manifest_says_where_the_model_comes_from(manifest):
     assert manifest.provenance.data_hash == data_hash("tiny")
     assert manifest.parity.images == sum(COUNTS["validation"])
     assert manifest.self_test.tolerance > 0
+
+
+@pytest.mark.parametrize("stage", [export, evaluate, quantise_to_half])
+def test_a_model_of_other_data_than_is_prepared_is_refused(study, monkeypatch, stage):
+    """Its test scans of today may have trained it."""
+    monkeypatch.setattr("export.same_data.data_hash", lambda study: "f" * 64)
+    before = (study / "models/tiny/cae.onnx").read_bytes()
+    with pytest.raises(BadModelError, match=r"fitted to other data .* may have trained it"):
+        stage(load("params.yaml"), "cae")
+    assert (study / "models/tiny/cae.onnx").read_bytes() == before
 
 
 def test_every_test_scan_is_measured_at_the_shipped_threshold(study, manifest):
