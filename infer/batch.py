@@ -177,7 +177,6 @@ def score_folder(
         stack.enter_context(logging_to(results.folder / output_folder.LOG))
         if options.overwrite:
             results.start_afresh()
-        results.remove_run()
         progress.prepare("looking at what is done")
         record = Record.open(
             results,

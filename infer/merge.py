@@ -174,9 +174,10 @@ def _moved(row: Row, share: Share, out: Path) -> Row:
 
 def _seen_from(out: Path, path: Path) -> str:
     try:
-        return Path(os.path.relpath(path.absolute(), out.absolute())).as_posix()
+        # From where it really lies: `..` of a link is not the folder that the link lies in.
+        return Path(os.path.relpath(path.resolve(), out.resolve())).as_posix()
     except ValueError:  # another drive of Windows
-        return path.absolute().as_posix()
+        return path.resolve().as_posix()
 
 
 def _write_slices(out: Path, shares: Sequence[Share]) -> None:

@@ -8,7 +8,7 @@ from typing import IO
 
 from infer.errors import BadOutputError
 from infer.journal import Entries, Entry
-from infer.writers.atomic import in_words
+from infer.writers.atomic import in_words, write_bytes
 
 REPORT = "report.csv"
 SLICES = "slices.csv"
@@ -65,10 +65,12 @@ def refuse_foreign(out: Path) -> None:
     Raises:
         BadOutputError: it would.
     """
-    if out.exists() and not out.is_dir():
-        raise BadOutputError(f"{out} is a file, not a folder", hint="choose another --out")
-    foreign = [name for name in (*OF_THE_RUN, *OF_SCANS) if (out / name).exists()]
-    if foreign and not (out / JOURNAL).exists():
+    with in_words(out):
+        if out.exists() and not out.is_dir():
+            raise BadOutputError(f"{out} is a file, not a folder", hint="choose another --out")
+        foreign = [name for name in (*OF_THE_RUN, *OF_SCANS) if (out / name).exists()]
+        is_ours = (out / JOURNAL).exists()
+    if foreign and not is_ours:
         raise BadOutputError(
             f"{out} holds a {foreign[0]} that uad-infer did not make", hint="choose another --out"
         )
@@ -121,21 +123,25 @@ def start_afresh(out: Path) -> None:
     with in_words(out):
         for entry in Entries.read(out / JOURNAL):
             remove_outputs(out, entry)
-        for name in (*OF_THE_RUN, JOURNAL):
+        for name in OF_THE_RUN:
             (out / name).unlink(missing_ok=True)
+        # Emptied, never absent: killed without it, the folder would be anybody's.
+        write_bytes(out / JOURNAL, b"")
         for name in OF_SCANS:
             remove_empty(out / name)
-        (out / JOURNAL).touch()
 
 
 def remove_run(out: Path) -> None:
-    """Remove the record of an earlier run: were this one killed, it would speak for what is gone.
+    """Remove the record of an earlier run, and its page.
+
+    Were this one killed, they would speak for what is gone.
 
     Raises:
         BadOutputError: it cannot be removed.
     """
-    with in_words(out / RUN):
-        (out / RUN).unlink(missing_ok=True)
+    for name in (RUN, PAGE):
+        with in_words(out / name):
+            (out / name).unlink(missing_ok=True)
 
 
 def remove_outputs(out: Path, entry: Entry, *, keep: Collection[str] = ()) -> None:

@@ -80,6 +80,8 @@ class Record:
     ) -> "Record":
         """Find what earlier runs did of these tasks, and start the reports with it.
 
+        The record of the last of them goes, once nothing is left that could be refused.
+
         `normals` and `parts` are the model's: what scans are compared with, and the names of its
         further scores. `is_elsewhere`: whether a scan is the share of others; with its results in
         this folder, the report would lose them.
@@ -90,6 +92,7 @@ class Record:
         entries = Entries.read(results.folder / output_folder.JOURNAL)
         if is_elsewhere:
             _refuse_strangers(entries, is_elsewhere, results)
+        results.remove_run()
         done, kept = Entries(), Shelf()
         pending, again = Tasks(), Tasks()
         judged = _judged(tasks, entries, key, results, overlays, maps=maps, workers=workers)

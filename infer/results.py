@@ -11,7 +11,7 @@ from infer import journal, output_folder
 from infer.journal import Entries, Entry
 from infer.storage.address import Address, Place
 
-_SHOWN = (output_folder.PAGE, output_folder.REPORT, *output_folder.OF_SCANS)
+_SHOWN = (output_folder.REPORT, *output_folder.OF_SCANS)
 
 
 @runtime_checkable
@@ -42,7 +42,7 @@ class Results(Protocol):
         ...
 
     def remove_run(self) -> None:
-        """Remove the record of an earlier run."""
+        """Remove the record of an earlier run, and its page."""
         ...
 
     def tells_case(self) -> bool:
@@ -109,7 +109,7 @@ class FolderResults:
         output_folder.start_afresh(self.folder)
 
     def remove_run(self) -> None:
-        """The file run.json."""
+        """The files run.json and report.html."""
         output_folder.remove_run(self.folder)
 
     def tells_case(self) -> bool:
@@ -136,5 +136,6 @@ class FolderResults:
         """They are in place."""
 
     def shown(self) -> Sequence[str]:
-        """What is there."""
-        return [name for name in _SHOWN if (self.folder / name).exists()]
+        """What is there; the page is written last, and always."""
+        there = [name for name in _SHOWN if (self.folder / name).exists()]
+        return [output_folder.PAGE, *there]

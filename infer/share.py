@@ -1,5 +1,6 @@
 """What one run left in its output folder, read back for others to build on."""
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from infer import output_folder
 from infer.errors import BadOutputError
 from infer.journal import Entry, read_entries
 from infer.monitoring import monitoring_from
+from infer.presence import is_file
 from infer.report_csv import Row, read_rows
 from infer.slices_csv import parts_in
 
@@ -35,7 +37,7 @@ def read_share(folder: Path) -> Share:
     Raises:
         BadOutputError: there are none, or they do not fit together.
     """
-    if not (folder / output_folder.JOURNAL).is_file():
+    if not is_file(folder / output_folder.JOURNAL):
         raise BadOutputError(
             f"{folder} holds no results of uad-infer", hint="--merge wants the --out of each part"
         )
@@ -43,7 +45,7 @@ def read_share(folder: Path) -> Share:
     run = _run_in(folder)
     try:
         rows = read_rows(folder / output_folder.REPORT)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError, csv.Error) as error:
         raise BadOutputError(
             f"{folder / output_folder.REPORT} cannot be read: {error}", hint=_KILLED
         ) from error

@@ -87,6 +87,18 @@ def read(path: Path, choice: Choice = USUAL) -> Volume:
     )
 
 
+# Of a damaged header, NumPy's parser raises whatever Python's does.
+_OF_DAMAGE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    SyntaxError,
+    TokenError,
+    RecursionError,
+    MemoryError,
+)
+
+
 def _header_of(path: Path) -> _Header:
     if path.stat().st_size == 0:
         raise UnreadableScanError(f"{path.name} is empty (0 bytes)", hint=CUT_OFF)
@@ -97,8 +109,7 @@ def _header_of(path: Path) -> _Header:
             version = npy.read_magic(file)
             parse = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, fortran, kind = parse(file, max_header_size=_LONGEST_HEADER)
-        # Of a damaged header, NumPy's parser raises whatever Python's does.
-        except (ValueError, TypeError, SyntaxError, TokenError, RecursionError) as error:
+        except _OF_DAMAGE as error:
             raise UnreadableScanError(
                 f"{path.name} is not a NumPy array (.npy), whatever its name says, or its header "
                 "is damaged",

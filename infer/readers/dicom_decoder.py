@@ -21,7 +21,8 @@ from typing import IO, Any
 
 import numpy as np
 
-COMMAND = [sys.executable, "-m", __name__]
+# Not from the folder one happens to stand in (-P): what lies there is not ours.
+COMMAND = [sys.executable, "-P", "-m", __name__]
 SECONDS = 60  # for one frame, after which a decoder hangs
 MEMORY_BYTES = 8 * 2**30  # of address space, most of it never touched
 # What a decoder must know of a frame beside its bytes.

@@ -37,6 +37,7 @@ TAGS = (
     "PhotometricInterpretation",
     "BitsAllocated",
     "BitsStored",
+    "HighBit",
     "PixelRepresentation",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
@@ -107,6 +108,13 @@ def _check(header: Dataset, name: str) -> None:
         raise UnreadableScanError(
             f"{name} stores {colours} values of {sizes[2]} bits for each pixel, "
             "which is no scan known here"
+        )
+    bits, high = int(header.get("BitsStored") or sizes[2]), header.get("HighBit")
+    if high is not None and int(high) != bits - 1:
+        raise UnreadableScanError(
+            f"{name} stores its {bits} bits up to bit {high} of each value, not up to bit "
+            f"{bits - 1}: DICOM has retired that, and decoders read other values",
+            hint="export it again, or convert it with a tool that moves the bits",
         )
 
 

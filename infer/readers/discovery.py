@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from infer.errors import UnreadableScanError
 from infer.output_folder import JOURNAL, OF_SCANS, OF_THE_RUN
+from infer.presence import is_file, is_folder, is_there
 from infer.readers import left_out
 from infer.readers.reading import ENDINGS, WITHOUT_HEADER
 from infer.readers.source import Source
@@ -36,9 +37,8 @@ def scans_in(given: Place, out: Place) -> Found:
 
         scans, others = find_stored(given, without=out)
         found = Found(scans, left_out.count(others))
-    elif not given.exists():
-        raise UnreadableScanError(f"{given} does not exist", hint="FOLDER is where the scans are")
     else:
+        _refuse_absent(given)
         found = find(given, without=out.absolute() if isinstance(out, Path) else None)
     if not found.scans:
         what = "lists" if isinstance(given, Path) and given.is_file() else "holds"
@@ -48,6 +48,20 @@ def scans_in(given: Place, out: Place) -> Found:
             hint=f"scans are DICOM, or end in {', '.join(ENDINGS)}",
         )
     return found
+
+
+def _refuse_absent(given: Path) -> None:
+    try:
+        given.stat()
+    except FileNotFoundError as error:
+        raise UnreadableScanError(
+            f"{given} does not exist", hint="FOLDER is where the scans are"
+        ) from error
+    except (OSError, ValueError) as error:  # not to be entered, a name that no system takes
+        said = getattr(error, "strerror", None) or error
+        raise UnreadableScanError(
+            f"{given} cannot be opened: {said}", hint="FOLDER is where the scans are"
+        ) from error
 
 
 def find_sources(given: Path, *, without: Path | None = None) -> dict[str, Source]:
@@ -65,7 +79,7 @@ def find(given: Path, *, without: Path | None = None) -> Found:
     Raises:
         UnreadableScanError: a folder may not be listed, so scans would be missed; or a bad list.
     """
-    if given.is_dir():
+    if is_folder(given):
         files = _without(without, _walk(given), given)
         scans, others = _grouped(files, given)
     elif given.name.lower().endswith(LIST):
@@ -103,7 +117,7 @@ def _listed(given: Path, without: Path | None) -> tuple[Sources, list[Path]]:
     found: list[Path] = []
     named: set[Path] = set()
     for path in _paths_in(given):
-        inside = list(_without(without, _walk(path), path)) if path.is_dir() else []
+        inside = list(_without(without, _walk(path), path)) if is_folder(path) else []
         found += inside or [path]
         named |= set() if inside else {path}
     within = [path for path in dict.fromkeys(found) if path.is_relative_to(home)]
@@ -152,7 +166,7 @@ def _grouped(
 
     def known() -> Iterator[Path]:
         for path in files:
-            if is_scan(path.name) or (path in named and not _is_file(path)):
+            if is_scan(path.name) or (path in named and not is_file(path)):
                 yield path
             else:
                 others.append(path)
@@ -172,13 +186,6 @@ def _grouped(
     return scans, strangers
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a link that leads to itself, a name that no system takes
-        return False
-
-
 def _name(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix()
 
@@ -190,7 +197,7 @@ def _without_voxels(paths: Iterable[Path]) -> Iterator[Path]:
             from infer.readers.nifti_file import header_of_pair
 
             header = header_of_pair(path)
-            path = header if header.exists() else path
+            path = header if is_there(header) else path
         yield path
 
 
@@ -221,10 +228,7 @@ def _walk(folder: Path, root: Path | None = None, seen: set[Path] | None = None)
 
 
 def _holds_results(folder: Path) -> bool:
-    try:
-        return (folder / JOURNAL).exists()
-    except OSError:  # a folder that may be listed, but not entered
-        return False
+    return is_there(folder / JOURNAL)
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
@@ -239,7 +243,7 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     # Of a link that leads to itself, `entry` would raise where `Path` says no.
-    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and Path(entry).is_dir())
+    return entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and is_folder(Path(entry)))
 
 
 def _is_to_be_entered(entry: os.DirEntry[str], root: Path, seen: set[Path]) -> bool:

@@ -38,9 +38,10 @@ def read(path: Path, choice: Choice = USUAL) -> Volume:
     kind = header.get_data_dtype()
     slope, intercept = header.get_slope_inter()
     before = choice.volume if _count(header) > 1 else 0
+    volume = math.prod(claim.shape) * kind.itemsize
     with opened(files_of(path)[-1]) as stream:
         skip(stream, voxel_offset(header, name), name)
-        skip(stream, before * math.prod(claim.shape) * kind.itemsize, name)
+        skip(stream, before * volume, name)
         voxels = read_voxels(
             stream,
             kind,
@@ -49,6 +50,7 @@ def read(path: Path, choice: Choice = USUAL) -> Volume:
             intercept=0.0 if intercept is None else intercept,
             order="F",
             name=name,
+            further=(_count(header) - 1 - before) * volume,
         )
     return _volume(header, voxels, name, claim.warnings)
 

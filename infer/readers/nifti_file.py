@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from isal.igzip_lib import IsalError
 
 from infer.errors import UnreadableScanError
+from infer.presence import is_there
 from infer.readers.dicom_header import without_pydicom
 from infer.readers.gzip_stream import MAGIC, GzipStream
 from infer.readers.voxel_stream import CUT_OFF, Stream, first_bytes
@@ -25,12 +26,12 @@ _OF_PAIRS = (b"ni1", b"ni2")
 _LONGEST_HEADER = 2**26  # bytes before the voxels, extensions included
 
 
-def header_of_pair(voxels: Path, exists: Exists = Path.exists) -> Path:
+def header_of_pair(voxels: Path, exists: Exists = is_there) -> Path:
     """Where the header of a pair must be."""
     return _renamed(voxels, VOXELS, HEADERS, exists)
 
 
-def files_of(path: Path, exists: Exists = Path.exists) -> tuple[Path, ...]:
+def files_of(path: Path, exists: Exists = is_there) -> tuple[Path, ...]:
     """The file itself; of a pair header and voxels, whether or not they exist."""
     if path.name.lower().endswith(HEADERS):
         return path, _renamed(path, HEADERS, VOXELS, exists)

@@ -102,14 +102,16 @@ def _check_tiff(content: bytes, header: PictureHeader) -> tuple[bytes, tuple[str
     for page in header.pages:
         if page.is_picture:
             _check_jpeg_streams(content, page)
-    unassociated = [page.unassociated for page in header.pages if page.unassociated is not None]
-    if not unassociated:
-        return content, ()
     # The decoder would darken colours by their transparency, which we drop. Told that the further
-    # sample means nothing, it leaves them as they are stored.
+    # sample means nothing, it leaves them as they are stored. And it would turn pixels as they are
+    # to be shown, where a mask must lie on them as they are stored.
+    changes = [(it.unassociated, b"\0\0") for it in header.pages if it.unassociated is not None]
+    changes += [it.turned for it in header.pages if it.turned is not None]
+    if not changes:
+        return content, ()
     changed = bytearray(content)
-    for at in unassociated:
-        changed[at : at + 2] = b"\0\0"
+    for at, said in changes:
+        changed[at : at + len(said)] = said
     return bytes(changed), ()
 
 

@@ -60,6 +60,7 @@ def header_of(content: Content, name: str, choice: Choice) -> PictureHeader:
         raise UnreadableScanError(f"{name} ends in the middle of its data", hint=CUT_OFF) from error
     choice.refuse_large(name, _shape(header), colours=header.colours)
     _refuse_different(header, name)
+    _refuse_undecodable(header, name)
     _refuse_without_white(header, name)
     return header
 
@@ -196,6 +197,15 @@ def _refuse_different(header: PictureHeader, name: str) -> None:
             f"{name} holds {header.colours} samples of {header.bits} bits for each pixel, which "
             "cannot be read without loss",
             hint="save it as grey or RGB, without transparency",
+        )
+
+
+def _refuse_undecodable(header: PictureHeader, name: str) -> None:
+    """See that the samples of a TIFF have as many bits as the decoder knows."""
+    if header.format == "TIFF" and 1 < header.bits < 8:
+        raise UnreadableScanError(
+            f"{name} holds samples of {header.bits} bits, which no decoder here reads",
+            hint="save it with 8 or 16 bits a channel",
         )
 
 

@@ -116,7 +116,7 @@ def is_one_slice(source: Source) -> bool:
         return False
     try:
         return len(claim_of(source, USUAL).shape) == 2
-    except UnreadableScanError:  # read with others, it will say why
+    except Exception:  # whatever it is, read with others it will say why
         return True
 
 

@@ -18,10 +18,12 @@ _KIND, _WIDTH, _HEIGHT, _BITS, _PACKING, _SHADES, _SAMPLES, _EXTRA, _NUMBERS, _J
     *(254, 256, 257, 258, 259, 262),
     *(277, 338, 339, 347),
 )
+_ORIENTATION = 274
 _DATA = ((273, 279), (324, 325))  # starts and lengths of strips, of tiles
 _REDUCED, _TRANSPARENCY = 1, 4  # bits of `_KIND`: a thumbnail of another page, a mask for one
 _WHITE_IS_ZERO = 0  # of `_SHADES`
 _UNASSOCIATED = 2  # of `_EXTRA`
+_UPRIGHT = 1  # of `_ORIENTATION`: the first row is the top, the first column the left
 UNSIGNED = 1  # of `_NUMBERS`, where it says nothing, too
 _JPEG = 7  # of `_PACKING` (TIFF Technical Note 2)
 _BYTES = 7  # the kind of a tag that holds bytes of no meaning here
@@ -43,6 +45,8 @@ class Page:
     is_picture: bool  # not a thumbnail or a mask of another page
     white_is_zero: bool
     unassociated: int | None  # where the file says that colours do not depend on transparency
+    # Where the file says that it is to be turned for display, and what would say that it is not.
+    turned: tuple[int, bytes] | None
     end: int  # of its data, in the file
     jpeg: tuple[tuple[int, int], ...]  # start and length of each JPEG stream; empty: it has none
     jpeg_tables: bytes  # a stream of its own that all of them rely on, or empty
@@ -69,10 +73,10 @@ def pages_of(content: Content) -> Iterator[Page]:
             raise BadTiffError("is damaged: its list of pages has no end")
         seen.add(position)
         tags, places, position = _tags(content, position, order, big=big)
-        yield _page(tags, places)
+        yield _page(tags, places, order)
 
 
-def _page(tags: dict[int, list[int]], places: dict[int, int]) -> Page:
+def _page(tags: dict[int, list[int]], places: dict[int, tuple[int, str]], order: str) -> Page:
     first = {tag: values[0] for tag, values in tags.items() if values}
     pieces = [
         piece
@@ -87,11 +91,19 @@ def _page(tags: dict[int, list[int]], places: dict[int, int]) -> Page:
         numbers=first.get(_NUMBERS, UNSIGNED),
         is_picture=not first.get(_KIND, 0) & (_REDUCED | _TRANSPARENCY),
         white_is_zero=first.get(_SHADES) == _WHITE_IS_ZERO,
-        unassociated=places[_EXTRA] if tags.get(_EXTRA) == [_UNASSOCIATED] else None,
+        unassociated=places[_EXTRA][0] if tags.get(_EXTRA) == [_UNASSOCIATED] else None,
+        turned=_turned(places[_ORIENTATION], order)
+        if first.get(_ORIENTATION, _UPRIGHT) != _UPRIGHT
+        else None,
         end=max(map(sum, pieces), default=0),
         jpeg=tuple(pieces) if first.get(_PACKING) == _JPEG else (),
         jpeg_tables=bytes(tags.get(_JPEG_TABLES, [])),
     )
+
+
+def _turned(place: tuple[int, str], order: str) -> tuple[int, bytes]:
+    at, kind = place
+    return at, struct.pack(order + kind, _UPRIGHT)
 
 
 def jpeg_streams(content: bytes, page: Page) -> Iterator[bytes]:
@@ -104,8 +116,9 @@ def jpeg_streams(content: bytes, page: Page) -> Iterator[bytes]:
 
 def _tags(
     content: Content, position: int, order: str, *, big: bool
-) -> tuple[dict[int, list[int]], dict[int, int], int]:
-    """The integer tags of a page, where their values lie, and where the next page is (0: none)."""
+) -> tuple[dict[int, list[int]], dict[int, tuple[int, str]], int]:
+    """The integer tags of a page, where their values lie and as what, and where the next page is
+    (0: none)."""
     offset, entries, entry_bytes = ("Q", "Q", 20) if big else ("I", "H", 12)
     (count,) = struct.unpack_from(order + entries, content, position)
     first = position + struct.calcsize(entries)
@@ -113,9 +126,9 @@ def _tags(
     for at in range(first, first + min(count, 2**12) * entry_bytes, entry_bytes):
         tag, kind, values = struct.unpack_from(f"{order}HH{offset}", content, at)
         if kind in _INTEGERS or (tag, kind) == (_JPEG_TABLES, _BYTES):
-            places[tag] = at + 4 + struct.calcsize(offset)
-            integers = _INTEGERS.get(kind, "B")
-            tags[tag] = _values(content, order, offset, integers, values, places[tag])
+            place, integers = at + 4 + struct.calcsize(offset), _INTEGERS.get(kind, "B")
+            places[tag] = place, integers
+            tags[tag] = _values(content, order, offset, integers, values, place)
     (following,) = struct.unpack_from(order + offset, content, first + count * entry_bytes)
     return tags, places, following
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from infer.errors import UnreadableScanError
+from infer.readers.gzip_stream import GzipStream
 
 CUT_OFF = "it was probably cut off or damaged while copying: copy it again"
 Stream: TypeAlias = io.BufferedIOBase | io.RawIOBase
@@ -29,8 +30,11 @@ def read_voxels(
     intercept: float,
     order: str,
     name: str,
+    further: int = 0,
 ) -> np.ndarray:
     """Voxels of this shape; `order` as in NumPy: "F" where the first axis runs fastest.
+
+    `further`: how many bytes of other volumes follow them, by the header.
 
     Raises:
         UnreadableScanError: there are fewer, or values that are no finite numbers.
@@ -55,7 +59,8 @@ def read_voxels(
         if may_be_infinite and not (np.isfinite(part.min()) and np.isfinite(part.max())):
             infinite += len(part) - int(np.count_nonzero(np.isfinite(part)))
     # Damage explains more than what it made of the values: on to the end, where checksums are.
-    _read_on(stream, name)
+    if isinstance(stream, GzipStream):
+        _read_on(stream, name, most=further + _MOST_AFTER)
     if infinite:
         raise UnreadableScanError(
             f"{name} holds {infinite:,} voxels that are not finite numbers (NaN or infinite)",
@@ -112,14 +117,14 @@ def _fill(target: memoryview, stream: Stream) -> int:
     return filled
 
 
-def _read_on(stream: Stream, name: str) -> None:
+def _read_on(stream: Stream, name: str, *, most: int) -> None:
     """Read to the end: a checksum there is the only sign of some damage."""
     buffer = memoryview(bytearray(_BLOCK))
     passed = 0
     while count := _fill(buffer, stream):
         passed += count
-        if passed > _MOST_AFTER:
+        if passed > most:
             raise UnreadableScanError(
-                f"{name} goes on for more than {_MOST_AFTER:,} bytes after its voxels",
+                f"{name} goes on for more than {most:,} bytes after its voxels",
                 hint="its header may be damaged: export it again",
             )

@@ -119,8 +119,9 @@ class StoredResults:
         self.replace_journal(Entries())
 
     def remove_run(self) -> None:
-        """Remove the record of an earlier run: what it speaks for is about to change."""
-        remove(self._out / RUN)
+        """Remove the record of an earlier run, and its page: what they tell is about to change."""
+        for name in (RUN, PAGE):
+            remove(self._out / name)
 
     def tells_case(self) -> bool:
         """Stores do."""
