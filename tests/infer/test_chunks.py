@@ -1,10 +1,13 @@
 """Scans in, chunks out: in order, none lost, none too large."""
 
+import cv2
 import nibabel
 import numpy as np
+import pytest
 
 from infer import chunks
 from infer.chunks import in_chunks
+from infer.readers import reading
 from infer.worker import Task
 
 
@@ -30,9 +33,30 @@ def test_small_volumes_share_a_chunk_and_large_ones_do_not(tmp_path, monkeypatch
     assert found == [["large.nii.gz"], ["a.nii", "b.nii.gz", "c.nii.gz"], ["d.nii.gz"]]
 
 
-def test_large_pictures_are_read_fewer_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(chunks, "CHUNK_BYTES", 100)
-    tasks = [Task(f"{at}.png", tmp_path / f"{at}.png", "", "", "") for at in range(4)]
-    for task in tasks:
-        task.path.write_bytes(bytes(60))
-    assert [len(chunk) for chunk in in_chunks(tasks, size=16)] == [2, 2]
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".npy"])
+def test_large_pictures_are_read_fewer_at_a_time_however_well_they_are_packed(
+    tmp_path, monkeypatch, ending
+):
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 4 * 32 * 32 * 3 // 2)
+    names = [f"{at}{ending}" for at in range(4)]
+    for name in names:
+        black = np.zeros((32, 32), np.uint8)
+        if ending == ".npy":
+            np.save(tmp_path / name, black)
+        else:
+            cv2.imwrite(str(tmp_path / name), black)
+    assert list(map(len, chunks_of(tmp_path, names, size=16))) == [2, 2]
+
+
+def test_what_a_reader_trips_over_is_weighed_all_the_same(tmp_path, monkeypatch):
+    """Its row says what it was; the run goes on."""
+
+    def trip(source, choice):
+        raise RuntimeError("something that nobody has thought of")
+
+    monkeypatch.setattr(reading, "claim_of", trip)
+    monkeypatch.setattr(chunks, "claim_of", trip)
+    names = ["a.npy", "b.tif", "c.png"]
+    for name in names:
+        (tmp_path / name).write_bytes(bytes(60))
+    assert chunks_of(tmp_path, names, size=16) == [names]

@@ -302,10 +302,27 @@ def test_a_report_of_a_run_is_never_replaced(done, out):
 def test_two_parts_into_one_folder_are_refused_or_the_report_would_lose_one(
     done, scans, tiny_model
 ):
-    before = (done / "part1/report.csv").read_bytes()
+    """And the part that was there can still be merged."""
+    names = ("report.csv", "run.json", "report.html")
+    before = [(done / "part1" / name).read_bytes() for name in names]
     error = refusal(score(scans, tiny_model, done / "part1", "--part", "2/3"))
     assert "holds results of scans that are not in this part" in error
-    assert (done / "part1/report.csv").read_bytes() == before
+    assert [(done / "part1" / name).read_bytes() for name in names] == before
+
+
+def test_a_report_that_a_spreadsheet_has_saved_is_refused_in_words(done):
+    report = done / "part2/report.csv"
+    report.write_bytes(report.read_bytes().replace(b",true,", b",TRUE,"))
+    assert "report.csv cannot be read" in refusal(merge(parts(done), done / "all"))
+
+
+def test_masks_are_found_from_a_joined_report_whose_folder_is_a_link(done, tmp_path):
+    (tmp_path / "deep/er").mkdir(parents=True)
+    (done / "all").symlink_to(tmp_path / "deep/er")
+    merge(parts(done), done / "all")
+    masks = [row["mask"] for row in rows(done / "all") if row["mask"]]
+    assert masks
+    assert all((tmp_path / "deep/er" / mask).is_file() for mask in masks)
 
 
 def test_a_part_without_scans_is_no_error(done, tmp_path, tiny_model):

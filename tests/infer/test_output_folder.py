@@ -104,3 +104,30 @@ def test_a_file_system_without_locks_is_not_taken_for_another_run(tmp_path, monk
     with pytest.raises(BadOutputError, match="cannot be locked: Function not") as caught, place:
         pytest.fail("it was claimed")
     assert "choose an --out elsewhere" in caught.value.hint
+
+
+def test_a_folder_is_ours_at_every_moment_of_starting_afresh(tmp_path, monkeypatch):
+    """Killed at any of them, the same command must go on."""
+    removed, was_there = output_folder.remove_empty, []
+
+    def look(folder):
+        was_there.append((tmp_path / output_folder.JOURNAL).exists())
+        removed(folder)
+
+    monkeypatch.setattr(output_folder, "remove_empty", look)
+    with claimed(tmp_path):
+        start_afresh(tmp_path)
+    assert was_there
+    assert all(was_there)
+
+
+def test_the_page_goes_with_the_record_of_its_run(tmp_path):
+    for name in (output_folder.RUN, output_folder.PAGE, output_folder.REPORT):
+        (tmp_path / name).write_text("of an earlier run")
+    output_folder.remove_run(tmp_path)
+    assert [it.name for it in tmp_path.iterdir()] == [output_folder.REPORT]
+
+
+def test_a_folder_that_cannot_be_looked_at_is_refused_in_words(tmp_path):
+    with pytest.raises(BadOutputError, match="File name too long"):
+        output_folder.refuse_foreign(tmp_path / ("a" * 300))

@@ -34,6 +34,16 @@ def test_numbers_of_every_type_and_order_are_values_of_the_scanner(tmp_path, kin
     assert volume.grid.shape == shape
 
 
+@pytest.mark.parametrize("described", ["()", "[]", "-" * 9_000 + "1"], ids=["()", "[]", "minus"])
+def test_a_header_that_nobody_would_write_is_a_damaged_one(tmp_path, described):
+    """Whatever it makes of Python's parser."""
+    header = f"{{'descr': {described}, 'fortran_order': False, 'shape': (8, 8), }}\n".encode()
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(256))
+    with pytest.raises(UnreadableScanError, match=r"its header is damaged|no plain numbers"):
+        read(path)
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 @pytest.mark.parametrize("colours", [(), (3,), (4,)])
 def test_a_picture_is_what_the_same_pixels_are_as_png(tmp_path, kind, colours):

@@ -659,3 +659,16 @@ def test_the_mask_lies_on_the_scan_s_own_voxels(tmp_path):
     np.testing.assert_allclose(mask.affine, affine_of(volume))
     header = io.BytesIO(mask.header.binaryblock).getvalue()
     assert not any(secret.encode() in header for secret in SECRETS.values())
+
+
+def test_values_that_lie_in_other_than_the_lowest_bits_are_refused(tmp_path):
+    """pydicom would take the lowest ones for the value."""
+
+    def to_the_left(dataset, at):
+        dataset.BitsStored, dataset.HighBit = 12, 15
+        shifted = np.frombuffer(dataset.PixelData, np.uint16) << 4
+        dataset.PixelData = shifted.tobytes()
+
+    series(tmp_path, head(), change=to_the_left)
+    with pytest.raises(UnreadableScanError, match="its 12 bits up to bit 15 of each value"):
+        read(sorted(tmp_path.iterdir()))

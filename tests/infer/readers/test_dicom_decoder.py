@@ -40,6 +40,15 @@ def test_one_process_decodes_frame_after_frame(decoder, frame):
         np.testing.assert_array_equal(decoded(decoder, frame), frame[2])
 
 
+def test_what_lies_in_the_folder_one_stands_in_is_not_run(decoder, frame, tmp_path, monkeypatch):
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    for name in ("pydicom", "json"):
+        (place / f"{name}.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(place)
+    np.testing.assert_array_equal(decoded(decoder, frame), frame[2])
+
+
 def test_a_damaged_frame_is_an_error_and_the_next_is_decoded(decoder, frame):
     with pytest.raises(DecoderError, match="RuntimeError"):
         decoder.decode(b"hello", frame[1], syntax=JPEG2000Lossless, library="pylibjpeg")

@@ -138,3 +138,22 @@ def test_a_folder_without_scans_is_told_what_it_holds_instead(tmp_path):
     make(tmp_path, "a.nrrd", "b.nrrd")
     with pytest.raises(UnreadableScanError, match=r"holds no scans \(2 files .*: 2 \.nrrd\)"):
         scans_in(tmp_path, tmp_path / "out")
+
+
+def test_a_line_that_no_system_takes_for_a_name_is_a_scan_that_cannot_be_read(tmp_path):
+    long = "a" * 300 + ".png"
+    make(tmp_path, "b.png")
+    assert set(find_sources(listed(tmp_path / "scans.txt", "b.png", long))) == {"b.png", long}
+
+
+def test_a_file_of_a_pair_may_have_the_longest_name_there_is(tmp_path):
+    name = "a" * 251 + ".img"  # with .hdr.gz it would be too long
+    make(tmp_path, name)
+    assert list(find_sources(tmp_path)) == [name]
+
+
+def test_a_folder_that_cannot_be_opened_is_refused_in_words(tmp_path):
+    with pytest.raises(UnreadableScanError, match="cannot be opened: File name too long"):
+        scans_in(tmp_path / ("a" * 300), tmp_path / "out")
+    with pytest.raises(UnreadableScanError, match="does not exist"):
+        scans_in(tmp_path / "a", tmp_path / "out")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from infer.errors import UnknownChoiceError, UnreadableScanError
-from infer.readers import read
+from infer.readers import read, voxel_stream
 from infer.readers.choice import USUAL, Choice
 from infer.readers.reading import claim_of, digest_of_scan
 from infer.readers.source import Source
@@ -224,3 +224,15 @@ def test_no_changed_bit_of_packed_data_goes_unnoticed(tmp_path):
         (tmp_path / "a.nii.gz").write_bytes(changed)
         with pytest.raises(UnreadableScanError):
             read(tmp_path / "a.nii.gz")
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_of_a_long_series_the_first_volume_is_read_however_much_follows(
+    tmp_path, monkeypatch, ending
+):
+    """The header says how much that is; only what lies beyond it is more than there can be."""
+    monkeypatch.setattr(voxel_stream, "_MOST_AFTER", 100)
+    voxels = random_voxels((*SHAPE, 9))
+    path = saved(tmp_path / f"a{ending}", voxels)
+    np.testing.assert_array_equal(read(path).voxels[0], ours(voxels[..., 0]))
+    np.testing.assert_array_equal(read(path, choice(volume=8)).voxels[0], ours(voxels[..., 8]))

@@ -63,6 +63,12 @@ def stack_of(count, *shape, dtype=np.uint8):
     return np.stack([pixels_of(*shape, dtype=dtype, seed=at) for at in range(count)])
 
 
+def read_picture(tmp_path, content):
+    """Of one page `(row, column)`, of several `(page, row, column)`, from 0 to 1."""
+    voxels = volume_of(tmp_path, content).voxels[0]
+    return voxels if voxels.ndim == 2 else to_slices(voxels[np.newaxis], "axial")[:, 0]
+
+
 def volume_of(tmp_path, content, choice=USUAL):
     (tmp_path / "a.tif").write_bytes(content)
     return read(tmp_path / "a.tif", choice)
@@ -144,6 +150,28 @@ def test_transparency_is_dropped_and_darkens_nothing(tmp_path, dtype, order, pag
     volume = volume_of(tmp_path, content)
     truth = np.moveaxis(page[..., :3], -1, 0) / np.iinfo(dtype).max
     np.testing.assert_allclose(volume.voxels.reshape(3, pages, 6, 5)[:, 0], truth, rtol=1e-6)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("shape", [(8, 8), (8, 6)], ids=["square", "tall"])
+@pytest.mark.parametrize("pages", [1, 2])
+def test_a_page_is_read_as_it_is_stored_whichever_way_it_is_to_be_shown(
+    tmp_path, orientation, order, shape, pages
+):
+    stored = stack_of(pages, *shape)
+    content = tiff(*((it, {274: [orientation]}) for it in stored), order=order)
+    found = read_picture(tmp_path, content)
+    np.testing.assert_allclose(found, np.squeeze(stored) / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_samples_that_no_decoder_reads_are_refused_by_the_header(tmp_path, bits):
+    content = tiff((pixels_of(8, 8 * bits // 8), {256: [8], 258: [bits]}))
+    path = tmp_path / "a.tif"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableScanError, match=f"samples of {bits} bits, which no decoder"):
+        claim_of(Source(path), USUAL)
 
 
 def test_a_palette_is_looked_up(tmp_path):
