@@ -29,8 +29,8 @@ from export.fold_job import FoldJob
 from export.fold_result import FoldResult
 from export.fold_run import write_fold
 from export.job_pool import Done, jobs_at_once, run_jobs
+from export.params_check import check_crossval
 from export.ray_jobs import ray_jobs
-from export.stages.check import check_crossval
 from infer.errors import UadError
 from train import tracking
 from train.command import run_stage

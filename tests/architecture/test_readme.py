@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dvc.utils.hydra import apply_overrides
 
-from export.stages.check import check
+from export.params_check import check
 from train.params import load
 
 ROOT = Path(__file__).parents[2]

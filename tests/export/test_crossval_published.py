@@ -45,7 +45,7 @@ def test_only_the_published_protocol_and_grouping_have_such_a_table():
     published = {"cae": {"auroc": (0.78, 0.09)}}
     text = page(cae, grouped, published=published)
     assert text.count(HEADING) == 1
-    assert text.index(HEADING) < text.index("## `study`, near-duplicates")
+    assert text.index(HEADING) < text.index("## `study`, groups")
     assert HEADING not in page(grouped, published=published)
     assert HEADING not in page(cae)
 

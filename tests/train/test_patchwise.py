@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from export.fold_job import FoldJob, fingerprint_of
-from export.stages.check import check
+from export.params_check import check
 from infer.errors import UadError
 from infer.patches import Patches
 from train.fitting import task_of

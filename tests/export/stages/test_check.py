@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from export.stages.check import check
+from export.params_check import check
 from train.command import run_stage
 
 TEXT = (Path(__file__).parents[3] / "params.yaml").read_text()

@@ -1,0 +1,151 @@
+"""Every block of a params file, checked before anything long runs."""
+
+from export.calibration import ExportConfig
+from export.figures import CompareConfig
+from export.membership import ensembles, refuse_patches
+from export.where_config import WhereConfig
+from train.augment import AugmentConfig
+from train.data import DataConfig
+from train.datasets.catalog import dataset
+from train.fit_numbers import refuse_meaningless
+from train.metrics import Bootstrap
+from train.params import BadParamsError, Params, build, suggest
+from train.patchwise import patches_of
+from train.protocol import CrossvalConfig, SplitConfig
+from train.recipes import find
+from train.scores import ScoreRecipe
+from train.spatial_dims import refuse_other_dims
+
+
+def check(params: Params) -> None:
+    """Build every config once.
+
+    Raises:
+        BadParamsError: a key is unknown or missing, a value of the wrong kind or out of range.
+        UnknownChoiceError: there is no such dataset or method.
+    """
+    _check_numbers(params)
+    split = params.block(SplitConfig, "split")
+    for method in params.methods:
+        if method not in params.names("fit"):
+            raise BadParamsError(
+                f"{params.path}: methods names {method!r}, but there is no block fit.{method}",
+                hint=f"there are {', '.join(params.names('fit'))}",
+            )
+        if find(method).supervised and split.abnormals == "halves":
+            raise BadParamsError(
+                f"{params.path}: {method} learns from labels, but no abnormal image will train",
+                hint="give it a study of its own, with `abnormals: folds` in its block split",
+            )
+    _check_variants(params)
+    for method in params.models:
+        refuse_other_dims(params, method)
+    _check_patches(params)
+    ensembles(params)
+    params.block(Bootstrap, "evaluate")
+    params.block(WhereConfig, "where")
+    params.block(CompareConfig, "compare")
+    check_crossval(params)
+
+
+def _check_numbers(params: Params) -> None:
+    """Build what an ablation may change."""
+    data = params.block(DataConfig, "data")
+    # Not as a block of ours: `of` there is a number of the dataset's own.
+    build(dataset(data.dataset).options, data.options, where=f"{params.path}: data.options")
+    params.block(AugmentConfig, "augment")
+    for method in params.names("fit"):
+        config = params.block(find(method).config, "fit", method)
+        refuse_meaningless(config, where=f"{params.path}: fit.{method}")
+    if not params.blocks(ScoreRecipe, "scores"):
+        raise BadParamsError(f"{params.path}: scores is empty", hint="name at least one recipe")
+    params.block(ExportConfig, "export")
+
+
+def check_crossval(params: Params) -> None:
+    """Refuse what would fail hours later.
+
+    Raises:
+        BadParamsError: cross validation names a method or recipe that has no numbers.
+    """
+    config = params.block(CrossvalConfig, "crossval")
+    for method in config.methods:
+        if method not in params.names("fit"):
+            raise BadParamsError(
+                f"{params.path}: crossval names {method!r}, but there is no block fit.{method}",
+                hint=suggest(method, params.names("fit")),
+            )
+    for method, score in config.blind_scores.items():
+        if score not in params.names("scores"):
+            raise BadParamsError(
+                f"{params.path}: crossval.blind_scores.{method} is {score!r}, not one of scores",
+                hint=suggest(score, params.names("scores")),
+            )
+        if params.block(ScoreRecipe, "scores", score).standardised and patches_of(params, method):
+            raise BadParamsError(
+                f"{params.path}: crossval.blind_scores.{method} is {score!r}, which standardises "
+                "by pixel, but the method takes patches, which may lie anywhere",
+                hint="name a recipe with `standardised: false`",
+            )
+    for name, members in config.ensembles.items():
+        refuse_patches(params, f"crossval.ensembles.{name}", members)
+    for name, blocks in config.ablations.items():
+        _check_numbers(params.with_blocks(blocks, where=f"crossval.ablations.{name}"))
+
+
+def _check_patches(params: Params) -> None:
+    """Refuse patches of methods that there are not, or that nothing could score.
+
+    Raises:
+        BadParamsError: the block `patches` does not agree with the others.
+    """
+    for method in params.names("patches"):
+        if method not in params.names("fit"):
+            raise BadParamsError(
+                f"{params.path}: patches names {method!r}, but there is no block fit.{method}",
+                hint=suggest(method, params.names("fit")),
+            )
+        if of := params.of("fit", method):
+            raise BadParamsError(
+                f"{params.path}: patches names {method!r}, which is a variant of {of} and takes "
+                "the same patches",
+                hint=f"name {of} instead",
+            )
+        patches_of(params, method)
+        if all(it.standardised for it in params.blocks(ScoreRecipe, "scores").values()):
+            raise BadParamsError(
+                f"{params.path}: patches names {method!r}, but every recipe of scores "
+                "standardises by pixel, and patches may lie anywhere",
+                hint="add a recipe with `standardised: false`",
+            )
+
+
+def _check_variants(params: Params) -> None:
+    """Refuse what DVC could not run, or would run in the wrong order.
+
+    Raises:
+        BadParamsError: variants and blocks disagree, or a variant's method is not fitted.
+    """
+    for method in params.methods:
+        if of := params.of("fit", method):
+            raise BadParamsError(
+                f"{params.path}: methods names {method!r}, which is a variant of {of}",
+                hint=f"write it under variants, as {method}: {of}",
+            )
+    for variant, method in params.variants.items():
+        if variant not in params.names("fit"):
+            raise BadParamsError(
+                f"{params.path}: variants names {variant!r}, but there is no block fit.{variant}",
+                hint=suggest(variant, params.names("fit")),
+            )
+        if (of := params.of("fit", variant)) != method:
+            raise BadParamsError(
+                f"{params.path}: variants.{variant} is {method}, but fit.{variant} is of "
+                f"{of or 'no method'}",
+                hint="both must name the same method",
+            )
+        if method not in params.methods:
+            raise BadParamsError(
+                f"{params.path}: variants names {variant!r}, but methods lacks {method}",
+                hint=f"add {method} to methods: it is fitted first",
+            )
