@@ -19,7 +19,7 @@ Measured: fundus photographs by quality, planted blur, spots and grain, test AUR
 ten results (sharpness itself has 0.941). BraTS FLAIR, planted bright spots, a prior of brightness
 and the mask at even odds: mean Dice of six patients 0.828, voxel AP 0.894 (a threshold on intensity
 0.807 and 0.832). Planted anomalies in healthy T1 slices, each seen beside its mirror image, half of
-them as sharp as scans come: slice AUROC by the map's peak 0.83, voxel AP 0.67 (`vae` 0.68 and 0.27).
+them as sharp as scans come: slice AUROC by the map's peak 0.83, voxel AP 0.67 (`vae` 0.68, 0.27).
 Fits took 2 to 87 minutes on one thread of a shared machine: docs/studies.md.
 """
 
