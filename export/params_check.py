@@ -5,9 +5,9 @@ from export.figures import CompareConfig
 from export.membership import ensembles, refuse_patches
 from export.where_config import WhereConfig
 from train.augment import AugmentConfig
+from train.bounds import refuse_reversed
 from train.data import DataConfig
 from train.datasets.catalog import dataset
-from train.fit_numbers import refuse_meaningless
 from train.metrics import Bootstrap
 from train.params import BadParamsError, Params, build, suggest
 from train.patchwise import patches_of
@@ -56,7 +56,7 @@ def _check_numbers(params: Params) -> None:
     params.block(AugmentConfig, "augment")
     for method in params.names("fit"):
         config = params.block(find(method).config, "fit", method)
-        refuse_meaningless(config, where=f"{params.path}: fit.{method}")
+        refuse_reversed(config, where=f"{params.path}: fit.{method}")
     if not params.blocks(ScoreRecipe, "scores"):
         raise BadParamsError(f"{params.path}: scores is empty", hint="name at least one recipe")
     params.block(ExportConfig, "export")

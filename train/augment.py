@@ -1,12 +1,14 @@
 """Vary images as heads vary in a scanner: mirror, pose, shape, brightness, contrast, colour."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import kornia.augmentation as kornia
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 
+from train.bounds import Amount, Share
 from train.seeding import count_of_all, in_common, own_share
 from train.shapes import Images
 
@@ -17,7 +19,6 @@ FLIPS = {
     (3, "columns"): kornia.RandomHorizontalFlip3D,
     (3, "rows"): kornia.RandomVerticalFlip3D,
 }
-FACTORS = ("brightness", "contrast", "saturation", "hue")  # to either side
 SHAPE = "forward_input_shape"  # what kornia calls it among what it has drawn
 
 
@@ -25,31 +26,22 @@ SHAPE = "forward_input_shape"  # what kornia calls it among what it has drawn
 class AugmentConfig:
     """How far each image is changed; every range is drawn from evenly."""
 
-    flip_probability: float
+    flip_probability: Share
     flip: Literal["columns", "rows"]  # left to right of an upright head; rows: of one on its side
     pose_of_volumes: Literal["every_axis", "in_plane"]  # in_plane: all slices of one alike
     # Of the images that are turned, moved, scaled and sheared. At 1 a network sees none that was
     # not interpolated; scans come as they are, sharper than all it knows.
-    pose_probability: float
-    rotation_degrees: float  # to either side
-    translation: float  # share of the image, along each axis
+    pose_probability: Share
+    rotation_degrees: Amount  # to either side
+    translation: Share  # share of the image, along each axis
     scale: tuple[float, float]
-    shear_degrees: float  # to either side
-    brightness: float  # added, as a share of the whole range
-    contrast: float  # factor beyond 1
-    saturation: float  # factor beyond 1; colour images only
-    hue: float  # share of the colour circle, up to 0.5; colour images only
+    shear_degrees: Amount  # to either side
+    brightness: Share  # added, as a share of the whole range
+    contrast: Share  # factor beyond 1
+    saturation: Share  # factor beyond 1; colour images only
+    hue: Annotated[float, Meta(ge=0, le=0.5)]  # share of the colour circle; colour images only
 
     def __post_init__(self) -> None:
-        for name in ("flip_probability", "pose_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
-        for name in ("rotation_degrees", "translation", "shear_degrees", *FACTORS):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        for name, most in (("hue", 0.5), *((it, 1) for it in ("translation", *FACTORS))):
-            if getattr(self, name) > most:
-                raise ValueError(f"{name} must be at most {most}, got {getattr(self, name)}")
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"scale must be a range above 0, got {list(self.scale)}")
 

@@ -9,8 +9,8 @@ import numpy as np
 from train import tracking
 from train.augment import Augmentation, AugmentConfig
 from train.batches import LAYOUTS, Batches, scale_of
+from train.bounds import refuse_reversed
 from train.data import DataConfig, open_images
-from train.fit_numbers import refuse_meaningless
 from train.keeper import Keeper
 from train.networks.common_norm import with_common_norm
 from train.params import BadParamsError, Params
@@ -54,13 +54,13 @@ def task_of(params: Params, method: str, data_hash: str, shared: Weights) -> Tas
     """What a params file asks for, on this data.
 
     Raises:
-        BadParamsError: the method does not look at what the study's images are, or a number of
-            its block cannot be meant.
+        BadParamsError: the method does not look at what the study's images are, or its
+            intensity range is reversed.
     """
     refuse_other_dims(params, method)
     data = params.block(DataConfig, "data")
     config = params.block(find(method).config, "fit", method)
-    refuse_meaningless(config, where=f"{params.path}: fit.{method}")
+    refuse_reversed(config, where=f"{params.path}: fit.{method}")
     return Task(
         study=params.study,
         method=method,

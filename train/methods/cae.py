@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
+from train.bounds import Amount, Count, Dropout, Rate, Whole
 from train.methods.method import Findings, TrainingLoss
 from train.networks.autoencoder import Decoder, Encoder, Shape, refuse_other_dims
 from train.precision import Precision
@@ -29,21 +30,21 @@ LOSSES = {"mse": functional.mse_loss, "l1": functional.l1_loss}
 class CaeConfig:
     """The numbers of one autoencoder and its fit."""
 
-    seed: int
+    seed: Whole
     device: str  # auto, cpu, cuda
-    devices: int  # data-parallel processes
+    devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
     spatial_dims: Literal[2, 3]  # 2: slices; 3: whole volumes, or patches of them
-    width: int  # channels after the first halving
-    latent: int
-    dropout: float
+    width: Count  # channels after the first halving
+    latent: Count
+    dropout: Dropout
     loss: Literal["mse", "l1"]
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    epochs: int
-    validate_every: int  # epochs
+    learning_rate: Rate
+    weight_decay: Amount
+    batch_size: Count
+    epochs: Count
+    validate_every: Count  # epochs
 
     @property
     def records(self) -> int:

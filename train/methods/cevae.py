@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from train.bounds import Amount, Count, Rate, Whole
 from train.methods.method import Findings, TrainingLoss
 from train.networks.variational import AnomalyMap, Variational, VariationalShape
 from train.precision import Precision
@@ -28,24 +29,24 @@ from train.shapes import Images
 class CevaeConfig:
     """The numbers of one context-encoding variational autoencoder and its fit."""
 
-    seed: int
+    seed: Whole
     device: str  # auto, cpu, cuda
-    devices: int  # data-parallel processes
+    devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
     features: tuple[int, ...]  # channels after each halving
-    latent: int
-    variance: float  # of a pixel around its reconstruction, c: the smaller, the less the KL counts
+    latent: Count
+    variance: Rate  # of a pixel around its reconstruction, c: the smaller, the less the KL counts
     anomaly_map: AnomalyMap
     context_weight: float  # of the context term in [0, 1]; the ELBO has the rest
     patches: int  # masked out of each image; they may overlap
     patch_share: tuple[float, float]  # side of a patch, as a share of the image's: from, to
     filling: Literal["black", "grey", "noise"]  # black; one grey level per patch; one per pixel
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    epochs: int
-    validate_every: int  # epochs
+    learning_rate: Rate
+    weight_decay: Amount
+    batch_size: Count
+    epochs: Count
+    validate_every: Count  # epochs
 
     def __post_init__(self) -> None:
         if not 0 <= self.context_weight <= 1:

@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
+from train.bounds import Amount, Count, Rate, Whole
 from train.corruption import LesionsConfig, NoiseConfig, add_noise, plant_lesions
 from train.methods.method import Findings, TrainingLoss
 from train.networks.unet import UNet, UNetShape
@@ -34,24 +35,24 @@ LOSSES = {"mse": functional.mse_loss, "l1": functional.l1_loss}
 class DaeConfig:
     """The numbers of one restorer and its fit."""
 
-    seed: int
+    seed: Whole
     device: str  # auto, cpu, cuda
-    devices: int  # data-parallel processes
+    devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
     corruption: Literal["noise", "lesions"]  # what it learns to remove
     noise: NoiseConfig
     lesions: LesionsConfig
-    width: int  # channels at full size
-    levels: int  # halvings
-    bottleneck: int  # channels at the smallest size
+    width: Count  # channels at full size
+    levels: Count  # halvings
+    bottleneck: Count  # channels at the smallest size
     skips: bool  # shortcuts around the bottleneck: a U-Net
     loss: Literal["mse", "l1"]
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    epochs: int
-    validate_every: int  # epochs
+    learning_rate: Rate
+    weight_decay: Amount
+    batch_size: Count
+    epochs: Count
+    validate_every: Count  # epochs
 
     @property
     def records(self) -> int:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from train.bounds import Amount, Count, Dropout, Rate, Whole
 from train.methods.method import Findings, TrainingLoss
 from train.networks.autoencoder import Decoder, Encoder, Shape
 from train.networks.gaussian_mixture import (
@@ -41,25 +42,25 @@ EPSILON = 1e-6  # least norm: a black image is at a distance of a number, not of
 class DagmmConfig:
     """The numbers of one DAGMM and its fit."""
 
-    seed: int
+    seed: Whole
     device: str  # auto, cpu, cuda
-    devices: int  # data-parallel processes
+    devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
-    width: int  # channels after the first halving
-    latent: int  # 1 or 2: the mixture's covariances grow with its square
-    dropout: float  # of the autoencoder
-    components: int  # of the mixture
-    estimation_width: int
-    estimation_dropout: float
-    covariance_floor: float  # λ, added to every variance
-    energy_weight: float
-    penalty_weight: float  # of the inverse variances
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    epochs: int
-    validate_every: int  # epochs
+    width: Count  # channels after the first halving
+    latent: Count  # 1 or 2: the mixture's covariances grow with its square
+    dropout: Dropout  # of the autoencoder
+    components: Count  # of the mixture
+    estimation_width: Count
+    estimation_dropout: Dropout
+    covariance_floor: Rate  # λ, added to every variance
+    energy_weight: Amount
+    penalty_weight: Amount  # of the inverse variances
+    learning_rate: Rate
+    weight_decay: Amount
+    batch_size: Count
+    epochs: Count
+    validate_every: Count  # epochs
 
     @property
     def records(self) -> int:

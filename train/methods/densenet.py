@@ -27,6 +27,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from infer.errors import UnknownChoiceError
+from train.bounds import Amount, Count, Rate, Whole
 from train.methods.method import Findings, TrainingLoss
 from train.networks.imagenet import load_imagenet
 from train.precision import Precision
@@ -39,20 +40,20 @@ UPSAMPLING = {2: "bilinear", 3: "trilinear"}
 class DenseNetConfig:
     """The numbers of one DenseNet and its fit."""
 
-    seed: int
+    seed: Whole
     device: str  # auto, cpu, cuda
-    devices: int  # data-parallel processes
+    devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, before their channels are standardised
     channel_mean: tuple[float, ...]  # subtracted from each channel; [] for none
     channel_std: tuple[float, ...]  # what each channel is then divided by; [] for none
     weights: str  # file of ImageNet weights; "" for none: the fit starts from random ones
-    learning_rate: float
-    momentum: float
-    batch_size: int
-    epochs: int
-    patience: int  # epochs without a lower validation loss before the fit ends; 0: never
-    validate_every: int  # epochs
+    learning_rate: Rate
+    momentum: Amount
+    batch_size: Count
+    epochs: Count
+    patience: Whole  # epochs without a lower validation loss before the fit ends; 0: never
+    validate_every: Count  # epochs
 
     def __post_init__(self) -> None:
         if len(self.channel_mean) != len(self.channel_std):

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
+from train.bounds import Amount, Count, Rate, Whole
 from train.methods.method import Findings, TrainingLoss
 from train.networks.residual import Generator, ResidualEncoder
 from train.precision import Precision
@@ -37,30 +38,30 @@ FIXED_SEED = 0  # of the latents that are drawn again and again to watch the gen
 class FAnoGanConfig:
     """The numbers of one f-AnoGAN and its fit."""
 
-    seed: int
+    seed: Whole
     device: str  # auto, cpu, cuda
-    devices: int  # data-parallel processes
+    devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images; the generator ends in tanh: [-1, 1]
-    width: int  # channels at full size; deeper layers have up to 8 times as many
-    latent: int
+    width: Count  # channels at full size; deeper layers have up to 8 times as many
+    latent: Count
     critic_norm: Literal["none", "layer"]  # never of the batch: the penalty is per image
     encoder_norm: Literal["none", "layer", "batch"]
     encoder_latents: Literal["sphere", "tanh", "free"]  # where they may lie; see `FAnoGan.encode`
     encoder_loss: Literal["izi_f", "izi", "ziz"]
-    feature_weight: float  # κ of izi_f
-    penalty_weight: float
+    feature_weight: Amount  # κ of izi_f
+    penalty_weight: Amount
     penalty_precision: Precision  # of the critic there, half of a fit's time; auto: as the rest
-    critic_steps: int  # per step of the generator
-    gan_learning_rate: float
+    critic_steps: Count  # per step of the generator
+    gan_learning_rate: Rate
     gan_betas: tuple[float, float]
     encoder_optimizer: Literal["rmsprop", "adam"]
-    encoder_learning_rate: float
-    batch_size: int
-    gan_steps: int  # of the generator
-    encoder_steps: int
-    steps_per_record: int  # of generator or encoder, between two records of losses
-    validate_every: int  # records
+    encoder_learning_rate: Rate
+    batch_size: Count
+    gan_steps: Count  # of the generator
+    encoder_steps: Count
+    steps_per_record: Count  # of generator or encoder, between two records of losses
+    validate_every: Count  # records
 
     def __post_init__(self) -> None:
         if self.intensity_range != (-1.0, 1.0):

@@ -32,6 +32,7 @@ from torch import nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
+from train.bounds import Amount, Count, Rate, Whole
 from train.methods.method import Findings, TrainingLoss
 from train.networks.autoencoder import refuse_other_dims
 from train.networks.unet import UNet, UNetShape
@@ -47,22 +48,22 @@ AXES = {"columns": -1, "rows": -2}  # of an image
 class FpiConfig:
     """The numbers of one detector of pseudo-anomalies and its fit."""
 
-    seed: int
+    seed: Whole
     device: str  # auto, cpu, cuda
-    devices: int  # data-parallel processes
+    devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
     anomalies: PseudoAnomaliesConfig  # what it learns to find
-    width: int  # channels at full size
-    levels: int  # halvings
-    bottleneck: int  # channels at the smallest size
+    width: Count  # channels at full size
+    levels: Count  # halvings
+    bottleneck: Count  # channels at the smallest size
     spatial_dims: Literal[2, 3]  # 2: slices; 3: whole volumes, or patches of them
     mirror: Literal["none", "columns", "rows"]  # also sees each image with these in reversed order
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    epochs: int
-    validate_every: int  # epochs
+    learning_rate: Rate
+    weight_decay: Amount
+    batch_size: Count
+    epochs: Count
+    validate_every: Count  # epochs
 
     @property
     def records(self) -> int:

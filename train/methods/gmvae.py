@@ -27,6 +27,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from train.bounds import Amount, Count, Rate, Whole
 from train.methods.method import Findings, TrainingLoss
 from train.networks.mixture_prior import MixturePrior
 from train.networks.variational import Variational, VariationalShape
@@ -38,22 +39,22 @@ from train.shapes import Images
 class GmvaeConfig:
     """The numbers of one Gaussian-mixture variational autoencoder and its fit."""
 
-    seed: int
+    seed: Whole
     device: str  # auto, cpu, cuda
-    devices: int  # data-parallel processes
+    devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
     features: tuple[int, ...]  # channels after each halving
-    latent: int
-    variance: float  # of a pixel around its reconstruction: the smaller, the less the KL counts
+    latent: Count
+    variance: Rate  # of a pixel around its reconstruction: the smaller, the less the KL counts
     components: int  # of the mixture
     warm_up: int  # epochs before they are placed; till then, they are one
     variance_floor: float  # of a component along any axis
-    learning_rate: float
-    weight_decay: float  # of the networks; the mixture has none
-    batch_size: int
-    epochs: int
-    validate_every: int  # epochs
+    learning_rate: Rate
+    weight_decay: Amount  # of the networks; the mixture has none
+    batch_size: Count
+    epochs: Count
+    validate_every: Count  # epochs
 
     def __post_init__(self) -> None:
         if self.components < 1:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
+from train.bounds import Amount, Count, Dropout, Rate, Whole
 from train.methods.method import Findings, TrainingLoss
 from train.networks.autoencoder import BOTTOM, Decoder, Encoder, Shape, levels_for, widths_for
 from train.networks.pyramid import Decomposition, Pyramid, scales_of
@@ -32,21 +33,21 @@ from train.shapes import Images
 class SsaeConfig:
     """The numbers of one scale-space autoencoder and its fit."""
 
-    seed: int
+    seed: Whole
     device: str  # auto, cpu, cuda
-    devices: int  # data-parallel processes
+    devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
-    levels: int  # bands of the pyramid, K
+    levels: Count  # bands of the pyramid, K
     base: Literal["passed", "encoded"]  # the coarsest image: as it is, or by an autoencoder too
-    width: int  # channels after the first halving of a band
-    latent: int  # of each band
-    dropout: float
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    epochs: int
-    validate_every: int  # epochs
+    width: Count  # channels after the first halving of a band
+    latent: Count  # of each band
+    dropout: Dropout
+    learning_rate: Rate
+    weight_decay: Amount
+    batch_size: Count
+    epochs: Count
+    validate_every: Count  # epochs
 
     @property
     def records(self) -> int:

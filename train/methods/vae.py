@@ -22,6 +22,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from train.bounds import Amount, Count, Rate, Whole
 from train.methods.method import Findings, TrainingLoss
 from train.networks.autoencoder import refuse_other_dims
 from train.networks.variational import AnomalyMap, Variational, VariationalShape
@@ -33,21 +34,21 @@ from train.shapes import Images
 class VaeConfig:
     """The numbers of one variational autoencoder and its fit."""
 
-    seed: int
+    seed: Whole
     device: str  # auto, cpu, cuda
-    devices: int  # data-parallel processes
+    devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
     spatial_dims: Literal[2, 3]  # 2: slices; 3: whole volumes, or patches of them
     features: tuple[int, ...]  # channels after each halving
-    latent: int
-    variance: float  # of a pixel around its reconstruction, c: the smaller, the less the KL counts
+    latent: Count
+    variance: Rate  # of a pixel around its reconstruction, c: the smaller, the less the KL counts
     anomaly_map: AnomalyMap
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    epochs: int
-    validate_every: int  # epochs
+    learning_rate: Rate
+    weight_decay: Amount
+    batch_size: Count
+    epochs: Count
+    validate_every: Count  # epochs
 
     @property
     def records(self) -> int:

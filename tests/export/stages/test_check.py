@@ -50,15 +50,27 @@ def test_a_misspelt_key_of_any_block_is_refused_with_a_suggestion(tmp_path, caps
 @pytest.mark.parametrize(
     ("right", "wrong", "says"),
     [
-        ("pose_probability: 1.0", "pose_probability: 50", "pose_probability must be from 0 to 1"),
-        ("flip_probability: 0.5", "flip_probability: -1", "flip_probability must be from 0 to 1"),
-        ("rotation_degrees: 5.0", "rotation_degrees: -5.0", "rotation_degrees must not be"),
-        ("hue: 0.0", "hue: 0.7", "hue must be at most 0.5"),
+        (
+            "pose_probability: 1.0",
+            "pose_probability: 50",
+            "augment: Expected `float` <= 1.0 - at `pose_probability`",
+        ),
+        (
+            "flip_probability: 0.5",
+            "flip_probability: -1",
+            "augment: Expected `float` >= 0.0 - at `flip_probability`",
+        ),
+        (
+            "rotation_degrees: 5.0",
+            "rotation_degrees: -5.0",
+            "Expected `float` >= 0.0 - at `rotation_degrees`",
+        ),
+        ("hue: 0.0", "hue: 0.7", "Expected `float` <= 0.5 - at `hue`"),
         ("scale: [0.95, 1.05]", "scale: [1.05, 0.95]", "scale must be a range above 0"),
-        ("learning_rate: 1.0e-3", "learning_rate: -1.0", "learning_rate must be above 0"),
-        ("batch_size: 32", "batch_size: 0", "batch_size must be at least 1"),
+        ("learning_rate: 1.0e-3", "learning_rate: -1.0", "Expected `float` > 0.0 - at"),
+        ("batch_size: 32", "batch_size: 0", "Expected `int` >= 1 - at `batch_size`"),
         ("intensity_range: [0.0, 1.0]", "intensity_range: [1.0, 0.0]", "black before white"),
-        ("dropout: 0.0", "dropout: 1.0", "dropout must be from 0 to below 1"),
+        ("dropout: 0.0", "dropout: 1.0", "Expected `float` < 1.0 - at `dropout`"),
     ],
 )
 def test_a_number_that_cannot_be_meant_is_refused(tmp_path, capsys, right, wrong, says):
@@ -73,7 +85,7 @@ def test_a_number_that_cannot_be_meant_is_refused(tmp_path, capsys, right, wrong
         ("{augmnt: {rotation_degrees: 0.0}}", "did you mean augment?"),
         ("{fit: {ca: {latent: 2}}}", "did you mean cae?"),
         ("{augment: {rotation_degree: 0.0}}", "did you mean rotation_degrees?"),
-        ("{fit: {cae: {epochs: 0}}}", "fit.cae.epochs must be at least 1"),
+        ("{fit: {cae: {epochs: 0}}}", "fit.cae: Expected `int` >= 1 - at `epochs`"),
     ],
 )
 def test_an_ablation_that_would_change_nothing_or_fail_is_refused(tmp_path, capsys, ablation, says):

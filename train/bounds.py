@@ -1,0 +1,31 @@
+"""Numbers with bounds, as types of a config's fields: `train.params` refuses what lies beyond.
+
+Otherwise a learning rate below 0 or an epoch of no batches would be a traceback in the midst of a
+library, after the data has been prepared.
+"""
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from train.params import BadParamsError
+
+Count = Annotated[int, Meta(ge=1)]
+Whole = Annotated[int, Meta(ge=0)]
+Rate = Annotated[float, Meta(gt=0)]
+Amount = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Dropout = Annotated[float, Meta(ge=0, lt=1)]  # with all dropped, nothing would be left to learn
+
+
+def refuse_reversed(config: Any, *, where: str) -> None:
+    """See that black lies below white in a method's `intensity_range`, which no type can say.
+
+    Raises:
+        BadParamsError: it does not.
+    """
+    black, white = config.intensity_range
+    if black >= white:
+        raise BadParamsError(
+            f"{where}.intensity_range must be black before white, got {[black, white]}"
+        )
