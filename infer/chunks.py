@@ -34,17 +34,15 @@ def in_chunks(tasks: Iterable[Task], *, size: int) -> Iterator[list[Task]]:
 def _weight(source: Source, *, most_files: int) -> float:
     """Bytes of a scan's voxels, by its header: what bounds a chunk.
 
-    Of a picture in a store, those of its file. Endless where a chunk of its own is best: a series
-    of many files, whose headers would be read once more, what is no picture and not here yet, and
-    what cannot be read; but pictures without a readable header take no more than their files.
+    Where no header can be read, here or yet, those of a picture's file, and of all else endless: a
+    chunk of its own. So is a series of many files, whose headers would be read once more.
     """
-    alone = is_one_slice(source)
-    if alone and source.stored:
-        return source.size()
-    if source.stored or len(source.series) > most_files:
+    if len(source.series) > most_files:
         return math.inf
     try:
-        claim = claim_of(source, USUAL)
+        claim = None if source.stored else claim_of(source, USUAL)
     except Exception:  # whatever it is, its row will say it, where it is read
-        return source.size() if alone else math.inf
+        claim = None
+    if claim is None:
+        return source.size() if is_one_slice(source) else math.inf
     return math.prod(claim.shape) * claim.colours * np.dtype(np.float32).itemsize
