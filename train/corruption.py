@@ -142,9 +142,13 @@ def _contrasts(images: Images, config: LesionsConfig, span: float) -> Tensor:
 
 def _centres(tissue: Tensor) -> Tensor:
     """A pixel of each image's tissue (batch, axis); of the whole image where it has none."""
-    chances = tissue.flatten(1).float()
-    chances = torch.where(chances.any(dim=1, keepdim=True), chances, torch.ones_like(chances))
-    chosen = torch.multinomial(chances, 1).squeeze(1)
+    eligible = tissue.flatten(1)
+    eligible = eligible | ~eligible.any(dim=1, keepdim=True)
+    # Counted, not drawn by `multinomial`, which draws a number for each pixel.
+    counted = eligible.cumsum(dim=1)
+    several = counted[:, -1:]
+    wanted = 1 + (torch.rand(several.shape, device=tissue.device) * several).long()
+    chosen = torch.searchsorted(counted, wanted.minimum(several)).squeeze(1)
     return _pixels(tissue.shape[2:], tissue.device)[chosen]
 
 

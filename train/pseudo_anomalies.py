@@ -150,7 +150,8 @@ def _moved(site: Site) -> Images:
     shifts = _between(SHIFT, site.images, (len(site.images), spatial))
     signs = torch.randint(2, shifts.shape, device=shifts.device) * 2 - 1
     # Coordinates go from -1 to 1: the image's length is 2.
-    places = _places(site.images) + _per_pixel(2 * shifts * signs, spatial)
+    moves = (2 * shifts * signs).view(len(shifts), *[1] * spatial, spatial)
+    places = _places(site.images) + moves
     return _blended(site, _seen_at(site.images, places))
 
 
@@ -159,33 +160,36 @@ def _mirrored(site: Site) -> Images:
     spatial = site.images.ndim - 2
     offsets, centre, _ = _around(site)
     chosen = torch.randint(spatial, (len(site.images),), device=site.images.device)
-    sides = 1 - 2 * functional.one_hot(chosen, spatial).to(offsets.dtype)
-    return _blended(site, _seen_around(centre, offsets * _per_pixel(sides, spatial), site))
+    sides = 1 - 2 * functional.one_hot(chosen, spatial).to(centre.dtype)
+    turned = [
+        offset * _per_pixel(side, spatial) for offset, side in zip(offsets, sides.T, strict=True)
+    ]
+    return _blended(site, _seen_around(centre, turned, site))
 
 
 def _swirled(site: Site) -> Images:
     """Turned about its middle, the more the nearer, in the plane of the last two axes."""
     offsets, centre, distances = _around(site)
-    each = (len(offsets), *[1] * (offsets.ndim - 2))
+    each = (len(distances), *[1] * (distances.ndim - 1))
     most = _between(SWIRL, site.images, each)
     most = most * (torch.randint(2, each, device=most.device) * 2 - 1)
     angle = most * (1 - distances).clamp(min=0)
-    one, other, *rest = offsets.unbind(dim=-1)
+    one, other, *rest = offsets
     turned = [
         torch.cos(angle) * one - torch.sin(angle) * other,
         torch.sin(angle) * one + torch.cos(angle) * other,
         *rest,
     ]
-    return _blended(site, _seen_around(centre, torch.stack(turned, dim=-1), site))
+    return _blended(site, _seen_around(centre, turned, site))
 
 
 def _bulged(site: Site) -> Images:
     """Enlarged in the middle, which pushes what is around it together."""
     offsets, centre, distances = _around(site)
-    each = (len(offsets), *[1] * (offsets.ndim - 2))
+    each = (len(distances), *[1] * (distances.ndim - 1))
     near = (1 - distances**2).clamp(min=0)
     nearer = 1 - _between(BULGE, site.images, each) * near
-    return _blended(site, _seen_around(centre, offsets * nearer.unsqueeze(-1), site))
+    return _blended(site, _seen_around(centre, [offset * nearer for offset in offsets], site))
 
 
 def _grainy(site: Site) -> Images:
@@ -229,46 +233,70 @@ def _blended(site: Site, instead: Images) -> Images:
     return torch.lerp(site.images, instead.to(site.images.dtype), site.inside * opacity)
 
 
-def _around(site: Site) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each pixel: its offset from the place's middle, in halves of the longest side, that middle
-    in the coordinates of `grid_sample` (batch, *spatial, axis), and the distance in radii of the
-    place (batch, *spatial).
+def _around(site: Site) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Of each pixel: its offset from the place's middle along each axis, x first, in halves of the
+    longest side (each batch, *spatial), that middle in the coordinates of `grid_sample` (batch,
+    axis), and the distance in radii of the place (batch, *spatial).
+
+    Axis by axis: a last dimension of two or three numbers takes several times as long.
     """
-    places = _places(site.images).expand(len(site.images), *[-1] * (site.images.ndim - 1))
-    spatial = site.images.ndim - 2
-    weights = site.inside.movedim(1, -1) + torch.finfo(site.inside.dtype).tiny
+    inside, spatial = site.inside.squeeze(1), site.images.ndim - 2
+    axes = _axes(site.images)
+    centre = _middle(inside, axes)
+    grids = torch.meshgrid(*reversed(axes), indexing="ij")[::-1]
+    offsets = [
+        (grid - _per_pixel(at, spatial)) * side
+        for grid, at, side in zip(grids, centre.T, _proportions(site.images), strict=True)
+    ]
+    distances = torch.stack(offsets).norm(dim=0)
     inner = tuple(range(1, 1 + spatial))
-    centre = (weights * places).sum(dim=inner, keepdim=True) / weights.sum(dim=inner, keepdim=True)
-    offsets = (places - centre) * _proportions(site.images)
-    distances = offsets.norm(dim=-1)
-    covered = (site.inside > FAINT).squeeze(1)
-    radius = (distances * covered).amax(dim=inner, keepdim=True).clamp(min=1e-3)
+    radius = (distances * (inside > FAINT)).amax(dim=inner, keepdim=True).clamp(min=1e-3)
     return offsets, centre, distances / radius
 
 
-def _seen_around(centre: Tensor, offsets: Tensor, site: Site) -> Images:
+def _middle(inside: Tensor, axes: list[Tensor]) -> Tensor:
+    """The mean place along each axis (batch, axis): on a grid, that of what lies at each step."""
+    spatial, found = len(axes), []
+    for number, axis in enumerate(axes):
+        others = [-1 - it for it in range(spatial) if it != number]
+        share = inside.sum(dim=others) + torch.finfo(inside.dtype).tiny
+        found.append((share * axis).sum(dim=1) / share.sum(dim=1))
+    return torch.stack(found, dim=1)
+
+
+def _seen_around(centre: Tensor, offsets: list[Tensor], site: Site) -> Images:
     """What is seen at other offsets, as `_around` has them, than a pixel's own."""
-    return _seen_at(site.images, centre + offsets / _proportions(site.images))
+    spatial, sides = len(offsets), _proportions(site.images)
+    places = [
+        _per_pixel(at, spatial) + offset / side
+        for at, offset, side in zip(centre.T, offsets, sides, strict=True)
+    ]
+    return _seen_at(site.images, torch.stack(places, dim=-1))
 
 
-def _proportions(images: Images) -> Tensor:
+def _proportions(images: Images) -> list[float]:
     """Each side as a share of the longest, x first: without it, thin volumes would be cubes."""
-    sides = torch.tensor(images.shape[:1:-1], device=images.device, dtype=torch.float32)
-    return sides / sides.max()
+    sides = images.shape[:1:-1]
+    return [side / max(sides) for side in sides]
+
+
+def _axes(images: Images) -> list[Tensor]:
+    """Where pixels lie along each axis in the coordinates of `grid_sample`, x first."""
+    return [
+        (2 * torch.arange(size, device=images.device, dtype=torch.float32) + 1) / size - 1
+        for size in images.shape[:1:-1]
+    ]
 
 
 def _places(images: Images) -> Tensor:
     """Where each pixel lies in the coordinates of `grid_sample` (1, *spatial, axis), x first."""
-    axes = [
-        (2 * torch.arange(size, device=images.device, dtype=torch.float32) + 1) / size - 1
-        for size in images.shape[2:]
-    ]
-    return torch.stack(torch.meshgrid(*axes, indexing="ij")[::-1], dim=-1).unsqueeze(0)
+    grids = torch.meshgrid(*reversed(_axes(images)), indexing="ij")
+    return torch.stack(grids[::-1], dim=-1).unsqueeze(0)
 
 
 def _per_pixel(values: Tensor, spatial: int) -> Tensor:
-    """(batch, axis) → (batch, *1, axis)."""
-    return values.view(len(values), *[1] * spatial, -1)
+    """(batch) → (batch, *1)."""
+    return values.view(-1, *[1] * spatial)
 
 
 def _seen_at(images: Images, places: Tensor) -> Images:

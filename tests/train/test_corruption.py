@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
 from train.corruption import LesionsConfig, NoiseConfig, add_noise, blobs, plant_lesions
 
@@ -116,6 +117,20 @@ def test_lesions_lie_in_the_tissue():
     changed = (plant_lesions(images, single, UNIT) - images).abs() > 0.05
     assert changed.any(dim=3).any(dim=2).all()
     assert not changed[:, :, :, :30].any()
+
+
+def test_any_pixel_of_the_tissue_is_as_likely_to_be_a_lesions_middle():
+    tissue = torch.zeros(4000, 1, 16, 16, dtype=torch.bool)
+    places = [(0, 0), (3, 9), (15, 15)]
+    for place in places:
+        tissue[:, :, *place] = True
+    small = dataclasses.replace(LESIONS, radius=(0.01, 0.01), irregularity=0.0)
+
+    brightest = blobs(tissue, small).flatten(1).argmax(dim=1)
+
+    counts = [int((brightest == 16 * row + column).sum()) for row, column in places]
+    assert sum(counts) == 4000
+    assert chisquare(counts).pvalue > 1e-3
 
 
 def test_an_image_without_tissue_is_spoiled_too():
