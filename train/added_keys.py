@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 CHANGES_NOTHING = {
+    "atlas": False,
     "flip": "columns",
     "gaussian": "none",
     "gaussian_px": 1.0,

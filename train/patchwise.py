@@ -29,4 +29,10 @@ def patches_of(params: Params, method: str) -> Patches | None:
             f"{where}: {method} learns from labels, and a label says nothing of a single patch",
             hint="let it take whole images",
         )
+    if getattr(params.block(find(method).config, "fit", method), "atlas", False):
+        raise BadParamsError(
+            f"{where}: fit.{method} has an atlas, which says what is usual at each pixel, and "
+            "patches may lie anywhere",
+            hint="let it take whole images, or set atlas: false",
+        )
     return patches

@@ -12,6 +12,7 @@ from train.collapse import Watched, watch_generator, watch_nothing
 from train.component_pictures import watch_components
 from train.latent_pictures import watch_latents
 from train.loops.adversarial import fit_adversarially
+from train.loops.atlas import fit_with_atlas
 from train.loops.clusters import fit_from_clusters
 from train.loops.gradient import fit_by_gradient
 from train.loops.mixture import fit_mixture_only, fit_with_mixture
@@ -56,7 +57,7 @@ RECIPES = {
     "cevae": Recipe(CevaeConfig, Cevae, fit_by_gradient, watch_latents),
     "gmvae": Recipe(GmvaeConfig, Gmvae, fit_from_clusters, watch_components),
     "dae": Recipe(DaeConfig, Dae, fit_by_gradient, watch_nothing),
-    "fpi": Recipe(FpiConfig, Fpi, fit_by_gradient, watch_nothing),
+    "fpi": Recipe(FpiConfig, Fpi, fit_with_atlas, watch_nothing),
     "dagmm": Recipe(DagmmConfig, Dagmm, fit_with_mixture, watch_nothing),
     "dagmm-untrained": Recipe(DagmmConfig, Dagmm, fit_mixture_only, watch_nothing),
     "densenet": Recipe(DenseNetConfig, DenseNet, fit_with_labels, watch_attention),

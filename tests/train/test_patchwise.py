@@ -29,6 +29,8 @@ def params_of(patches, **blocks):
 # As in the file, but for one recipe that a method of patches cannot follow.
 BLIND = {**params_of({}).values["crossval"]["blind_scores"], "cae": "standardised_5x5_bright"}
 
+WITH_ATLAS = {**params_of({}).values["fit"]["fpi"], "atlas": True}
+
 
 def fingerprint(params, name="cae"):
     job = FoldJob(name=name, method=name, members=(), pool="", grouped=False, fold=0, parent_run="")
@@ -79,6 +81,7 @@ def test_the_name_of_a_fit_of_whole_images_does_not_speak_of_patches(monkeypatch
         (params_of({"cae": {**CUT, "stride": [8, 20]}}), "stride must be at least 1"),
         (params_of({"cae": {**CUT, "strides": [8, 8]}}), "patches.cae.strides is unknown"),
         (params_of({"densenet": CUT}), "a label says nothing of a single patch"),
+        (params_of({"fpi": CUT}, fit={"fpi": WITH_ATLAS}), "fpi has an atlas"),
         (
             params_of({"cae": CUT}, ensembles={"both": {"members": ["cae", "fanogan"]}}),
             "ensembles.both names 'cae', which takes patches",

@@ -1,11 +1,15 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
+from train.batches import Batches
 from train.corruption import LesionsConfig
+from train.loops.atlas import fit_with_atlas
 from train.methods.fpi import Fpi, FpiConfig
 from train.methods.method import AnomalyModel, TellsOdds
+from train.processes import open_fabric
 from train.pseudo_anomalies import PseudoAnomaliesConfig
 
 TINY = {
@@ -29,6 +33,7 @@ TINY = {
     "bottleneck": 8,
     "spatial_dims": 2,
     "mirror": "none",
+    "atlas": False,
     "learning_rate": 1e-2,
     "weight_decay": 0.0,
     "batch_size": 8,
@@ -154,6 +159,34 @@ def test_with_a_mirror_it_learns_that_what_one_side_has_alone_was_planted():
         said = model.eval().findings(torch.cat([healthy, one_sided])).evidence
     disc = said[:, 0, 14:19, 6:11].mean(dim=(1, 2))
     assert disc[1] > disc[0] + 1
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("mirror", ["none", "columns"])
+def test_with_an_atlas_the_network_sees_how_far_each_image_is_from_it_too(channels, mirror):
+    model = fpi(channels, mirror=mirror, atlas=True)
+    model.atlas.draw([torch.rand(5, channels, 32, 32)])
+    images = torch.rand(2, channels, 32, 32)
+    assert model.eval().findings(images).evidence.shape == (2, 1, 32, 32)
+    model.network = Remember()
+    model.training_loss(images)
+    own, *_, away = model.network.shown.split(channels, dim=1)
+    torch.testing.assert_close(away, model.atlas(own))
+
+
+def test_the_atlas_is_drawn_before_the_first_step_of_images_as_they_are():
+    model, images = fpi(atlas=True), np.random.default_rng(0).random((9, 1, 32, 32), np.float32)
+    batches = Batches(
+        images,
+        4,
+        change=torch.zeros_like,
+        intensity_range=(0.0, 1.0),
+        device=torch.device("cpu"),
+    )
+    fabric = open_fabric(model.config)
+    next(fit_with_atlas(fabric, model, model.optimizers(), batches, range(2)))
+    torch.testing.assert_close(model.atlas.mean[0].numpy(), images.mean(axis=0))
+    torch.testing.assert_close(model.atlas.deviation[0].numpy(), images.std(axis=0))
 
 
 def test_it_learns_to_find_spots_that_it_never_saw():
