@@ -81,11 +81,11 @@ def main(arguments: Sequence[str]) -> None:
     score = scorer(np.concatenate([images(read(scan)) for scan in trained]))
     found = [it for scan in tested for it in slices_of(scan, score, planting)]
     tables = {
-        "over all": {"all kinds": aurocs(found, lambda it: True)},
-        "by kind": {kind: aurocs(found, lambda it, k=kind: it.kind == k) for kind in KINDS},
+        "over all": {"all kinds": aurocs(found, found)},
+        "by kind": {kind: aurocs(found, [it for it in found if it.kind == kind]) for kind in KINDS},
         "by size": {
             f"{low:g} to {high:g} mm": aurocs(
-                found, lambda it, low=low, high=high: low <= it.size_mm < high
+                found, [it for it in found if low <= it.size_mm < high]
             )
             for low, high in SIZES_MM
         },
@@ -171,9 +171,9 @@ def slices_of(scan: Path, score: Score, planting: PlantingConfig) -> list[Slices
     return found
 
 
-def aurocs(found: Sequence[Slices], is_asked: Callable[[Slices], bool]) -> dict[str, float]:
+def aurocs(found: Sequence[Slices], asked: Sequence[Slices]) -> dict[str, float]:
     """Of each score, healthy slices against the abnormal ones that are asked for."""
-    used = [it for it in found if not it.kind or is_asked(it)]
+    used = [*(it for it in found if not it.kind), *(it for it in asked if it.kind)]
     abnormal = np.concatenate([np.full(len(it.scores["mean"]), bool(it.kind), bool) for it in used])
     areas = {
         name: float(roc_auc_score(abnormal, np.concatenate([it.scores[name] for it in used])))

@@ -70,7 +70,8 @@ def measure(params: Params, phase: str, *, steps: int, repeats: int) -> dict[str
 def our_loop(params: Params, phase: str, steps: int) -> Callable[[], Any]:
     """One record of the fit as the stage does it, `steps` steps long."""
     config, data = configs(params, steps)
-    fabric = Fabric(accelerator=config.device, devices=1, precision=config.precision)
+    precision = resolve(config.precision, device_type(config.device))
+    fabric = Fabric(accelerator=config.device, devices=1, precision=precision)
     fabric.launch()
     model = FAnoGan(config, data.channels, data.image_size).to(fabric.device)
     noise = np.random.default_rng(0)
@@ -125,8 +126,10 @@ def configs(params: Params, steps: int) -> tuple[FAnoGanConfig, DataConfig]:
     """The study's numbers, with records of `steps` steps."""
     config = params.block(FAnoGanConfig, "fit", "fanogan")
     precision = resolve(config.precision, device_type(config.device))
-    numbers = {"steps_per_record": steps, "gan_steps": steps, "encoder_steps": steps}
-    return replace(config, precision=precision, **numbers), params.block(DataConfig, "data")
+    config = replace(
+        config, precision=precision, steps_per_record=steps, gan_steps=steps, encoder_steps=steps
+    )
+    return config, params.block(DataConfig, "data")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def _nifti(seed: int, shape: tuple[int, int, int], noise_hu: float) -> bytes:
     voxels = np.round(drawn).astype(np.int16).transpose(2, 1, 0)[:, ::-1]
     depth_mm, row_mm, column_mm = head.spacing_mm
     affine = np.diag([-column_mm, row_mm, depth_mm, 1.0])
-    whole: bytes = nibabel.Nifti1Image(voxels, affine).to_bytes()
+    whole: bytes = nibabel.Nifti1Image(voxels, affine).to_bytes()  # type: ignore[no-untyped-call]
     return whole
 
 

@@ -21,7 +21,6 @@ from infer import output_folder
 from infer.journal import Entries
 from infer.manifest import Normals
 from infer.monitoring import AXES, Monitor, Scored
-from infer.traits import Traits
 
 TABLES = (20, 25, 50)  # normals
 RUNS = (5, 10, 20, 50)  # scans
@@ -97,8 +96,8 @@ def moved(scan: Scored, by: float) -> Scored:
     """The same scan, its mean intensity so much higher."""
     if not by or scan.traits is None:
         return scan
-    mean, *others = scan.traits
-    return Scored(scan.score, Traits(mean + by, *others))
+    brighter = scan.traits.intensity_mean + by
+    return Scored(scan.score, scan.traits._replace(intensity_mean=brighter))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -33,7 +33,7 @@ from benchmarks.inflating import open_inflating
 from benchmarks.machine import cores, keep, processor, table
 from benchmarks.memory import LOOK_SECONDS, held_bytes, mib
 from infer.executors.processes import ProcessExecutor
-from train.stored_images import StoredImages, as_stored
+from train.stored_images import StoredImages, StoreType, as_stored
 
 ROOT = Path(__file__).parents[1]
 STUDY = "volumes"
@@ -123,8 +123,8 @@ def prepared(folder: Path, drawn: Sequence[Path], image: int) -> Prepared:
     if process.returncode:
         sys.exit(f"prepare ended with exit code {process.returncode}")
     lines = (folder / "data" / STUDY / "images.csv").read_text().splitlines()[1:]
-    scans = {line.split(",")[1] for line in lines}
-    return Prepared(len(scans), time.perf_counter() - start, peak)
+    count = len({line.split(",")[1] for line in lines})
+    return Prepared(count, time.perf_counter() - start, peak)
 
 
 def write_params(folder: Path, image: int) -> None:
@@ -172,7 +172,7 @@ def waiting(folder: Path, kind: str, chosen: argparse.Namespace) -> dict[str, An
     return {"store_bytes": size, **json.loads(done.stdout.splitlines()[-1])}
 
 
-def draw_store(path: Path, kind: str, rows: int) -> Path:
+def draw_store(path: Path, kind: StoreType, rows: int) -> Path:
     """Noise of 256 × 256 pixels, on the disk and not in the system's cache."""
     shape = (rows, 1, 256, 256)
     store = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)

@@ -79,7 +79,7 @@ def _warm_up(work: Callable[[Any], Any], item: Any, ready: Barrier) -> None:
 
 
 def _read_by_nibabel(path: Path) -> None:
-    nibabel.load(path).get_fdata()
+    nibabel.Nifti1Image.from_filename(path).get_fdata()
 
 
 def _read_and_hash(path: Path) -> None:
@@ -103,7 +103,7 @@ def _in_memory(masks: Sequence[Path], out: Path) -> list[tuple[Path, WrittenMask
 
 
 def _of(path: Path) -> WrittenMask:
-    volume, image = read(path), nibabel.load(path)
+    volume, image = read(path), nibabel.Nifti1Image.from_filename(path)
     return WrittenMask(
         replace(volume, voxels=np.empty((1, 0, 0, 0), np.float32)),
         volume.voxels[0] > 0,
@@ -114,7 +114,8 @@ def _of(path: Path) -> WrittenMask:
 
 def _save(to_write: tuple[Path, WrittenMask]) -> None:
     path, written = to_write
-    nibabel.save(nibabel.Nifti1Image(written.stored, written.affine), path)
+    image = nibabel.Nifti1Image(written.stored, written.affine)  # type: ignore[no-untyped-call]
+    nibabel.save(image, path)
 
 
 def _save_by_isal(to_write: tuple[Path, WrittenMask]) -> None:
