@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[1]
 STUDY = "volumes"
 TIMES = 4  # as many volumes, in the larger run
 ABNORMALS = 2  # which a split asks for
-STORES = ("float32", "float16", "uint8")
+STORES: tuple[StoreType, ...] = ("float32", "float16", "uint8")
 BATCH = 16
 WIDTH = 4  # of the autoencoder
 MOST_GROWTH = 0.10
@@ -157,7 +157,7 @@ def inflated(paths: Sequence[Path]) -> float:
     return (time.perf_counter() - start) / read
 
 
-def waiting(folder: Path, kind: str, chosen: argparse.Namespace) -> dict[str, Any]:
+def waiting(folder: Path, kind: StoreType, chosen: argparse.Namespace) -> dict[str, Any]:
     """What a fit on a store of this type takes and waits, in a process of its own."""
     path = draw_store(folder / f"{kind}.npy", kind, chosen.rows)
     size = path.stat().st_size
