@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> None:
             for scans in (drawn[: chosen.volumes], drawn)
         )
         inflating = inflated(drawn)
-        waits = {kind: waiting(Path(place), kind, chosen) for kind in STORES}
+        waits: dict[str, Any] = {it: waiting(Path(place), it, chosen) for it in STORES}
     # The start takes its second once, of fifty volumes as of thousands.
     further = (many.seconds - few.seconds) / (many.scans - few.scans)
     result = {
