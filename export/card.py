@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from export.evaluation import DIGITS
+from export.evaluation import rounded
 from export.sections import Section, to_html, to_markdown
 from infer.describe import facts
 from infer.digest import digest
@@ -171,7 +171,9 @@ def _at(thresholds: Manifest | Recalibration, found: Mapping[str, float]) -> boo
         "score_threshold": thresholds.score_threshold.value,
         "map_threshold": thresholds.map_threshold.value,
     }
-    return all(found.get(name) == round(value, DIGITS) for name, value in own.items())
+    return all(
+        name in found and rounded(found[name]) == rounded(value) for name, value in own.items()
+    )
 
 
 def _count(found: Mapping[str, float], label: str) -> str:

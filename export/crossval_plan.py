@@ -7,6 +7,8 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from export import fold_files, fold_result
 from export.baselines import baselines
 from export.fold_job import FoldJob, checkpoint_of, fingerprint_of, keeper_names, note_of
@@ -61,6 +63,14 @@ def check_names(
                 raise BadParamsError(
                     f"{params.path}: crossval does not name {name!r}", hint=suggest(name, known)
                 )
+    taken = {*params.names("fit"), *_trivial_names()}
+    for ensemble in config.ensembles:
+        if ensemble in taken or ABLATED in ensemble:
+            raise BadParamsError(
+                f"{params.path}: crossval.ensembles.{ensemble} has the name of another row",
+                hint=f"their results would overwrite each other: call it otherwise, without "
+                f"{ABLATED}",
+            )
     for method in config.methods:
         if (of := _shares_with(params, method)) and of not in config.methods:
             raise BadParamsError(
@@ -101,7 +111,7 @@ def plan(
     chosen |= {of for method in chosen if (of := _shares_with(params, method))}
     plain = _Numbers(params, pool, stored, "")
     numbers = [plain, *(_ablated(plain, name, config.ablations[name]) for name in ablations)]
-    trivial = [it.name for it in baselines(pool.images[:1])]
+    trivial = _trivial_names()
     for first, grouped in zip(count(0, WAVES), config.grouped, strict=False):
         for fold in range(split.normal_folds):
             planned = partial(_planned, grouped=grouped, fold=fold)
@@ -134,6 +144,11 @@ def missing_of(
         waiting += needed - wanted
         wanted |= needed
     return [it for row, it in by_row.items() if row in wanted]
+
+
+def _trivial_names() -> list[str]:
+    """What the baselines are called, whatever images they know."""
+    return [it.name for it in baselines(np.zeros((1, 1, 2, 2), np.float32))]
 
 
 def _ablated(plain: _Numbers, name: str, blocks: Mapping[str, Mapping[str, object]]) -> _Numbers:

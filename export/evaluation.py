@@ -190,7 +190,12 @@ def flat(evaluation: Evaluation) -> dict[str, float]:
         "scans_normal": int((~evaluation.abnormal).sum()),
         "scans_abnormal": int(evaluation.abnormal.sum()),
     }
-    return {name: round(value, DIGITS) for name, value in numbers.items()}
+    return {name: rounded(value) for name, value in numbers.items()}
+
+
+def rounded(value: float) -> float:
+    """To as many significant digits as are written; counts stay whole."""
+    return value if isinstance(value, int) else float(f"{value:.{DIGITS}g}")
 
 
 def _curves(evaluation: Evaluation) -> dict[str, tuple[tuple[str, str], list[tuple[float, ...]]]]:

@@ -76,14 +76,15 @@ def _recall(fold: FoldScores, weights: np.ndarray) -> np.ndarray:
 
 
 def _precision(fold: FoldScores, weights: np.ndarray) -> np.ndarray:
-    """0 where nothing is called anomalous, as scikit-learn has it here."""
-    hit, alarm, _, _ = _counts(fold, weights)
-    return np.where(hit + alarm == 0, 0.0, _ratio(hit, hit + alarm))
+    """0 where nothing is called anomalous though something is; NaN where nothing is."""
+    hit, alarm, missed, _ = _counts(fold, weights)
+    found = np.where(hit + alarm == 0, 0.0, _ratio(hit, hit + alarm))
+    return np.where(hit + missed == 0, np.nan, found)
 
 
 def _f1(fold: FoldScores, weights: np.ndarray) -> np.ndarray:
     hit, alarm, missed, _ = _counts(fold, weights)
-    return _ratio(2 * hit, 2 * hit + alarm + missed)
+    return np.where(hit + missed == 0, np.nan, _ratio(2 * hit, 2 * hit + alarm + missed))
 
 
 def _specificity(fold: FoldScores, weights: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """What one fold of one method gave: a small JSON, all that tables and curves are made of."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,11 +125,20 @@ def decoded(line: bytes, fingerprint: str, *, where: str) -> FoldResult | str:
 def thinned(
     history: Sequence[Mapping[str, float]], *, at_most: int
 ) -> dict[str, tuple[tuple[int, float], ...]]:
-    """Curves by name with evenly spaced points, the last always among them."""
+    """Curves by name with evenly spaced points, the last always among them.
+
+    Of a fit that diverged, they end where its numbers do: JSON has none that are not finite.
+    """
     names = dict.fromkeys(name for record in history for name in record)
     curves = {}
     for name in names:
-        points = [(at, record[name]) for at, record in enumerate(history) if name in record]
+        points = [
+            (at, record[name])
+            for at, record in enumerate(history)
+            if name in record and math.isfinite(record[name])
+        ]
+        if not points:
+            continue
         chosen = np.unique(np.linspace(0, len(points) - 1, at_most).round().astype(int))
         curves[name] = tuple(points[at] for at in chosen)
     return curves

@@ -97,6 +97,7 @@ class HalfTests:
         return parts | {
             name: tuple(scan_score(own, self.aggregation) for own in np.split(scores, ends))
             for name, scores in said.items()
+            if np.isfinite(scores).all()  # as validation compares
         }
 
     def _keep_panels(

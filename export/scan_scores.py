@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from infer.batch import BATCH_SIZES
-from infer.errors import UadError
 from infer.finding import (
     Engine,
     EngineOutputs,
@@ -26,6 +25,7 @@ from infer.slicing import Plane, to_slices
 from infer.volume import Volume
 from infer.volumetric import usual_batch_size
 from train.datasets.case import Case
+from train.reading import truth
 
 # Images. That of `uad-infer`: results are the same in the last digits only for equal batches.
 BATCH_SIZE = BATCH_SIZES["cpu"]
@@ -168,14 +168,11 @@ def truth_of(case: Case, volume: Volume, plane: Plane) -> Mask | None:
     """Where a scan is abnormal, as far as its dataset knows.
 
     Raises:
-        UadError: the mask does not fit the scan.
+        UnreadableScanError: the mask cannot be read, or does not lie on the scan's voxels.
     """
     spatial = volume.voxels.shape[1:]
     if case.normal:
         return np.zeros(spatial, bool)
     if case.mask is None:
         return None
-    mask: Mask = np.any(read(case.mask, seen_along(plane)).voxels, axis=0)
-    if mask.shape != spatial:
-        raise UadError(f"the mask {case.mask} is {mask.shape}, its scan is {spatial}")
-    return mask
+    return truth(case.mask, volume, seen_along(plane))

@@ -17,7 +17,7 @@ from pathlib import Path
 from export import kept_voxels
 from export.ablation import METRICS as STEP_METRICS
 from export.ablation import StepRow
-from export.evaluation import DIGITS
+from export.evaluation import DIGITS, rounded
 from export.figures import PNG_METADATA
 from export.localisation import LesionLine, Where
 from export.located_scan import LocatedScan
@@ -77,7 +77,7 @@ def pixels_of(where: Where) -> list[ScanPixels]:
 def flat(where: Where) -> dict[str, float]:
     """Name → number, as DVC and MLflow list them."""
     thresholds = {f"map_threshold_{name}": it for name, it in where.map_thresholds.items()}
-    return {name: round(it, DIGITS) for name, it in (where.metrics | thresholds).items()}
+    return {name: rounded(it) for name, it in (where.metrics | thresholds).items()}
 
 
 def load_flat(metrics_path: Path) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Voxels with their geometry: what every reader returns and every writer needs."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -47,6 +48,31 @@ class Grid:
         for axis, flip, at in zip(self.axes, self.flipped, index, strict=True):
             position[axis] = self.shape[axis] - 1 - int(at) if flip else int(at)
         return tuple(position)
+
+
+def same_place(one: Grid, other: Grid) -> bool:
+    """Whether two grids, alike in our order, put their voxels at the same places in the patient.
+
+    Headers are rounded, and written by many hands: half a voxel is near enough. Where a file does
+    not say where it lies, its axes must run as the other's; a picture lies nowhere.
+    """
+    if one.header is None or other.header is None:
+        return True
+    if not (_is_placed(one) and _is_placed(other)):
+        return (one.axes, one.flipped) == (other.axes, other.flipped)
+    lengths = [one.shape[axis] for axis in one.axes]
+    corners = list(itertools.product(*((0, length - 1) for length in lengths)))
+    here, there = (
+        np.array([(*it.index_in_file(corner), 1) for corner in corners])
+        @ it.header.get_best_affine()[:3].T
+        for it in (one, other)
+    )
+    smallest = np.linalg.norm(one.header.get_best_affine()[:3, :3], axis=0).min()
+    return bool(np.linalg.norm(here - there, axis=1).max() <= smallest / 2)
+
+
+def _is_placed(grid: Grid) -> bool:
+    return bool(grid.header["sform_code"] or grid.header["qform_code"])
 
 
 def in_our_order(stored: np.ndarray, grid: Grid) -> np.ndarray:

@@ -1,5 +1,6 @@
 """A stage on the command line: params file and arguments in, exit code and error lines out."""
 
+import inspect
 import sys
 from collections.abc import Callable
 
@@ -9,6 +10,12 @@ from train.params import load
 
 def run_stage(stage: Callable[..., None], arguments: list[str]) -> int:
     """Run `stage(params, *arguments[1:])`; 0, or what the error the user can mend says."""
+    wanted = inspect.signature(stage).parameters.values()
+    needed = [it.name.upper() for it in wanted if it.default is it.empty]
+    if not len(needed) <= len(arguments) <= len(wanted):
+        given = " ".join(arguments) or "nothing"
+        print(f"error: this stage takes {' '.join(needed)}, and was given {given}", file=sys.stderr)
+        return UadError.exit_code
     try:
         stage(load(arguments[0]), *arguments[1:])
     except UadError as error:

@@ -35,7 +35,7 @@ class Kept:
 class Keeper:
     """Keeps by `rule` what is best on the validation images at `rows`.
 
-    Without an abnormal image among them, `auroc` falls back to `loss`.
+    Where they are all normal, or all abnormal, `auroc` falls back to `loss`.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Keeper:
     def _value(self, seen: Validation, score: str, record: int) -> float:
         if self.rule == "last":
             return record
-        if self.rule == "loss" or not seen.auroc:
+        if self.rule == "loss" or not seen.compares:
             return -seen.loss
         return seen.auroc.get(score, math.nan)
 
@@ -86,7 +86,7 @@ class Keeper:
 
 
 def _best(seen: Validation) -> str:
-    """The recipe with the highest AUROC; where nothing is abnormal, the first."""
+    """The recipe with the highest AUROC; where nothing is compared, the first."""
     if not seen.auroc:
         return next(iter(seen.scores))
     return max(seen.auroc, key=lambda name: seen.auroc[name])

@@ -82,7 +82,7 @@ def make_pool(params: Params, name: str) -> Pool:
     options = build(chosen.options, data.options, where=f"{params.path}: data.options")
     folder = data_folder(name)
     with taking_the_place_of(folder) as partial:
-        found = chosen.cases(Path(data.source), options, partial / "scans")
+        found = chosen.find(Path(data.source), options, partial / "scans")
         order = sorted(found, key=lambda case: path_in(folder, case.scan).as_posix())
         stored = store_images(partial, order, data, lambda line: print(line, file=sys.stderr))
         undivided = [SplitCase(case=it, split="train") for it in order if it.scan in stored]

@@ -153,6 +153,18 @@ def _deal(sizes: Mapping[str, int], hands: int, seed: int) -> dict[str, int]:
     return hand_of
 
 
+def refuse_repeats(name: str, values: Sequence[object]) -> None:
+    """A list of what is to be done names something, and nothing twice.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if not values:
+        raise ValueError(f"{name} is empty: name at least one")
+    if repeated := [it for it in values if values.count(it) > 1]:
+        raise ValueError(f"{name} names {repeated[0]} twice")
+
+
 Protocol = Literal["study", "blind"]
 
 
@@ -177,8 +189,7 @@ class CrossvalConfig:
 
     def __post_init__(self) -> None:
         for name in ("methods", "protocols", "grouped"):
-            if not getattr(self, name):
-                raise ValueError(f"{name} is empty: name at least one")
+            refuse_repeats(name, getattr(self, name))
         if not 0 <= self.false_positive_rate < 1:
             raise ValueError(
                 f"false_positive_rate must be 0 to below 1, got {self.false_positive_rate}"
@@ -186,6 +197,7 @@ class CrossvalConfig:
         if missing := [it for it in self.methods if it not in self.blind_scores]:
             raise ValueError(f"blind_scores lacks {', '.join(missing)}")
         for name, members in self.ensembles.items():
+            refuse_repeats(f"ensembles.{name}", members)
             if strange := [it for it in members if it not in self.methods]:
                 raise ValueError(f"ensembles.{name} names {', '.join(strange)}: not of methods")
 

@@ -6,6 +6,7 @@ It serves alike where air is noise, where it is the black around a skull-strippe
 it lies beyond the lower end of a window.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -15,10 +16,10 @@ from infer.errors import UnreadableScanError
 from infer.finding import images_of
 from infer.foreground import LEVELS, air_of, three_classes
 from infer.readers import read
-from infer.readers.choice import seen_along
-from infer.shapes import Images
+from infer.readers.choice import Choice, seen_along
+from infer.shapes import Images, Mask
 from infer.slicing import looked_at, to_slices
-from infer.volume import Volume
+from infer.volume import Volume, same_place
 from infer.volumetric import images_reached, is_volumetric
 from train.data import DataConfig
 from train.datasets.case import Case
@@ -115,6 +116,24 @@ class _Seen(NamedTuple):
     stack: int  # slices
 
 
+def truth(path: Path, volume: Volume, choice: Choice) -> Mask:
+    """Where the mask at `path` says that a scan is abnormal.
+
+    Raises:
+        UnreadableScanError: it cannot be read, or does not lie on the scan's voxels.
+    """
+    mask = read(path, choice)
+    if mask.voxels.shape[1:] != volume.voxels.shape[1:]:
+        raise UnreadableScanError(f"its mask {path} is not of the scan's size")
+    if not same_place(mask.grid, volume.grid):
+        raise UnreadableScanError(
+            f"its mask {path} lies elsewhere in the patient, or has voxels of another size",
+            hint="resample it onto the scan, or, if its header is wrong, give it the scan's affine",
+        )
+    marked: Mask = (mask.voxels != 0).any(axis=0)
+    return marked
+
+
 def _seen(case: Case, data: DataConfig) -> _Seen:
     """The slices of a scan that are looked at."""
     choice = seen_along(data.plane)
@@ -127,11 +146,9 @@ def _seen(case: Case, data: DataConfig) -> _Seen:
         stack = len(to_slices(volume.voxels[:1], data.plane))
     normal = np.full(len(images), case.normal)
     if not case.normal and case.mask is not None:
-        mask = read(case.mask, choice).voxels
-        if mask.shape[1:] != volume.voxels.shape[1:]:
-            raise UnreadableScanError(f"its mask {case.mask} is not of the scan's size")
+        mask = truth(case.mask, volume, choice)
         # A slice that a lesion does not reach is a normal slice of an abnormal scan; a whole volume
         # that no lesion reaches is normal.
-        reached = images_reached((mask != 0).any(axis=0), data.plane, data.image_size)
+        reached = images_reached(mask, data.plane, data.image_size)
         normal = ~reached[looked.start : looked.stop]
     return _Seen(images, normal, np.array(looked), stack)

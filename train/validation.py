@@ -27,7 +27,8 @@ class Validation:
 
     loss: float  # of the normal images; where a method learns from labels, of all
     scores: dict[str, ScoreArray]  # by score recipe
-    auroc: dict[str, float]  # by score recipe; empty where no image is abnormal
+    compares: bool  # whether some images are normal and some abnormal
+    auroc: dict[str, float]  # by score recipe, of those with finite scores, if it compares
     scorers: dict[str, Scorer]  # by score recipe
 
 
@@ -72,8 +73,16 @@ def validate_each(
         if (key := counted.tobytes()) not in losses:
             losses[key] = _loss(model, images, findings, abnormal, counted, patches)
         own = {name: values[rows] for name, values in scores.items()}
-        auroc = _auroc(own, abnormal[rows])
-        seen.append(Validation(loss=losses[key], scores=own, auroc=auroc, scorers=able))
+        compares = bool(abnormal[rows].any() and not abnormal[rows].all())
+        seen.append(
+            Validation(
+                loss=losses[key],
+                scores=own,
+                compares=compares,
+                auroc=_auroc(own, abnormal[rows]) if compares else {},
+                scorers=able,
+            )
+        )
     return seen
 
 
@@ -132,8 +141,6 @@ def _at(findings: Findings, rows: torch.Tensor) -> Findings:
 
 
 def _auroc(scores: Mapping[str, ScoreArray], abnormal: np.ndarray) -> dict[str, float]:
-    if not abnormal.any() or abnormal.all():
-        return {}
     # Of a fit that diverges, no number is any good: nothing is kept of such a look.
     able = {name: values for name, values in scores.items() if np.isfinite(values).all()}
     return {name: float(roc_auc_score(abnormal, values)) for name, values in able.items()}

@@ -21,8 +21,10 @@ from export.membership import ensembles
 from export.page import to_html
 from export.table import Compared, numbers, to_csv, to_markdown
 from export.where_text import OF_KINDS, OF_SIZES, parts_section, steps_section, where_section
+from infer.errors import BadModelError
 from train.command import run_stage
 from train.data import load_cases, open_images
+from train.datasets.case import Case
 from train.metrics import Bootstrap
 from train.params import Params
 from train.paths import report_folder
@@ -33,13 +35,20 @@ CURVES = ("scores", "roc")  # figures that show no scan
 
 
 def compare(params: Params, *, keep: bool = False) -> None:
-    """Write the table and its readable copy, figures and pages; log them as one run."""
+    """Write the table and its readable copy, figures and pages; log them as one run.
+
+    Raises:
+        BadModelError: a model was not evaluated, or on other test scans than are prepared now.
+    """
     study = params.study
+    test = [it.case for it in load_cases(study) if it.split == "test"]
     config = params.block(CompareConfig, "compare")
     bootstrap = params.block(Bootstrap, "evaluate")
     models = [load_model(study, method, fits=(method,)) for method in params.models]
     for name, ensemble in ensembles(params).items():
         models.append(load_model(study, name, fits=ensemble.members))
+    for model in models:
+        refuse_other_test(model.evaluation, test)
     trivial = trivial_rows(study)
     rows = [
         *models,
@@ -48,7 +57,6 @@ def compare(params: Params, *, keep: bool = False) -> None:
     csv_path = report_folder(study, "compare.csv")
     csv_path.write_text(to_csv(rows), encoding="utf-8")
     readable = csv_path.with_suffix(".md")
-    test = [it.case for it in load_cases(study) if it.split == "test"]
     overview = to_markdown(
         rows,
         study=study,
@@ -90,8 +98,19 @@ def trivial_rows(study: str) -> list[Baseline]:
 
 
 def load_model(study: str, name: str, *, fits: tuple[str, ...]) -> Compared:
-    """What the stage `evaluate` reported of a model, and `fit` of the methods in it."""
+    """What the stage `evaluate` reported of a model, and `fit` of the methods in it.
+
+    Raises:
+        BadModelError: one of them reported nothing.
+    """
     reports, fit_reports = report_folder(study, "evaluate"), report_folder(study, "fit")
+    stages = {
+        **{fit_reports / f"{it}.json": f"train.stages.fit PARAMS {it}" for it in fits},
+        reports / f"{name}_where.csv": f"export.stages.evaluate PARAMS {name}",
+    }
+    for path, stage in stages.items():
+        if not path.exists():
+            raise BadModelError(f"there is no {path}", hint=f"run python -m {stage}")
     parts = where_files.load_parts(reports / f"{name}_where.csv")
     fitted = [json.loads((fit_reports / f"{it}.json").read_text(encoding="utf-8")) for it in fits]
     return Compared(
@@ -102,6 +121,21 @@ def load_model(study: str, name: str, *, fits: tuple[str, ...]) -> Compared:
         fit_seconds=sum(it["fit_seconds"] for it in fitted),
         in_words="",
     )
+
+
+def refuse_other_test(found: evaluation.Evaluation, test: Sequence[Case]) -> None:
+    """Numbers of other scans than the baselines' cannot stand in one table.
+
+    Raises:
+        BadModelError: the model was evaluated on other scans, or on these with other labels.
+    """
+    seen = [(row.scan, row.group, row.label == "normal") for row in found.rows]
+    if seen != [(it.scan.as_posix(), it.group, it.normal) for it in test]:
+        raise BadModelError(
+            f"{found.name} was evaluated on {len(seen)} other test scans than the "
+            f"{len(test)} that are prepared now",
+            hint=f"fit, export and evaluate {found.name} again",
+        )
 
 
 def draw(

@@ -72,6 +72,11 @@ def crossval(params: Params, options: Options) -> None:
     check_crossval(params)
     check_names(params, config, methods=options.methods, ablations=options.ablations)
     _check_folds(params, options.folds)
+    if options.source is not None and not options.source.is_dir():
+        raise BadParamsError(
+            f"--from {options.source} is no folder",
+            hint="name one with the folds of another run, as docs/results/STUDY/folds",
+        )
     check_beside(config.beside)
     check_published(config.published)
     folder = report_folder(params.study, "crossval")

@@ -136,6 +136,13 @@ def test_a_threshold_is_known_again_though_the_report_rounds_it():
     assert below("What it reached", card_of(exact))[1] != []
 
 
+def test_small_thresholds_are_told_apart():
+    evaluated(score_threshold=3.7e-7)
+    for value, rows in ((3.7e-7, True), (1.2e-7, False)):
+        exact = replace(MANIFEST, score_threshold=Threshold(value=value, chosen_by="eye"))
+        assert (below("What it reached", card_of(exact))[1] != []) == rows
+
+
 def test_a_recalibrated_file_has_the_numbers_of_the_file_that_it_was_made_of():
     evaluated()
     said, rows = below("What it reached", card_of(recalibrated()))

@@ -1,5 +1,6 @@
 """What a cross validation has to run, planned from numbers alone."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -186,6 +187,31 @@ def test_a_variant_that_is_asked_for_alone_brings_the_method_it_shares_networks_
         params, config, POOL, stored="p", methods=("fanogan-izi",), ablations=()
     )
     assert {it.job.name for it in planned if it.job.method} == {"fanogan", "fanogan-izi"}
+
+
+@pytest.mark.parametrize("name", ["cae", "mean_image", "both+more"])
+def test_an_ensemble_may_not_be_called_as_another_row(params, name):
+    values = dict(params.values)
+    values["crossval"] = {**values["crossval"], "ensembles": {name: ["cae", "fanogan"]}}
+    config = Params("params.yaml", values).block(CrossvalConfig, "crossval")
+    with pytest.raises(BadParamsError, match=f"ensembles.{re.escape(name)} has the name of"):
+        crossval_plan.check_names(params, config, methods=(), ablations=())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"methods": ["cae", "cae"]}, "methods names cae twice"),
+        ({"grouped": [True, True]}, "grouped names True twice"),
+        ({"protocols": ["study", "study"]}, "protocols names study twice"),
+        ({"ensembles": {"both": []}}, "ensembles.both is empty"),
+        ({"ensembles": {"both": ["cae", "cae"]}}, "ensembles.both names cae twice"),
+    ],
+)
+def test_what_would_be_counted_twice_or_is_nothing_is_refused(params, changes, words):
+    values = {**params.values, "crossval": {**params.values["crossval"], **changes}}
+    with pytest.raises(BadParamsError, match=words):
+        Params("params.yaml", values).block(CrossvalConfig, "crossval")
 
 
 def test_a_variant_without_the_method_it_shares_networks_with_is_refused_in_words(params):

@@ -31,6 +31,16 @@ def test_a_value_is_the_mean_over_folds_of_what_the_product_measures():
         assert interval.low <= interval.value <= interval.high
 
 
+def test_resamples_without_an_abnormal_scan_say_nothing_of_how_those_are_told():
+    right = [fold(seed, groups=tuple("ab" * 2 + "c" * 26)) for seed in range(2)]
+    for it in right:
+        it.abnormal[:] = np.arange(30) < 4  # two groups: a quarter of the resamples draw neither
+        it.anomalous[:] = it.abnormal
+    found = fold_bootstrap.intervals(right, CONFIG)
+    for name in ("accuracy", "recall", "precision", "f1", "specificity"):
+        assert (found[name].value, found[name].low, found[name].high) == (1.0, 1.0, 1.0), name
+
+
 def test_a_weighted_area_is_that_of_repeated_scans():
     one = fold(0)
     weights = np.random.default_rng(1).integers(0, 3, (5, 30)).astype(float)

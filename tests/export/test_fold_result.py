@@ -1,5 +1,8 @@
 """A fold's JSON: what comes back is what went in, and only for the same numbers and data."""
 
+import math
+from dataclasses import replace
+
 import pytest
 
 from export import fold_result
@@ -33,6 +36,15 @@ def test_a_missing_or_broken_file_is_refused_in_words(path):
     assert fold_result.load(path.with_name("none.json"), "f") == "there is none"
     path.write_text("{")
     assert "cannot be read" in fold_result.load(path, "f")
+
+
+def test_a_fold_whose_fit_diverged_comes_back_its_curves_ending_where_numbers_do(tmp_path):
+    history = [{"loss": 0.5, "other": math.inf}, {"loss": 0.4}, {"loss": math.nan}]
+    curves = fold_result.thinned(history, at_most=5)
+    assert curves == {"loss": ((0, 0.5), (1, 0.4))}
+    result = replace(RESULT, history=curves)
+    fold_result.save(tmp_path / "fold.json", result)
+    assert fold_result.load(tmp_path / "fold.json", "f") == result
 
 
 def test_a_newer_schema_is_refused(path):

@@ -23,6 +23,7 @@ SCORER = Scorer(
     ),
     {"mean": torch.zeros(1, 1, 4, 4), "spread": torch.ones(1, 1, 4, 4)},
 )
+RECIPES = ("plain", "smooth")
 # Looks at (loss, AUROC under each of two recipes), record by record.
 LOOKS = [
     (0.9, {"plain": 0.60, "smooth": 0.70}),
@@ -41,9 +42,10 @@ def shown(keeper, looks, first=0):
     for record, (loss, auroc) in enumerate(looks, start=first):
         seen = Validation(
             loss=loss,
-            scores=dict.fromkeys(auroc, np.zeros(4, np.float32)),
+            scores=dict.fromkeys(RECIPES, np.zeros(4, np.float32)),
+            compares=True,
             auroc=auroc,
-            scorers=dict.fromkeys(auroc, SCORER),
+            scorers=dict.fromkeys(RECIPES, SCORER),
         )
         keeper.look(seen, {"weight": torch.tensor(float(record))}, record)
     return keeper.kept
@@ -76,12 +78,21 @@ def test_without_abnormal_images_the_lowest_loss_and_the_first_recipe_are_kept()
         scores = {"plain": np.zeros(4, np.float32), "smooth": np.zeros(4, np.float32)}
         blind.look(
             Validation(
-                loss=loss, scores=scores, auroc=auroc, scorers=dict.fromkeys(scores, SCORER)
+                loss=loss,
+                scores=scores,
+                compares=False,
+                auroc=auroc,
+                scorers=dict.fromkeys(scores, SCORER),
             ),
             {},
             record,
         )
     assert (blind.kept.record, blind.kept.score, blind.kept.auroc) == (3, "plain", None)
+
+
+def test_a_look_without_a_finite_score_takes_no_other_s_place_whatever_its_loss():
+    kept = shown(keeper("auroc"), [LOOKS[0], (-50.0, {})])
+    assert (kept.record, kept.auroc) == (0, 0.70)
 
 
 @pytest.mark.parametrize("rule", ["auroc", "loss", "last"])
@@ -93,7 +104,11 @@ def test_what_has_diverged_is_never_kept(rule):
     for record, (loss, auroc) in enumerate(diverging):
         scores = dict.fromkeys(("plain", "smooth"), np.zeros(4, np.float32))
         seen = Validation(
-            loss=loss, scores=scores, auroc=auroc, scorers=dict.fromkeys(scores, SCORER)
+            loss=loss,
+            scores=scores,
+            compares=True,
+            auroc=auroc,
+            scorers=dict.fromkeys(scores, SCORER),
         )
         kept.look(seen, {}, record)
         assert (kept.kept is None) == (record == 0)

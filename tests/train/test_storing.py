@@ -255,3 +255,10 @@ def test_a_mask_of_another_size_is_said(abnormal, tmp_path):
     said = []
     assert stored(tmp_path, [abnormal], said=said)[1] == {}
     assert "is not of the scan's size" in said[0]
+
+
+def test_a_mask_that_lies_elsewhere_is_said(abnormal, tmp_path):
+    write_nifti(Path(abnormal.mask), np.ones(SHAPE, np.int16), (5.0, 1.0, 1.0))
+    said = []
+    assert stored(tmp_path, [abnormal], said=said)[1] == {}
+    assert "lies elsewhere in the patient" in said[0]

@@ -75,6 +75,7 @@ def with_planted(
     if not chosen:
         return divided
     above = Path(os.path.commonpath([it.case.scan.parent for it in chosen]))
+    _refuse_one_name(chosen)
     one = partial(_copies, planting=options.planting, above=above, out=out)
     with ThreadPoolExecutor() as pool:
         copies = [copy for found in pool.map(one, chosen) for copy in found]
@@ -137,6 +138,21 @@ def _without_ending(path: Path) -> Path:
         if path.name.lower().endswith(ending):
             return path.with_name(path.name[: -len(ending)])
     return path
+
+
+def _refuse_one_name(chosen: list[SplitCase]) -> None:
+    """Copies are called after their scans, and have an ending of their own.
+
+    Raises:
+        BadDatasetError: the copies of two scans would be one file.
+    """
+    named: dict[Path, Path] = {}
+    for scan in (it.case.scan for it in chosen):
+        if (other := named.setdefault(_without_ending(scan), scan)) != scan:
+            raise BadDatasetError(
+                f"{other} and {scan} differ in their ending only: their copies would be one file",
+                hint="give one of them another name",
+            )
 
 
 def _say(line: str) -> None:

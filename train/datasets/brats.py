@@ -14,9 +14,8 @@ Lesion-free slices of these patients lie mostly at the top and the bottom of the
 learns from them alone may tell the height of a slice, where it should tell a tumour.
 """
 
-import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Literal, NamedTuple
 from infer.errors import UnreadableScanError
 from infer.readers import find_scans, read
 from train.datasets.case import BadDatasetError, Case, from_root
+from train.datasets.table import read_table
 
 Modality = Literal["flair", "t1", "t1ce", "t2"]
 
@@ -154,13 +154,12 @@ def _grades_in_tables(source: Path) -> dict[str, str]:
     """Grade by patient, of the tables that lie beside the folders."""
     grades: dict[str, str] = {}
     for table in sorted(source.rglob("name_mapping*.csv")):
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            for line in csv.DictReader(file):
-                grades |= _grade_of(list(line.items()))
+        for line in read_table(table).lines:
+            grades |= _grade_of(line.cells)
     return grades
 
 
-def _grade_of(line: Sequence[tuple[str | None, str | None]]) -> dict[str, str]:
+def _grade_of(line: Mapping[str, str]) -> dict[str, str]:
     """A table names a patient as each year did, in a column each."""
-    grade = next((value for name, value in line if name == "Grade"), "") or ""
-    return {value: grade for name, value in line if value and name != "Grade" and grade}
+    grade = line.get("Grade", "")
+    return {value: grade for name, value in line.items() if value and name != "Grade" and grade}

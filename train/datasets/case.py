@@ -1,5 +1,6 @@
 """Case: what a dataset says of one scan."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +25,35 @@ class Case:
     kind: str = ""  # of abnormality, where a dataset knows it: a grade, or what was planted
     size_mm: float | None = None  # radius of the sphere of its volume, where it was planted
     split: Split | None = None  # where the dataset itself says it; for `split.scheme: given`
+
+
+def refuse_unusable_names(cases: Iterable[Case]) -> None:
+    """Images are known by their scans, and tables of them are UTF-8.
+
+    Raises:
+        BadDatasetError: a scan is there twice, or it or its group has a name that is no text.
+    """
+    seen: set[Path] = set()
+    for case in cases:
+        if case.scan in seen:
+            raise BadDatasetError(
+                f"the dataset names {case.scan} twice",
+                hint="each scan is normal or abnormal, and one patient's",
+            )
+        seen.add(case.scan)
+        for name in (case.scan.as_posix(), case.group):
+            if not _is_text(name):
+                raise BadDatasetError(
+                    f"the name {name!a} is not in UTF-8", hint="rename the file or folder"
+                )
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # the bytes of a file's name, kept as they are
+        return False
+    return True
 
 
 def from_root(path: Path) -> Path:

@@ -9,7 +9,7 @@ from infer.errors import UnknownChoiceError
 from train.data import SplitCase
 from train.datasets.artificial import ArtificialOptions, healthy_cases, with_planted
 from train.datasets.brats import BratsOptions, brats_cases
-from train.datasets.case import Case
+from train.datasets.case import Case, refuse_unusable_names
 from train.datasets.folder import FolderOptions, folder_cases
 from train.datasets.fundus import FundusOptions, fundus_cases
 from train.datasets.head_ct import HeadCtOptions, head_ct_cases
@@ -29,6 +29,16 @@ class Dataset:
     # What becomes of cases once each has its side, as (divided, options, out): None: nothing. Where
     # a dataset makes copies of its scans, a copy must lie on the side of its original.
     dealt: Callable[[list[SplitCase], Any, Path], list[SplitCase]] | None = None
+
+    def find(self, source: Path, options: Any, out: Path) -> list[Case]:
+        """The cases, each of a scan of its own.
+
+        Raises:
+            BadDatasetError: the data is not there, not laid out so, or has names of no use.
+        """
+        found = self.cases(source, options, out)
+        refuse_unusable_names(found)
+        return found
 
 
 DATASETS = {
@@ -64,4 +74,4 @@ def _wrapped(source: Path, options: ArtificialOptions, out: Path) -> list[Case]:
     """The cases of the data set that artificial anomalies are planted into."""
     chosen = dataset(options.of)
     inner = build(chosen.options, options.options, where="data.options.options")
-    return chosen.cases(source, inner, out)
+    return chosen.find(source, inner, out)

@@ -12,7 +12,6 @@ Pictures (PNG, JPEG, TIFF), NIfTI volumes and DICOM series alike. A series is a 
 its mask has the folder's name: abnormal/eve/ct/… and masks/eve/ct.nii.gz.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -21,6 +20,7 @@ from pathlib import Path, PurePath
 
 from infer.readers import find_scans, find_sources
 from train.datasets.case import BadDatasetError, Case, from_root
+from train.datasets.table import read_table
 
 COLUMNS = ("scan", "label", "patient", "mask")
 LABELS = {"normal": True, "abnormal": False}
@@ -127,18 +127,9 @@ def _without_ending(path: Path) -> PurePath:
 
 
 def _from_table(table: Path) -> list[Case]:
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        columns = [name.strip() for name in reader.fieldnames or ()]
-        _check_columns(table, columns)
-        reader.fieldnames = columns
-        cases = [_in_table(table, at, line) for at, line in enumerate(reader, start=2)]
-    seen: set[Path] = set()
-    for case in cases:
-        if case.scan in seen:
-            raise BadDatasetError(f"{table} names {case.scan} twice")
-        seen.add(case.scan)
-    return cases
+    found = read_table(table)
+    _check_columns(table, found.columns)
+    return [_in_table(table, *line) for line in found.lines]
 
 
 def _check_columns(table: Path, columns: Sequence[str]) -> None:
@@ -155,7 +146,7 @@ def _check_columns(table: Path, columns: Sequence[str]) -> None:
 
 
 def _in_table(table: Path, at: int, line: dict[str, str]) -> Case:
-    scan, label, patient, mask = ((line[name] or "").strip() for name in COLUMNS)
+    scan, label, patient, mask = (line[name] for name in COLUMNS)
     if label.lower() not in LABELS:
         raise BadDatasetError(
             f"{table}, line {at}: label {label!r} is unknown", hint=f"use {' or '.join(LABELS)}"
@@ -173,5 +164,5 @@ def _in_table(table: Path, at: int, line: dict[str, str]) -> Case:
         group=patient or scan,
         normal=LABELS[label.lower()],
         mask=from_root(table.parent / mask) if mask else None,
-        kind=(line.get("kind") or "").strip(),
+        kind=line.get("kind", ""),
     )

@@ -4,12 +4,12 @@ No patient is named, but some slices are neighbours in one head, so near-duplica
 At a correlation of 0.95 between thumbnails these are nine pairs and no group is of both kinds.
 """
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 from train.datasets.case import BadDatasetError, Case, from_root
 from train.datasets.near_duplicates import groups_of
+from train.datasets.table import read_table
 
 LABELS = {"0": True, "1": False}  # 1: haemorrhage
 
@@ -52,11 +52,9 @@ def head_ct_cases(source: Path, options: HeadCtOptions, out: Path) -> list[Case]
 
 def _labels(table: Path) -> dict[int, bool]:
     """Slice number → normal. The file's header has a space after its comma."""
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        lines = list(csv.DictReader(file, skipinitialspace=True))
     labels = {}
-    for at, line in enumerate(lines, start=2):
-        number, label = line.get("id") or "", (line.get("hemorrhage") or "").strip()
+    for at, line in read_table(table).lines:
+        number, label = line.get("id", ""), line.get("hemorrhage", "")
         if not number.isdecimal() or label not in LABELS:
             raise BadDatasetError(
                 f"{table}, line {at}, is not an id and 0 or 1",

@@ -5,11 +5,11 @@ one template: anatomy is nearly aligned, so this is an easy normal set. Nothing 
 thresholds come from a false-positive rate, and tests need planted anomalies.
 """
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 from train.datasets.case import BadDatasetError, Case, from_root
+from train.datasets.table import read_table
 
 LAYOUT = (
     "data.source must be a folder with scans.csv, whose columns are scan,patient and whose paths "
@@ -31,20 +31,16 @@ def healthy_t1_cases(source: Path, options: HealthyT1Options, out: Path) -> list
     table = source / "scans.csv"
     if not table.is_file():
         raise BadDatasetError(f"{table} does not exist", hint=LAYOUT)
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        if missing := {"scan", "patient"} - set(reader.fieldnames or ()):
-            raise BadDatasetError(
-                f"{table} lacks the column {', '.join(sorted(missing))}", hint=LAYOUT
-            )
-        lines = list(reader)
-    if not lines:
+    found = read_table(table)
+    if missing := {"scan", "patient"} - set(found.columns):
+        raise BadDatasetError(f"{table} lacks the column {', '.join(sorted(missing))}", hint=LAYOUT)
+    if not found.lines:
         raise BadDatasetError(f"{table} names no scans", hint=LAYOUT)
-    return [_case(table, at, line) for at, line in enumerate(lines, start=2)]
+    return [_case(table, *line) for line in found.lines]
 
 
-def _case(table: Path, at: int, line: dict[str, str | None]) -> Case:
-    name, patient = ((line[column] or "").strip() for column in ("scan", "patient"))
+def _case(table: Path, at: int, line: dict[str, str]) -> Case:
+    name, patient = line["scan"], line["patient"]
     if not name or not patient:
         raise BadDatasetError(f"{table}, line {at}, lacks a scan or its patient", hint=LAYOUT)
     scan = table.parent / name

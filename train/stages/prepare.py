@@ -42,7 +42,7 @@ def prepared_study(params: Params, partial: Path, *, report: Callable[[str], Non
     config = params.block(SplitConfig, "split")
     chosen = dataset(data.dataset)
     options = build(chosen.options, data.options, where=f"{params.path}: data.options")
-    cases = chosen.cases(Path(data.source), options, partial / "scans")
+    cases = chosen.find(Path(data.source), options, partial / "scans")
     divided = divide(cases, config)
     if chosen.dealt is not None:
         divided = chosen.dealt(divided, options, partial / "scans")

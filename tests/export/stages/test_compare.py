@@ -1,9 +1,67 @@
-"""What `compare` sets beside the models."""
+"""What `compare` sets beside the models, and which of them it takes."""
+
+from pathlib import Path
 
 import numpy as np
+import pytest
 
+from export.evaluation import Evaluation, ScanRow
 from export.stages import compare
+from infer.errors import BadModelError
+from tests.export.test_table import NO_PANELS
+from train.datasets.case import Case
 from train.stored_images import StoredImages
+
+TEST = [
+    Case(scan=Path("scans/a.png"), group="a", normal=True, mask=None),
+    Case(scan=Path("scans/b.png"), group="b", normal=False, mask=None),
+]
+
+
+def evaluated(*rows):
+    """A report on these scans: (scan, group, label)."""
+    numbers = dict.fromkeys(ScanRow._fields[3:], 0)
+    return Evaluation(
+        name="cae",
+        rows=[ScanRow(*row, **numbers) for row in rows],
+        metrics={},
+        score_threshold=0.0,
+        map_threshold=0.0,
+        panels=NO_PANELS,
+    )
+
+
+def test_a_model_that_was_evaluated_on_these_scans_is_taken():
+    rows = [("scans/a.png", "a", "normal"), ("scans/b.png", "b", "abnormal")]
+    compare.refuse_other_test(evaluated(*rows), TEST)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("scans/a.png", "a", "normal")],
+        [("scans/a.png", "a", "normal"), ("scans/c.png", "c", "abnormal")],
+        [("scans/a.png", "a", "normal"), ("scans/b.png", "b", "normal")],
+    ],
+    ids=["fewer", "others", "another label"],
+)
+def test_numbers_of_another_test_are_not_set_beside_these_baselines(rows):
+    with pytest.raises(BadModelError, match=r"cae was evaluated on \d other test scans") as refused:
+        compare.refuse_other_test(evaluated(*rows), TEST)
+    assert "evaluate cae again" in refused.value.hint
+
+
+def test_a_model_that_was_not_evaluated_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report = Path("reports/study/fit/cae.json")
+    with pytest.raises(BadModelError, match=f"there is no {report}") as refused:
+        compare.load_model("study", "cae", fits=("cae",))
+    assert "train.stages.fit" in refused.value.hint
+    report.parent.mkdir(parents=True)
+    report.write_text("{}")
+    with pytest.raises(BadModelError, match=r"there is no .*cae_where\.csv") as refused:
+        compare.load_model("study", "cae", fits=("cae",))
+    assert "export.stages.evaluate" in refused.value.hint
 
 
 def test_baselines_know_normal_training_images_only(monkeypatch):

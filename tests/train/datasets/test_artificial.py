@@ -46,6 +46,12 @@ def _planted(sides, options=None, out=OUT):
     return divided, chosen.dealt(divided, options, out)
 
 
+def test_scans_whose_copies_would_be_one_file_are_refused():
+    _heads("bob/b.nii.gz", "bob/b.nii", "kim/c.nii.gz")
+    with pytest.raises(BadDatasetError, match="differ in their ending only"):
+        _planted({"b.nii.gz": "validation", "b.nii": "validation"})
+
+
 def test_healthy_scans_stay_in_and_only_those_that_validate_or_test_are_planted():
     _heads("eve/a.nii.gz", "bob/b.nii.gz", "kim/c.nii.gz")
     divided, found = _planted({"b.nii.gz": "validation", "c.nii.gz": "test"})

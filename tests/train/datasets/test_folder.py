@@ -5,6 +5,7 @@ import pytest
 from infer.readers import read
 from tests.infer import dicom_files
 from train.datasets.case import BadDatasetError
+from train.datasets.catalog import dataset
 from train.datasets.folder import FolderOptions, folder_cases
 
 
@@ -147,7 +148,7 @@ def test_a_wrong_line_is_named(root, line, complaint):
 def test_a_scan_named_twice_is_refused(root):
     _table("a.png,normal,,", "a.png,abnormal,,")
     with pytest.raises(BadDatasetError, match="twice"):
-        _cases("mine/scans.csv")
+        dataset("folder").find(Path("mine/scans.csv"), FolderOptions(), Path("unused"))
 
 
 def test_a_misspelt_column_is_not_taken_for_a_missing_one(root):

@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import pytest
+
+from infer.errors import UadError
+from train.command import run_stage
+
+PARAMS = str(Path(__file__).parents[2] / "params.yaml")
+
+
+def stage(params, method, seed="0"):
+    if method == "none":
+        raise UadError("there is none", hint="name one")
+    print(params.study, method, seed)
+
+
+@pytest.mark.parametrize("arguments", [[], [PARAMS], [PARAMS, "cae", "1", "more"]])
+def test_missing_and_superfluous_arguments_are_told_in_a_sentence(arguments, capsys):
+    assert run_stage(stage, arguments) == UadError.exit_code
+    said = capsys.readouterr().err
+    assert "this stage takes PARAMS METHOD" in said
+    assert (arguments[-1] if arguments else "nothing") in said
+
+
+def test_arguments_go_to_the_stage(capsys):
+    assert run_stage(stage, [PARAMS, "cae"]) == 0
+    assert run_stage(stage, [PARAMS, "cae", "1"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["phantom cae 0", "phantom cae 1"]
+
+
+def test_what_the_user_can_mend_is_said_without_a_traceback(capsys):
+    assert run_stage(stage, [PARAMS, "none"]) == UadError.exit_code
+    assert capsys.readouterr().err == "error: there is none\nhint:  name one\n"
