@@ -9,7 +9,6 @@ from train import tracking  # before mlflow, which reads what it sets when it is
 import mlflow
 import numpy as np
 import onnx
-from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
 
@@ -116,11 +115,9 @@ def _allowed(row: str) -> str:
 
 def _known(client: mlflow.MlflowClient, run_id: str, study: str, method: str) -> str:
     """The run, or a new one where the fit's is not in this store (DVC may have restored it)."""
-    try:
-        client.get_run(run_id)
-    except MlflowException:
-        return tracking.record(study, method, tags={"fit_run": run_id, "study": study})
-    return run_id
+    if tracking.exists(client, run_id):
+        return run_id
+    return tracking.record(study, method, tags={"fit_run": run_id, "study": study})
 
 
 def _sizes(value: onnx.ValueInfoProto) -> tuple[int, ...]:

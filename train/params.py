@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from ruamel.yaml import YAML
@@ -37,6 +37,17 @@ BLOCKS = (
     "compare",
     "crossval",
 )
+
+
+# Of the rest, each is a block of named values. A study names folders and files.
+KINDS: dict[str, Any] = {
+    "study": Annotated[str, msgspec.Meta(pattern=r"^\w[\w.-]*$")],
+    "root": str,
+    "params_file": str,
+    "methods": list[str],
+    "variants": dict[str, str],
+}
+HINTS = "write none of them as [] or {}; a study's name has letters, digits, '.', '-' and '_' only"
 
 
 class BadParamsError(UadError):
@@ -89,6 +100,8 @@ class Params:
         for name, value in blocks.items():
             _refuse_unknown([name], list(self.values), where=f"{self.path}: {where}")
             if name == "fit":
+                if not isinstance(value, Mapping):
+                    raise BadParamsError(f"{self.path}: {where}.fit must be a block of methods")
                 _refuse_unknown(value, self.names("fit"), where=f"{self.path}: {where}.fit")
         return Params(self.path, _laid_over(self.values, blocks))
 
@@ -134,6 +147,11 @@ def load(path: str | Path) -> Params:
     _refuse_unknown(values, BLOCKS, where=str(path))
     if missing := [name for name in BLOCKS if name not in values]:
         raise BadParamsError(f"{path} lacks {', '.join(missing)}")
+    for name, value in values.items():
+        try:
+            msgspec.convert(value, type=KINDS.get(name, dict[str, Any]))
+        except msgspec.ValidationError as error:
+            raise BadParamsError(f"{path}: {name}: {_in_words(error)}", hint=HINTS) from error
     if not values["methods"]:
         raise BadParamsError(f"{path}: methods is empty", hint="name at least one, e.g. cae")
     return Params(str(path), values)

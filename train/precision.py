@@ -1,4 +1,4 @@
-"""Precision of a fit: half where the device computes in it, which is what `auto` asks for.
+"""Device and precision of a fit: half where a device computes in it, which is what `auto` asks for.
 
 bfloat16 takes a third of float32's time on processors with AMX or AVX-512 BF16 and on today's GPUs.
 Elsewhere PyTorch emulates it: a step of f-AnoGAN's critic then takes eleven times as long.
@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 
+Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 Resolved = Literal["32-true", "bf16-mixed"]  # as Lightning Fabric names them
 

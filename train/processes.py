@@ -88,8 +88,9 @@ def open_fabric(config: Any) -> Fabric:
             f"batch_size {config.batch_size} cannot be shared by {count.all} processes",
             hint="make it a multiple of their number",
         )
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise BadParamsError("device cuda is not available here", hint="use device: auto")
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(config.device, True):
+        raise BadParamsError(f"device {config.device} is not here", hint="use device: auto")
     device = device_type(config.device)
     if device == "cuda" and count.each > torch.cuda.device_count():
         raise BadParamsError(

@@ -22,11 +22,12 @@ import mlflow
 from filelock import FileLock
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import LifecycleStage, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from infer.address_keys import without_keys
+from infer.errors import UadError
 from infer.patience import away, impatient, silence_of
 from train.provenance import repository_root
 
@@ -200,7 +201,7 @@ def start(
 ) -> MlflowRun:
     """Begin a run in the study's experiment, below `parent`, or go on with the run `resume`."""
     client = open_client()
-    if resume and _exists(client, resume):
+    if resume and exists(client, resume):
         client.update_run(resume, status="RUNNING")
         return MlflowRun(client, resume)
     below = {PARENT_TAG: parent} if parent else {}
@@ -243,6 +244,12 @@ def _experiment(client: MlflowClient, study: str) -> str:
     """One experiment per study."""
     with _lock():
         if found := client.get_experiment_by_name(study):
+            if found.lifecycle_stage == LifecycleStage.DELETED:
+                raise UadError(
+                    f"the MLflow experiment {study} was deleted",
+                    hint=f"mlflow experiments restore -x {found.experiment_id}, or call the study "
+                    "otherwise",
+                )
             return str(found.experiment_id)
         folder = _beside_the_store()  # a server has a place of its own
         artifacts = (folder / "artifacts" / study).as_uri() if folder else None
@@ -262,12 +269,13 @@ def _tagged(client: MlflowClient, study: str, tags: Mapping[str, str]) -> str:
     return str(found[0].info.run_id) if found else ""
 
 
-def _exists(client: MlflowClient, run_id: str) -> bool:
+def exists(client: MlflowClient, run_id: str) -> bool:
+    """Whether there is such a run, and nobody deleted it."""
     try:
-        client.get_run(run_id)
+        found = client.get_run(run_id)
     except MlflowException:
         return False
-    return True
+    return bool(found.info.lifecycle_stage == LifecycleStage.ACTIVE)
 
 
 def _dvc_tags() -> dict[str, str]:

@@ -27,6 +27,11 @@ def taking_the_place_of(folder: Path) -> Iterator[Path]:
     Raises:
         UadError: another process fills it. Two would mix their images.
     """
+    if folder.is_symlink():
+        raise UadError(
+            f"{folder} is a link, and what is prepared takes the place of a folder",
+            hint=f"remove it, and link {folder.parent} itself to where there is room",
+        )
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:

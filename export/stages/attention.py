@@ -17,6 +17,7 @@ import torch
 
 from export import registry
 from export.fitted import Fitted, load_fitted
+from export.same_data import refuse_other_data
 from infer.readers import read
 from infer.readers.choice import seen_along
 from infer.writers.atomic import write_bytes
@@ -35,6 +36,7 @@ def attention(params: Params, method: str) -> None:
 
     Raises:
         BadParamsError: the method does not learn from labels: its maps are those of `uad-infer`.
+        BadModelError: it was fitted to other data than is prepared now.
     """
     if not find(method).supervised:
         raise BadParamsError(
@@ -42,7 +44,9 @@ def attention(params: Params, method: str) -> None:
             hint="its anomaly maps are written by `uad-infer --maps`, pictures by --overlays all",
         )
     data = params.block(DataConfig, "data")
-    fitted = load_fitted(checkpoint_path(params.study, method), method, data)
+    path = checkpoint_path(params.study, method)
+    fitted = load_fitted(path, method, data)
+    refuse_other_data(path, fitted.metadata["data_hash"], params.study, hint=f"fit {method} again")
     folder = report_folder(params.study, "attention") / method
     shutil.rmtree(folder, ignore_errors=True)  # pictures of scans that are no longer tested
     test = [it.case for it in load_cases(params.study) if it.split == "test"]
@@ -72,7 +76,7 @@ def _place(scan: Path, data: DataConfig) -> Path:
     """Where its picture goes: as the scan lies in the study's source, or else all its folders."""
     source = Path(data.source)
     own = scan.relative_to(source if scan.is_relative_to(source) else scan.anchor)
-    return own.with_name(own.name.split(".")[0] + ".png")
+    return own if own.suffix == ".png" else own.with_name(f"{own.name}.png")
 
 
 def _side_by_side(panels: Sequence[np.ndarray]) -> bytes:

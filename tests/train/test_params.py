@@ -1,8 +1,9 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
+from ruamel.yaml import YAML
 
 from train.params import BLOCKS, BadParamsError, build, load
 
@@ -37,7 +38,8 @@ def written(folder: Path, text: str) -> Path:
 
 
 def whole_file(**changes: str) -> str:
-    blocks = dict.fromkeys(BLOCKS, "{a: 1}") | {"methods": "[cae]", "study": "s"} | changes
+    words = {"methods": "[cae]", "study": "s", "root": "r", "params_file": "p", "variants": "{}"}
+    blocks = dict.fromkeys(BLOCKS, "{a: 1}") | words | changes
     return "\n".join(f"{name}: {value}" for name, value in blocks.items())
 
 
@@ -129,6 +131,35 @@ def test_models_are_the_methods_and_then_their_variants(tmp_path: Path) -> None:
 def test_a_bad_file_is_refused_in_words(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(BadParamsError, match=says):
         load(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"study": "../x"}, "study"),
+        ({"study": ""}, "study"),
+        ({"study": None}, "study"),
+        ({"methods": "cae"}, "methods"),
+        ({"methods": 5}, "methods"),
+        ({"variants": None}, "variants"),
+        ({"variants": ["fanogan-izi"]}, "variants"),
+        ({"ensembles": {5: {}}}, "ensembles"),
+        ({"patches": None}, "patches"),
+    ],
+)
+def test_a_block_of_another_kind_is_refused_where_it_stands(
+    tmp_path: Path, changes: dict[str, Any], says: str
+) -> None:
+    values = {**load("params.yaml").values, **changes}
+    with (tmp_path / "params.yaml").open("w") as file:
+        YAML().dump(values, file)
+    with pytest.raises(BadParamsError, match=f"params.yaml: {says}: "):
+        load(tmp_path / "params.yaml")
+
+
+def test_an_empty_block_of_methods_changes_nothing_and_is_refused() -> None:
+    with pytest.raises(BadParamsError, match=r"ablations\.x\.fit must be a block"):
+        load("params.yaml").with_blocks({"fit": None}, where="ablations.x")
 
 
 def test_a_missing_file_is_refused_in_words(tmp_path: Path) -> None:

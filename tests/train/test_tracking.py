@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from infer.errors import UadError
 from train import tracking
 
 # Begins and ends a run in a fresh store, and lets MLflow warn.
@@ -97,3 +98,25 @@ def test_a_run_of_no_computation_watches_no_processor(store, monkeypatch):
     found = tracking.open_client().get_run(run_id)
     assert (found.info.status, found.info.run_name) == ("FINISHED", "a table")
     assert found.data.tags["stage"] == "compare"
+
+
+def test_a_run_that_was_deleted_is_not_there(store):
+    client = tracking.open_client()
+    run_id = tracking.record("deleted runs", "a table", tags={})
+    assert tracking.exists(client, run_id)
+    client.delete_run(run_id)
+    assert not tracking.exists(client, run_id)
+    assert not tracking.exists(client, "0" * 32)
+    again = tracking.start("deleted runs", "cae", params={}, tags={}, parent="", resume=run_id)
+    assert again.id != run_id
+    again.finish()
+
+
+def test_an_experiment_that_was_deleted_is_named_and_how_to_get_it_back(store):
+    tracking.record("deleted study", "a table", tags={})
+    client = tracking.open_client()
+    number = client.get_experiment_by_name("deleted study").experiment_id
+    client.delete_experiment(number)
+    with pytest.raises(UadError, match="experiment deleted study was deleted") as refused:
+        tracking.start("deleted study", "cae", params={}, tags={}, parent="")
+    assert f"restore -x {number}" in refused.value.hint

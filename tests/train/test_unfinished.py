@@ -20,3 +20,13 @@ def test_two_do_not_fill_one_folder_at_a_time(tmp_path):
     with taking_the_place_of(folder) as partial:
         (partial / "images.npy").write_bytes(b"second")
     assert (folder / "images.npy").read_bytes() == b"second"
+
+
+def test_a_link_is_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    folder = tmp_path / "data/study"
+    folder.parent.mkdir()
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UadError, match="is a link"), taking_the_place_of(folder):
+        pytest.fail("it was begun")
+    assert folder.is_symlink()

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from train.bounds import Amount, Count, Dropout, Rate, Whole
 from train.methods.method import Findings, TrainingLoss
 from train.networks.autoencoder import Decoder, Encoder, Shape, refuse_other_dims
-from train.precision import Precision
+from train.precision import Device, Precision
 from train.shapes import Images
 
 LOSSES = {"mse": functional.mse_loss, "l1": functional.l1_loss}
@@ -31,7 +31,7 @@ class CaeConfig:
     """The numbers of one autoencoder and its fit."""
 
     seed: Whole
-    device: str  # auto, cpu, cuda
+    device: Device
     devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white

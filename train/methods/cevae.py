@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from train.bounds import Amount, Count, Rate, Whole
 from train.methods.method import Findings, TrainingLoss
 from train.networks.variational import AnomalyMap, Variational, VariationalShape
-from train.precision import Precision
+from train.precision import Device, Precision
 from train.shapes import Images
 
 
@@ -30,7 +30,7 @@ class CevaeConfig:
     """The numbers of one context-encoding variational autoencoder and its fit."""
 
     seed: Whole
-    device: str  # auto, cpu, cuda
+    device: Device
     devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white

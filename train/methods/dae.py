@@ -25,7 +25,7 @@ from train.bounds import Amount, Count, Rate, Whole
 from train.corruption import LesionsConfig, NoiseConfig, add_noise, plant_lesions
 from train.methods.method import Findings, TrainingLoss
 from train.networks.unet import UNet, UNetShape
-from train.precision import Precision
+from train.precision import Device, Precision
 from train.shapes import Images
 
 LOSSES = {"mse": functional.mse_loss, "l1": functional.l1_loss}
@@ -36,7 +36,7 @@ class DaeConfig:
     """The numbers of one restorer and its fit."""
 
     seed: Whole
-    device: str  # auto, cpu, cuda
+    device: Device
     devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white

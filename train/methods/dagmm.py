@@ -31,7 +31,7 @@ from train.networks.gaussian_mixture import (
     inverse_variances,
     moments_of,
 )
-from train.precision import Precision
+from train.precision import Device, Precision
 from train.shapes import Images, Latents, Memberships, Scores
 
 DISTANCES = 2  # relative Euclidean and cosine, beside the latent
@@ -43,7 +43,7 @@ class DagmmConfig:
     """The numbers of one DAGMM and its fit."""
 
     seed: Whole
-    device: str  # auto, cpu, cuda
+    device: Device
     devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white

@@ -30,7 +30,7 @@ from infer.errors import UnknownChoiceError
 from train.bounds import Amount, Count, Rate, Whole
 from train.methods.method import Findings, TrainingLoss
 from train.networks.imagenet import load_imagenet
-from train.precision import Precision
+from train.precision import Device, Precision
 from train.shapes import Images, Labels, Loss, Scores
 
 UPSAMPLING = {2: "bilinear", 3: "trilinear"}
@@ -41,7 +41,7 @@ class DenseNetConfig:
     """The numbers of one DenseNet and its fit."""
 
     seed: Whole
-    device: str  # auto, cpu, cuda
+    device: Device
     devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, before their channels are standardised

@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 from train.bounds import Amount, Count, Rate, Whole
 from train.methods.method import Findings, TrainingLoss
 from train.networks.residual import Generator, ResidualEncoder
-from train.precision import Precision
+from train.precision import Device, Precision
 from train.seeding import drawn_for_all
 from train.shapes import Images, Latents, Loss, Scores
 
@@ -39,7 +39,7 @@ class FAnoGanConfig:
     """The numbers of one f-AnoGAN and its fit."""
 
     seed: Whole
-    device: str  # auto, cpu, cuda
+    device: Device
     devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images; the generator ends in tanh: [-1, 1]

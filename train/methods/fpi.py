@@ -40,7 +40,7 @@ from train.methods.method import Findings, TrainingLoss
 from train.networks.atlas import Atlas
 from train.networks.autoencoder import refuse_other_dims
 from train.networks.unet import UNet, UNetShape
-from train.precision import Precision
+from train.precision import Device, Precision
 from train.pseudo_anomalies import PseudoAnomaliesConfig, plant_pseudo_anomalies
 from train.shapes import Images, Outputs
 
@@ -53,7 +53,7 @@ class FpiConfig:
     """The numbers of one detector of pseudo-anomalies and its fit."""
 
     seed: Whole
-    device: str  # auto, cpu, cuda
+    device: Device
     devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white

@@ -31,7 +31,7 @@ from train.bounds import Amount, Count, Rate, Whole
 from train.methods.method import Findings, TrainingLoss
 from train.networks.mixture_prior import MixturePrior
 from train.networks.variational import Variational, VariationalShape
-from train.precision import Precision
+from train.precision import Device, Precision
 from train.shapes import Images
 
 
@@ -40,7 +40,7 @@ class GmvaeConfig:
     """The numbers of one Gaussian-mixture variational autoencoder and its fit."""
 
     seed: Whole
-    device: str  # auto, cpu, cuda
+    device: Device
     devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white

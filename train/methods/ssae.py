@@ -25,7 +25,7 @@ from train.bounds import Amount, Count, Dropout, Rate, Whole
 from train.methods.method import Findings, TrainingLoss
 from train.networks.autoencoder import BOTTOM, Decoder, Encoder, Shape, levels_for, widths_for
 from train.networks.pyramid import Decomposition, Pyramid, scales_of
-from train.precision import Precision
+from train.precision import Device, Precision
 from train.shapes import Images
 
 
@@ -34,7 +34,7 @@ class SsaeConfig:
     """The numbers of one scale-space autoencoder and its fit."""
 
     seed: Whole
-    device: str  # auto, cpu, cuda
+    device: Device
     devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white

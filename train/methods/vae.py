@@ -26,7 +26,7 @@ from train.bounds import Amount, Count, Rate, Whole
 from train.methods.method import Findings, TrainingLoss
 from train.networks.autoencoder import refuse_other_dims
 from train.networks.variational import AnomalyMap, Variational, VariationalShape
-from train.precision import Precision
+from train.precision import Device, Precision
 from train.shapes import Images
 
 
@@ -35,7 +35,7 @@ class VaeConfig:
     """The numbers of one variational autoencoder and its fit."""
 
     seed: Whole
-    device: str  # auto, cpu, cuda
+    device: Device
     devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
