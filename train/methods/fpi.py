@@ -22,8 +22,9 @@ Measured: fundus photographs by quality, planted blur, spots and grain, test AUR
 ten results (sharpness itself has 0.941). BraTS FLAIR, planted bright spots, a prior of brightness
 and the mask at even odds: mean Dice of six patients 0.828, voxel AP 0.894 (a threshold on intensity
 0.807 and 0.832). Planted anomalies in healthy T1 slices, each seen beside its mirror image, half of
-them as sharp as scans come: slice AUROC by the map's peak 0.83, voxel AP 0.67 (`vae` 0.68, 0.27).
-Fits took 2 to 87 minutes on one thread of a shared machine: docs/studies.md.
+them as sharp as scans come: slice AUROC by the map's peak 0.83, voxel AP 0.67; with an atlas, which
+validation preferred, 0.80 and 0.64 (`vae` 0.67, 0.27). Fits took 2 to 87 minutes on one thread of a
+shared machine: docs/studies.md.
 """
 
 import math
