@@ -47,7 +47,7 @@ KINDS: dict[str, Any] = {
     "methods": list[str],
     "variants": dict[str, str],
 }
-HINTS = "write none of them as [] or {}; a study's name has letters, digits, '.', '-' and '_' only"
+KINDS_HINT = "where there are none, write [] or {}; a study's name has letters, digits and .-_ only"
 
 
 class BadParamsError(UadError):
@@ -151,7 +151,7 @@ def load(path: str | Path) -> Params:
         try:
             msgspec.convert(value, type=KINDS.get(name, dict[str, Any]))
         except msgspec.ValidationError as error:
-            raise BadParamsError(f"{path}: {name}: {_in_words(error)}", hint=HINTS) from error
+            raise BadParamsError(f"{path}: {name}: {_in_words(error)}", hint=KINDS_HINT) from error
     if not values["methods"]:
         raise BadParamsError(f"{path}: methods is empty", hint="name at least one, e.g. cae")
     return Params(str(path), values)
