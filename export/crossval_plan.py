@@ -52,7 +52,7 @@ class _Numbers(NamedTuple):
 def check_names(
     params: Params, config: CrossvalConfig, *, methods: Sequence[str], ablations: Sequence[str]
 ) -> None:
-    """Refuse what the block does not name, and methods that the protocol cannot fit.
+    """Refuse what the block does not name, rows of one name, and methods that it cannot fit.
 
     Raises:
         BadParamsError: there is such a name.

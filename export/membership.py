@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from train.bounds import refuse_repeats
 from train.params import BadParamsError, Params, suggest
 
 
@@ -13,10 +14,7 @@ class EnsembleConfig:
     members: tuple[str, ...]  # methods and variants
 
     def __post_init__(self) -> None:
-        if not self.members:
-            raise ValueError("members is empty: name at least one")
-        if len(set(self.members)) < len(self.members):
-            raise ValueError(f"members names one twice: {', '.join(self.members)}")
+        refuse_repeats("members", self.members)
 
 
 def ensembles(params: Params) -> dict[str, EnsembleConfig]:

@@ -4,6 +4,7 @@ Otherwise a learning rate below 0 or an epoch of no batches would be a traceback
 library, after the data has been prepared.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -29,3 +30,15 @@ def refuse_reversed(config: Any, *, where: str) -> None:
         raise BadParamsError(
             f"{where}.intensity_range must be black before white, got {[black, white]}"
         )
+
+
+def refuse_repeats(name: str, values: Sequence[object]) -> None:
+    """A list of what is to be done names something, and nothing twice.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if not values:
+        raise ValueError(f"{name} is empty: name at least one")
+    if repeated := [it for it in values if values.count(it) > 1]:
+        raise ValueError(f"{name} names {repeated[0]} twice")

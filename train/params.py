@@ -39,7 +39,8 @@ BLOCKS = (
 )
 
 
-# Of the rest, each is a block of named values. A study names folders and files.
+# What stands at the top level; what is not named here is a block of named values. A study names
+# folders and files.
 KINDS: dict[str, Any] = {
     "study": Annotated[str, msgspec.Meta(pattern=r"^\w[\w.-]*$")],
     "root": str,

@@ -29,6 +29,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from train.bounds import refuse_repeats
 from train.data import SplitCase
 from train.datasets.case import BadDatasetError, Case, Split
 from train.whole_groups import GroupCounts, by_number, hash_of, leave_one_out
@@ -151,18 +152,6 @@ def _deal(sizes: Mapping[str, int], hands: int, seed: int) -> dict[str, int]:
         held[hand] += sizes[group]
         hand_of[group] = hand
     return hand_of
-
-
-def refuse_repeats(name: str, values: Sequence[object]) -> None:
-    """A list of what is to be done names something, and nothing twice.
-
-    Raises:
-        ValueError: it does not.
-    """
-    if not values:
-        raise ValueError(f"{name} is empty: name at least one")
-    if repeated := [it for it in values if values.count(it) > 1]:
-        raise ValueError(f"{name} names {repeated[0]} twice")
 
 
 Protocol = Literal["study", "blind"]

@@ -25,7 +25,7 @@ def taking_the_place_of(folder: Path) -> Iterator[Path]:
     Beside it a lock stays: removed, it could be held by two.
 
     Raises:
-        UadError: another process fills it. Two would mix their images.
+        UadError: another process fills it, and two would mix their images; or it is a link.
     """
     if folder.is_symlink():
         raise UadError(

@@ -81,6 +81,9 @@ def _params(
     values["variants"] = {method: of} if of != method else {}
     values["data"] = {**values["data"], "image_size": list(image_size), "channels": channels}
     values["fit"] = {name: tiny(name, blocks[name], len(image_size)) for name in (method, of)}
+    for block in values["fit"].values():
+        if "atlas" in block:
+            block["atlas"] = channels > 1  # both are tried, without a study more
     values["patches"] = {} if patches is None else {of: dict(patches)}
     return Params(params.path, values)
 

@@ -24,7 +24,7 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "dae": {"levels": 2, "bottleneck": 8},
     # More steps: until batch norms know the scale of their features, all that comes out is alike.
-    "fpi": {"levels": 1, "bottleneck": 8, "epochs": 12, "atlas": True},
+    "fpi": {"levels": 1, "bottleneck": 8, "epochs": 12},
     "dagmm": {"latent": 2, "estimation_dropout": 0.0},
     "vae": {"features": [4, 8]},
     "cevae": {"features": [4, 8]},
