@@ -11,6 +11,7 @@ from typing import Any
 CHANGES_NOTHING = {
     "atlas": False,
     "flip": "columns",
+    "gamma": 0.0,
     "gaussian": "none",
     "gaussian_px": 1.0,
     "map_odds": None,

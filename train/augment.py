@@ -38,6 +38,7 @@ class AugmentConfig:
     shear_degrees: Amount  # to either side
     brightness: Share  # added, as a share of the whole range
     contrast: Share  # factor beyond 1
+    gamma: Share  # exponent beyond 1: shifts of grey with black and white where they were
     saturation: Share  # factor beyond 1; colour images only
     hue: Annotated[float, Meta(ge=0, le=0.5)]  # share of the colour circle; colour images only
 
@@ -136,6 +137,8 @@ def _look(config: AugmentConfig, channels: int) -> list[Any]:
         kornia.RandomBrightness(_around_one(config.brightness), p=1.0),
         kornia.RandomContrast(_around_one(config.contrast), p=1.0),
     ]
+    if config.gamma:
+        steps.append(kornia.RandomGamma(_around_one(config.gamma), p=1.0))
     if channels == COLOUR_CHANNELS:
         steps += [
             kornia.RandomSaturation(_around_one(config.saturation), p=1.0),

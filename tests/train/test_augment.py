@@ -16,6 +16,7 @@ STRONG = AugmentConfig(
     shear_degrees=20.0,
     brightness=0.3,
     contrast=0.3,
+    gamma=0.3,
     saturation=0.5,
     hue=0.2,
 )
@@ -30,6 +31,7 @@ STILL = AugmentConfig(
     shear_degrees=0.0,
     brightness=0.0,
     contrast=0.0,
+    gamma=0.0,
     saturation=0.0,
     hue=0.0,
 )
@@ -112,6 +114,23 @@ def test_a_volume_has_one_brightness():
     assert changed.mean() != 0.5
 
 
+@sizes
+def test_gamma_moves_grey_in_each_image_by_one_exponent_and_leaves_black_and_white(size):
+    images = torch.rand(64, 1, *size)
+    images[:, :, 0], images[:, :, 1] = 0, 1
+    changed = Augmentation(dataclasses.replace(STILL, gamma=0.4), 1, len(size))(images)
+    assert torch.all(changed[:, :, 0] == 0)
+    torch.testing.assert_close(changed[:, :, 1], images[:, :, 1])
+    grey = (images > 0.2) & (images < 0.8)
+    exponents = changed.log() / images.log()
+    of_each = [it[inside] for it, inside in zip(exponents, grey, strict=True)]
+    for exponent in of_each:
+        torch.testing.assert_close(exponent, exponent[:1].expand_as(exponent), atol=1e-3, rtol=0)
+    drawn = torch.stack([exponent[0] for exponent in of_each])
+    assert 0.6 <= drawn.min() < 0.75
+    assert 1.25 < drawn.max() <= 1.4
+
+
 def test_a_volume_is_turned_about_every_axis():
     boxes = torch.zeros(16, 1, 16, 16, 16)
     boxes[:, :, 3:6, 10:13, 7:9] = 1
@@ -137,7 +156,9 @@ def test_in_plane_all_slices_of_a_volume_are_posed_alike_and_none_leaves_it(chan
 
 def test_in_plane_a_volume_is_posed_as_the_slice_would_be():
     slices = torch.rand(3, 1, 32, 32)
-    config = dataclasses.replace(STRONG, brightness=0.0, contrast=0.0, pose_of_volumes="in_plane")
+    config = dataclasses.replace(
+        STRONG, brightness=0.0, contrast=0.0, gamma=0.0, pose_of_volumes="in_plane"
+    )
     torch.manual_seed(3)
     of_slices = Augmentation(config, 1, 2)(slices)
     torch.manual_seed(3)
