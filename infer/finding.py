@@ -139,8 +139,10 @@ def images_of(
         # A linear map and means may change places, and the images are much smaller than the scan.
         return scaled(to_image_size(slices, image_size), scaling)
     # Slice by slice: no second scan in memory, and each stays in the processor's cache.
-    each = (slices[at : at + 1] for at in range(len(slices)))
-    return np.concatenate([to_image_size(scaled(it, scaling), image_size) for it in each])
+    images = np.empty((*slices.shape[:2], *image_size), np.float32)
+    for at in range(len(slices)):
+        images[at] = to_image_size(scaled(slices[at : at + 1], scaling), image_size)[0]
+    return images
 
 
 def _shares(

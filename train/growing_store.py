@@ -82,15 +82,15 @@ class GrowingStore:
         """Whether this scan is in its place, or waits for its turn."""
         return self.is_done(key) or self._part(key).exists()
 
-    def put(self, entry: Entry, images: np.ndarray) -> str:
-        """Let a scan wait for its turn; `images` are `(row, *row_shape)`. Its key."""
+    def put(self, entry: Entry, images: Iterable[np.ndarray]) -> str:
+        """Let a scan wait for its turn; each of its images is of `row_shape`. Its key."""
         rows = (image.astype(self.kind, copy=False).tobytes() for image in images)
         write_pieces(self._part(entry.key), itertools.chain((_line(entry),), rows))
         return entry.key
 
     def refuse(self, key: str, error: str) -> str:
         """Let a scan that cannot be read wait for its turn too, with nothing but the reason."""
-        return self.put(Entry(key=key, error=error), np.empty((0, *self.row_shape), self.kind))
+        return self.put(Entry(key=key, error=error), ())
 
     def take(self, key: str) -> Entry:
         """Store the images of a scan that waits: it is its turn. What is known of them."""

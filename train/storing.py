@@ -64,7 +64,8 @@ class Reader:
             positions=seen.positions.tolist(),
             foreground=seen.foreground.tolist(),
         )
-        return self.store.put(entry, as_stored(seen.images, self.data.store))
+        # One by one: each stays in the processor's cache.
+        return self.store.put(entry, (as_stored(it, self.data.store) for it in seen.images))
 
 
 def store_images(
