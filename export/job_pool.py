@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from infer.cores import cores
+from train.orphans import end_with_parent
 
 MEMORY_PER_JOB = 2 << 30  # bytes: torch, ONNX Runtime and a small fit
 JOBS_PER_GPU = 4  # networks this small leave most of a GPU idle
@@ -85,6 +86,7 @@ def _spread(
 
 def _settle(turns: Any, gpus: int) -> None:
     """In a new process, before torch looks for GPUs: see one of them, by turns."""
+    end_with_parent()
     if gpus:
         seen = [it for it in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if it]
         names = seen or [str(number) for number in range(gpus)]

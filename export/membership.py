@@ -1,10 +1,13 @@
 """Who is in which ensemble: the block `ensembles`, checked against what is fitted."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from train.bounds import refuse_repeats
 from train.params import BadParamsError, Params, suggest
+
+NAME = re.compile(r"\w[\w-]*")  # of a file, of a stage, and of a model in MLflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +24,16 @@ def ensembles(params: Params) -> dict[str, EnsembleConfig]:
     """Every ensemble by its name, in the order of the file.
 
     Raises:
-        BadParamsError: a member is not fitted, or an ensemble is called as a method is.
+        BadParamsError: a member is not fitted, or an ensemble is called as a method is, or as no
+            model may be.
     """
     found = params.blocks(EnsembleConfig, "ensembles")
     for name, ensemble in found.items():
+        if not NAME.fullmatch(name):
+            raise BadParamsError(
+                f"{params.path}: ensembles has {name!r}, which cannot be the name of a model",
+                hint="use letters, digits, - and _",
+            )
         if name in params.names("fit"):
             raise BadParamsError(
                 f"{params.path}: ensembles.{name} has the name of a method",

@@ -1,5 +1,6 @@
 """Who may call himself champion: a candidate and the present holder on the same test scans."""
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from train.data import data_hash, load_cases
 from train.datasets.case import Case
 from train.metrics import Bootstrap, Interval, Weights, bootstrap
 
+ALIAS = re.compile(r"[\w-]+")
+VERSION = re.compile(r"[vV]\d+")
 BOOTSTRAP = Bootstrap(resamples=2000, confidence=0.95, seed=0)
 
 
@@ -70,15 +73,17 @@ def promote(
     what it was needed for (`<alias>.forced`).
 
     Args:
-        version: None: the newest.
+        version: None: the newest that is registered to the end.
 
     Raises:
-        UnknownChoiceError: there is no such model or version, it holds the alias already, the
-            test has one class only, or the two files were made of other prepared data.
+        UnknownChoiceError: nothing can be called by this alias, there is no such model or version,
+            it holds the alias already, the test has one class only, or the two files were made of
+            other prepared data.
     """
+    _refuse_unusable(alias)
     client = tracking.open_client()
     name = f"uad-{study}-{method}"
-    candidate = _candidate(client.search_model_versions(f"name = '{name}'"), name, version)
+    candidate = _candidate(_versions(client, name), name, version)
     aliases: Mapping[str, str] = client.get_registered_model(name).aliases
     champion = str(aliases.get(alias, ""))
     if champion == candidate:
@@ -144,15 +149,32 @@ def compare(candidate: np.ndarray, champion: np.ndarray, test: Sequence[Case]) -
     return bootstrap(measure, [case.group for case in test], BOOTSTRAP)["difference"]
 
 
-def _candidate(versions: Sequence[object], name: str, version: str | None) -> str:
-    known = sorted(int(str(it.version)) for it in versions)  # type: ignore[attr-defined]
+def _refuse_unusable(alias: str) -> None:
+    """As MLflow does, but before hours of scoring."""
+    if not ALIAS.fullmatch(alias) or alias.lower() == "latest" or VERSION.fullmatch(alias):
+        raise UnknownChoiceError(
+            f"{alias!r} cannot be an alias of a model",
+            hint="use letters, digits, - and _; v and a number, and latest, mean versions",
+        )
+
+
+def _versions(client: Any, name: str) -> Sequence[Any]:
+    """Of a registered model: none, if it cannot be called so."""
+    found: Sequence[Any] = [] if "'" in name else client.search_model_versions(f"name = '{name}'")
+    return found
+
+
+def _candidate(versions: Sequence[Any], name: str, version: str | None) -> str:
+    known = sorted(int(str(it.version)) for it in versions)
     if not known:
         raise UnknownChoiceError(
             f"no model {name} is registered in this repository's MLflow store",
             hint="the stage `export` registers what it writes",
         )
     if version is None:
-        return str(known[-1])
+        # Killed while it registered, an export leaves one without its file's hash.
+        whole = [int(str(it.version)) for it in versions if "sha256" in it.tags]
+        return str(max(whole or known))
     if not version.isdecimal() or int(version) not in known:
         raise UnknownChoiceError(
             f"{name} has no version {version}", hint=f"it has {', '.join(map(str, known))}"

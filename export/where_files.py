@@ -1,7 +1,8 @@
 """What was found of where, to disk: numbers for DVC and MLflow, tables for people, figures.
 
 <method>_where.json      flat: metrics over all measured scans, mean and std over groups, thresholds
-<method>_where.csv       of, name, metric, value: everything; by group, kind and size class as well
+<method>_where.csv       of, name, metric, value: everything; by group, kind and size class as well;
+                         the last that is written
 <method>/where_scans.csv one line per scan, measured or not and why not; its mask's SHA-256
 <method>/lesions.csv     one line per lesion of the truth
 <method>/steps.csv       what each step of postprocessing adds
@@ -46,11 +47,13 @@ SCAN_COLUMNS = (
 
 
 def save(folder: Path, metrics_path: Path, where: Where, steps: list[StepRow]) -> list[Path]:
-    """Write everything; the paths of what was written."""
+    """Write everything; the paths of what was written.
+
+    <method>_where.csv comes last: where it is, all else is whole and of the same evaluation.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     metrics_path.write_text(json.dumps(flat(where), indent=2) + "\n", encoding="utf-8")
     tables = {
-        metrics_path.with_suffix(".csv"): (LONG_COLUMNS, _long(where)),
         folder / "where_scans.csv": (SCAN_COLUMNS, map(_scan_line, where.scans)),
         folder / "lesions.csv": (LesionLine.__annotations__, map(_lesion_line, where.lesions)),
         folder / STEPS: (("step", "map_threshold", *STEP_METRICS), map(_step_line, steps)),
@@ -66,7 +69,9 @@ def save(folder: Path, metrics_path: Path, where: Where, steps: list[StepRow]) -
         figure = folder / "where.png"
         where_figure(where, curves).savefig(figure, dpi=DPI, metadata=PNG_METADATA)
         written.append(figure)
-    return written
+    whole = metrics_path.with_suffix(".csv")
+    _write_csv(whole, LONG_COLUMNS, _long(where))
+    return [*written, whole]
 
 
 def pixels_of(where: Where) -> list[ScanPixels]:

@@ -4,7 +4,6 @@ A checkpoint (safetensors) is a fitted model. A resume file holds all that an in
 to arrive at the same weights; it is nobody's output and goes when the fit is done.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ def load_resume(path: Path, fingerprint: str) -> dict[str, Any] | None:
 def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Under a temporary name first: a killed process leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f".{path.name}.part")
     try:
         write(unfinished)
         unfinished.replace(path)

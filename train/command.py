@@ -5,11 +5,13 @@ import sys
 from collections.abc import Callable
 
 from infer.errors import UadError
+from train.orphans import end_with_input
 from train.params import load
 
 
 def run_stage(stage: Callable[..., None], arguments: list[str]) -> int:
     """Run `stage(params, *arguments[1:])`; 0, or what the error the user can mend says."""
+    end_with_input()
     wanted = inspect.signature(stage).parameters.values()
     needed = [it.name.upper() for it in wanted if it.default is it.empty]
     if not len(needed) <= len(arguments) <= len(wanted):

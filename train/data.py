@@ -13,7 +13,8 @@ data/<study>/images.npy   (row, channel, height, width), train and validation: f
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -203,6 +204,27 @@ def open_store(study: str) -> np.ndarray:
         UadError: the study has not been prepared.
     """
     return np.asarray(np.load(_table(study, IMAGES), mmap_mode="r"))
+
+
+@contextmanager
+def not_replaced(study: str) -> Iterator[None]:
+    """What is opened within, and the hash that is taken of it, are of the same prepared data.
+
+    Raises:
+        UadError: the stage `prepare` has put others in their place meanwhile.
+    """
+    before = _state_of(study)
+    yield
+    if _state_of(study) != before:
+        raise UadError(
+            f"{data_folder(study)} was prepared anew while it was read",
+            hint="type the same command again",
+        )
+
+
+def _state_of(study: str) -> list[tuple[int, int, int]]:
+    files = (_table(study, it).stat() for it in ("cases.csv", "images.csv", IMAGES))
+    return [(it.st_ino, it.st_size, it.st_mtime_ns) for it in files]
 
 
 def data_hash(study: str) -> str:

@@ -1,12 +1,15 @@
 """One fit from its task: device, model, batches and keepers, run to its end."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
+from lightning_fabric import Fabric
 
+from infer.errors import UadError
 from train import tracking
+from train.alone import alone_at
 from train.augment import Augmentation, AugmentConfig
 from train.batches import LAYOUTS, Batches, scale_of
 from train.bounds import refuse_reversed
@@ -15,7 +18,7 @@ from train.keeper import Keeper
 from train.networks.common_norm import with_common_norm
 from train.params import BadParamsError, Params
 from train.patchwise import patches_of
-from train.processes import open_fabric
+from train.processes import agreed, open_fabric
 from train.recipes import find
 from train.scores import ScoreRecipe
 from train.seeding import seed_everything, seed_process
@@ -110,6 +113,9 @@ def fitted(
 
     It goes on where an equal fit was interrupted; whatever is raised inside fails the run.
 
+    Raises:
+        UadError: another process runs this very fit.
+
     Args:
         shared: networks that it takes over from another fit.
         train: prepared images, as `validation`; they may be more than fit into memory.
@@ -145,12 +151,29 @@ def fitted(
         abnormal=abnormal,
     )
     session = Session(task, recipe, fabric, model, batches, images, keepers, resume_path)
-    session.resume()
-    run = session.open_run(run_name, parent=parent_run)
-    try:
-        session.run_records(run)
-        yield session, run
-    except BaseException:
-        run.finish("FAILED")
-        raise
-    run.finish()
+    with _alone(fabric, resume_path):
+        session.resume()
+        run = session.open_run(run_name, parent=parent_run)
+        try:
+            session.run_records(run)
+            yield session, run
+        except BaseException:
+            run.finish("FAILED")
+            raise
+        run.finish()
+
+
+@contextmanager
+def _alone(fabric: Fabric, path: Path) -> Iterator[None]:
+    """Let no other fit write `path`: the first process holds it, for all that fit together."""
+    with ExitStack() as held:
+        refusal = ("", "")
+        if fabric.is_global_zero:
+            try:
+                held.enter_context(alone_at(path))
+            except UadError as error:
+                refusal = str(error), error.hint
+        message, hint = agreed(fabric, refusal)
+        if message:
+            raise UadError(message, hint=hint)
+        yield

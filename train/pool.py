@@ -20,6 +20,7 @@ from train.data import (
     data_hash,
     load_cases,
     load_rows,
+    not_replaced,
     open_store,
     save_tables,
 )
@@ -93,10 +94,11 @@ def make_pool(params: Params, name: str) -> Pool:
 
 def load_pool(name: str) -> Pool:
     """What `make_pool` stored."""
-    rows = load_rows(name)
-    return Pool(
-        cases=[it.case for it in load_cases(name)],
-        rows=rows,
-        images=StoredImages(open_store(name), np.arange(len(rows))),
-        hash=data_hash(name),
-    )
+    with not_replaced(name):
+        rows = load_rows(name)
+        return Pool(
+            cases=[it.case for it in load_cases(name)],
+            rows=rows,
+            images=StoredImages(open_store(name), np.arange(len(rows))),
+            hash=data_hash(name),
+        )

@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from infer.errors import BadOutputError, UadError
+from train.alone import alone_at
 from train.data import IMAGES, SplitCase, Tables
 from train.growing_store import GROWING
 
@@ -22,8 +21,6 @@ def taking_the_place_of(folder: Path) -> Iterator[Path]:
     """A folder to fill. It is `folder` when all went well, and gone when the user made a mistake.
 
     A growing store that an earlier run had to leave in it, killed or for want of space, is there.
-    Beside it a lock stays: removed, it could be held by two.
-
     Raises:
         UadError: another process fills it, and two would mix their images; or it is a link.
     """
@@ -32,25 +29,13 @@ def taking_the_place_of(folder: Path) -> Iterator[Path]:
             f"{folder} is a link, and what is prepared takes the place of a folder",
             hint=f"remove it, and link {folder.parent} itself to where there is room",
         )
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UadError(
-            f"another process is writing {folder}",
-            hint="wait for it to end, then type the same command again",
-        ) from None
-    try:
-        with _filled(folder) as partial:
-            yield partial
-    finally:
-        lock.release()
+    with alone_at(folder), _filled(folder) as partial:
+        yield partial
 
 
 @contextmanager
 def _filled(folder: Path) -> Iterator[Path]:
-    partial = partial_of(folder)
+    partial, old = partial_of(folder), folder.with_name(f".{folder.name}.old")
     for path in partial.iterdir() if partial.exists() else ():
         if path.name in (IMAGES, GROWING):
             continue
@@ -66,8 +51,17 @@ def _filled(folder: Path) -> Iterator[Path]:
     except UadError:
         shutil.rmtree(partial)
         raise
-    shutil.rmtree(folder, ignore_errors=True)
+    # Not removed in its place: killed over that, half a folder would pass for a whole one.
+    _remove(old)
+    if folder.exists():
+        folder.rename(old)
     partial.rename(folder)
+    _remove(old)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def partial_of(folder: Path) -> Path:

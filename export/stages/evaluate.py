@@ -53,6 +53,7 @@ def evaluate(params: Params, method: str) -> None:
     folder, metrics_path = reports / method, reports / f"{method}.json"
     bootstrap = params.block(Bootstrap, "evaluate")
     found = measure(test, manifest, engine, further, bootstrap, config, montages=folder / MONTAGES)
+    (reports / f"{method}_where.csv").unlink(missing_ok=True)  # the last that is written: see there
     evaluation.save(folder, metrics_path, found.evaluation)
     written = where_files.save(folder, reports / f"{method}_where.json", found.where, found.steps)
     where = {f"where_{name}": it for name, it in where_files.flat(found.where).items()}

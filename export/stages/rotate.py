@@ -11,6 +11,7 @@ data is not run again; an interrupted fit goes on where it was.
 
 import argparse
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ from infer.errors import UadError
 from train.command import run_stage
 from train.data import data_hash, load_cases, load_rows, open_images
 from train.metrics import Bootstrap
+from train.orphans import WITH_INPUT
 from train.params import BadParamsError, Params
 from train.paths import checkpoint_path, report_folder
 from train.protocol import SplitConfig
@@ -160,13 +162,16 @@ def _fit(own: Params, file: Path, method: str, note: Path) -> None:
 
 
 def run_module(stage: str, file: Path, *arguments: str) -> None:
-    """Run a stage on a params file; JSON is YAML, too.
+    """Run a stage on a params file; JSON is YAML, too. It ends when we do, however we do.
 
     Raises:
         UadError: it failed, and has said why.
     """
     command = [sys.executable, "-m", stage, str(file), *arguments]
-    if code := subprocess.run(command, check=False).returncode:
+    environment = {**os.environ, WITH_INPUT: "1"}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as process:
+        code = process.wait()
+    if code:
         raise UadError(
             f"{' '.join([stage, *arguments])} failed on {file} (exit code {code})",
             hint="it has said why above; what is done is kept",

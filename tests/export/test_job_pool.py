@@ -4,6 +4,7 @@ import math
 import os
 import queue
 import signal
+import sys
 import time
 
 import psutil
@@ -37,6 +38,37 @@ def test_a_job_whose_process_is_killed_is_said_and_the_others_are_done():
     done = {it.job: it for it in run_jobs(root_or_death, jobs, at_once=2, gpus=0)}
     assert {job: it.result for job, it in done.items() if not it.error} == {4: 2, 9: 3, 16: 4}
     assert "was killed" in done[-1.0].error
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_no_job_goes_on_for_a_run_that_was_killed():
+    command = (
+        "import time\n"
+        "from export.job_pool import run_jobs\n"
+        "list(run_jobs(time.sleep, [600, 600, 600], at_once=2, gpus=0))"
+    )
+    run = psutil.Popen([sys.executable, "-c", command])
+    try:
+        workers = wait_for(lambda: [it for it in run.children() if busy(it)], count=2)
+    finally:
+        run.kill()
+        run.wait()
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE_SECONDS)
+    assert not alive
+
+
+def wait_for(find, *, count):
+    """What `find` returns as soon as it is so many."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while len(found := find()) < count:
+        assert time.monotonic() < end, f"{len(found)} of {count}"
+        time.sleep(0.1)
+    return found
+
+
+def busy(process):
+    """Whether it is a worker, and not what multiprocessing starts beside them."""
+    return any("spawn_main" in it for it in process.cmdline())
 
 
 def test_our_own_variables_come_back(monkeypatch):

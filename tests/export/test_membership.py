@@ -48,6 +48,18 @@ def test_an_ensemble_cannot_be_called_as_a_method(params_with):
         ensembles(params_with("{cae: {members: [fanogan]}}"))
 
 
+@pytest.mark.parametrize("name", ["both v1.0", "a/b", "all:two", "50%", "''", "-x"])
+def test_what_cannot_be_a_models_name_is_refused(params_with, name):
+    with pytest.raises(BadParamsError, match="which cannot be the name of a model"):
+        ensembles(params_with(f"{{{name!r}: {{members: [cae, fanogan]}}}}"))
+
+
+def test_a_name_may_have_letters_of_any_alphabet(params_with):
+    assert list(ensembles(params_with("{größte_2-er: {members: [cae, fanogan]}}"))) == [
+        "größte_2-er"
+    ]
+
+
 @pytest.mark.parametrize("members", ["[]", "[cae, cae]"], ids=["nobody", "twice"])
 def test_members_are_some_and_each_once(params_with, members):
     with pytest.raises(BadParamsError, match=r"ensembles\.pair: members"):

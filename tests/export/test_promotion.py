@@ -186,6 +186,25 @@ def test_what_cannot_be_a_candidate_is_refused(study):
         promote("tiny", "vae", alias="champion")
 
 
+@pytest.mark.parametrize("alias", ["", "a b", "v1", "Latest", "a/b"])
+def test_what_cannot_be_an_alias_is_refused_before_anything_is_scored(study, monkeypatch, alias):
+    promote("tiny", "cae", alias="champion", version="1")
+    scores_of(monkeypatch)  # none: to ask for one is an error
+    with pytest.raises(UnknownChoiceError, match="cannot be an alias"):
+        promote("tiny", "cae", alias=alias)
+
+
+def test_a_study_that_no_query_can_name_has_no_model(study):
+    with pytest.raises(UnknownChoiceError, match="no model uad-t'1-cae is registered"):
+        promote("t'1", "cae", alias="champion")
+
+
+def test_the_newest_is_the_last_that_was_registered_to_the_end(study):
+    study.delete_model_version_tag(NAME, "2", "sha256")
+    assert promote("tiny", "cae", alias="champion").candidate == "1"
+    assert promote("tiny", "cae", alias="champion", version="2").candidate == "2"
+
+
 def test_a_model_of_other_data_is_not_compared(study):
     promote("tiny", "cae", alias="champion", version="1")
     images = data_folder("tiny") / "images.npy"

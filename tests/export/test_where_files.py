@@ -36,6 +36,18 @@ def test_what_was_written_is_read_back(folder, where):
     assert where_files.load_steps(folder / "cae") == STEPS
 
 
+def test_the_table_that_is_looked_for_comes_last(tmp_path, where, monkeypatch):
+    def killed(*args, **named):
+        raise KeyboardInterrupt
+
+    for step in ("_scan_line", "_step_line", "where_figure"):
+        with monkeypatch.context() as patch:
+            patch.setattr(where_files, step, killed)
+            with pytest.raises(KeyboardInterrupt):
+                where_files.save(tmp_path / "cae", tmp_path / "cae_where.json", where, STEPS)
+        assert not (tmp_path / "cae_where.csv").exists()
+
+
 def test_what_was_written_of_kinds_and_sizes_is_read_back(folder, where):
     parts = where_files.load_parts(folder / "cae_where.csv")
     assert parts["kind"].keys() == where.kinds.keys()

@@ -1,9 +1,40 @@
 """A folder that is filled by one process and seen by others when it is whole."""
 
+import shutil
+
 import pytest
 
 from infer.errors import UadError
 from train.unfinished import taking_the_place_of
+
+
+def fill(folder, *names):
+    with taking_the_place_of(folder) as partial:
+        for name in names:
+            (partial / name).write_text(name)
+
+
+def names_in(folder):
+    return sorted(it.name for it in folder.iterdir())
+
+
+def test_one_that_is_killed_while_it_removes_the_old_folder_has_replaced_it(tmp_path, monkeypatch):
+    folder = tmp_path / "data/study"
+    fill(folder, "cases.csv", "old.csv")
+    remove = shutil.rmtree
+
+    def killed(path):
+        (path / "cases.csv").unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fill(folder, "cases.csv", "new.csv")
+    assert names_in(folder) == ["cases.csv", "new.csv"]
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    fill(folder, "cases.csv", "newer.csv")
+    assert names_in(folder) == ["cases.csv", "newer.csv"]
+    assert names_in(folder.parent) == [".study.lock", "study"]
 
 
 def test_two_do_not_fill_one_folder_at_a_time(tmp_path):

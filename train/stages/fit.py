@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 from train.command import run_stage
-from train.data import data_hash, load_images
+from train.data import data_hash, load_images, not_replaced
 from train.fitting import fitted, shared_of, task_of, training_images
 from train.keeper import Keeper, Rule
 from train.params import Params
@@ -23,11 +23,12 @@ from train.recipes import find
 def fit(params: Params, method: str) -> None:
     """Fit, keep the best, report; goes on where an equal fit was interrupted."""
     path = checkpoint_path(params.study, method)
-    prepared = data_hash(params.study)
+    with not_replaced(params.study):
+        prepared = data_hash(params.study)
+        train, train_abnormal = training_images(params.study, method)
+        validation, abnormal = load_images(params.study, "validation")
     shared = shared_of(params, method, prepared, folder=path.parent)
     task = task_of(params, method, prepared, shared)
-    train, train_abnormal = training_images(params.study, method)
-    validation, abnormal = load_images(params.study, "validation")
     rule: Rule = "loss" if find(method).supervised else "auroc"
     keeper = Keeper(name="best", rule=rule, score="", rows=np.arange(len(abnormal)))
     with fitted(

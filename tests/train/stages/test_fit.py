@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from infer.errors import UadError
 from tests.train.tiny_configs import tiny
 from tests.train.told_run import Told
 from train import checkpoint, data, session, tracking
+from train.alone import alone_at
 from train.command import run_stage
 from train.datasets.case import Case
 from train.methods.cae import Cae
@@ -86,6 +88,32 @@ def test_other_numbers_start_afresh(study, run):
         run(study, "cae", stop_at=3)
     study.values["fit"]["cae"]["learning_rate"] = 1e-4
     assert min(run(study, "cae").metrics) == 0
+
+
+def test_two_fits_of_one_model_do_not_run_at_once(study, run):
+    with pytest.raises(KeyboardInterrupt):
+        run(study, "cae", stop_at=3)
+    resume = Path("models/phantom/cae.resume")
+    state = resume.read_bytes()
+    with alone_at(resume), pytest.raises(UadError, match=r"is writing models/phantom/cae\.resume"):
+        run(study, "cae")
+    assert resume.read_bytes() == state
+    assert min(run(study, "cae").metrics) == 3
+
+
+def test_data_that_are_replaced_while_a_fit_reads_them_are_not_trained_on(study, monkeypatch, run):
+    hashed = data.data_hash
+
+    def hashed_and_replaced(name):
+        found = hashed(name)
+        shutil.rmtree("data/phantom")
+        prepared(Path("data/phantom"), abnormal=False)
+        return found
+
+    monkeypatch.setattr("train.stages.fit.data_hash", hashed_and_replaced)
+    with pytest.raises(UadError, match="data/phantom was prepared anew while it was read"):
+        run(study, "cae")
+    assert not Path("models").exists()
 
 
 def test_the_same_seed_gives_the_same_metrics_and_another_seed_others(study, run):
