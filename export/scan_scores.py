@@ -25,7 +25,7 @@ from infer.slicing import Plane, to_slices
 from infer.volume import Volume
 from infer.volumetric import usual_batch_size
 from train.datasets.case import Case
-from train.reading import truth
+from train.truth import truth_of
 
 # Images. That of `uad-infer`: results are the same in the last digits only for equal batches.
 BATCH_SIZE = BATCH_SIZES["cpu"]
@@ -131,7 +131,7 @@ def _score(
     batch_size = usual_batch_size(first.image_size, BATCH_SIZE)
     outputs = ask(groups, first, engine, batch_size=batch_size)
     for (case, volume), images, said in zip(waiting, groups, outputs, strict=True):
-        truth = truth_of(case, volume, first.plane)
+        truth = truth_of(case, volume, seen_along(first.plane))
         yield tuple(
             ScoredScan(
                 case=case,
@@ -162,17 +162,3 @@ def _findings(
             finding = finding_of(volume, images, said, manifest)
         found.append((how, finding))
     return [finding for _, finding in found]
-
-
-def truth_of(case: Case, volume: Volume, plane: Plane) -> Mask | None:
-    """Where a scan is abnormal, as far as its dataset knows.
-
-    Raises:
-        UnreadableScanError: the mask cannot be read, or does not lie on the scan's voxels.
-    """
-    spatial = volume.voxels.shape[1:]
-    if case.normal:
-        return np.zeros(spatial, bool)
-    if case.mask is None:
-        return None
-    return truth(case.mask, volume, seen_along(plane))

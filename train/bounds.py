@@ -13,10 +13,13 @@ from train.params import BadParamsError
 
 Count = Annotated[int, Meta(ge=1)]
 Whole = Annotated[int, Meta(ge=0)]
+Seed = Annotated[int, Meta(ge=0, lt=2**32)]  # what every library's generator takes
 Rate = Annotated[float, Meta(gt=0)]
 Amount = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Dropout = Annotated[float, Meta(ge=0, lt=1)]  # with all dropped, nothing would be left to learn
+Decay = Annotated[float, Meta(ge=0, lt=1)]  # of a running mean: at 1 nothing would come to it
+Widths = Annotated[tuple[Count, ...], Meta(min_length=1)]  # channels, layer after layer
 
 
 def refuse_reversed(config: Any, *, where: str) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from train.bounds import Amount, Count
 from train.shapes import Images, Maps
 
 LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
@@ -23,12 +24,8 @@ REACH = 3.0  # of an outline, in radii: beyond it no wave can carry a lesion
 class NoiseConfig:
     """Gaussian noise drawn on a coarse grid and enlarged."""
 
-    resolution: int  # cells along the image's shortest side
-    std: float  # share of the intensity range
-
-    def __post_init__(self) -> None:
-        if self.resolution < 1:
-            raise ValueError(f"resolution must be at least 1, got {self.resolution}")
+    resolution: Count  # cells along the image's shortest side
+    std: Amount  # share of the intensity range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +35,7 @@ class LesionsConfig:
     count: tuple[int, int]  # per image
     radius: tuple[float, float]  # share of a slice's shortest side; drawn per axis
     contrast: tuple[float, float]  # share of the intensity range; added or subtracted
-    irregularity: float  # how far waves move the outline, in radii; 0: ellipses
+    irregularity: Amount  # how far waves move the outline, in radii; 0: ellipses
     softness: float  # width of the outline, in radii
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ import sklearn
 from sklearn import metrics
 
 from infer.shapes import AnomalyMap, Mask
+from train.bounds import Seed
 
 BINS = 1000  # a merged bin holds at most 1 / BINS of the normal and of the abnormal pixels
 # … and at most this share of the pixels above it, so that precision is fine at the top as well.
@@ -30,7 +31,7 @@ class Bootstrap:
 
     resamples: int
     confidence: float
-    seed: int
+    seed: Seed
 
     def __post_init__(self) -> None:
         if self.resamples < 1:

@@ -3,6 +3,7 @@
 The only module that reads YAML. `ruamel.yaml` and not PyYAML, which takes `1e-4` for a string.
 """
 
+import math
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -153,6 +154,7 @@ def load(path: str | Path) -> Params:
             msgspec.convert(value, type=KINDS.get(name, dict[str, Any]))
         except msgspec.ValidationError as error:
             raise BadParamsError(f"{path}: {name}: {_in_words(error)}", hint=KINDS_HINT) from error
+    _refuse_not_finite(values, path=str(path))
     if not values["methods"]:
         raise BadParamsError(f"{path}: methods is empty", hint="name at least one, e.g. cae")
     return Params(str(path), values)
@@ -177,6 +179,18 @@ def _check_keys(config: Any, values: Mapping[str, Any], *, where: str) -> None:
         for inner in (types[name], *typing.get_args(types[name])):
             if is_dataclass(inner) and isinstance(value, Mapping):
                 _check_keys(inner, value, where=f"{where}.{name}")
+
+
+def _refuse_not_finite(value: Any, *, path: str, names: tuple[str, ...] = ()) -> None:
+    """No number may be infinite, or none at all: every library takes that in its own way."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadParamsError(f"{path}: {'.'.join(names)} is {value}", hint="give a finite number")
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            _refuse_not_finite(inner, path=path, names=(*names, str(name)))
+    elif isinstance(value, list):
+        for inner in value:
+            _refuse_not_finite(inner, path=path, names=names)
 
 
 def _laid_over(values: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:

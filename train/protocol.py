@@ -29,7 +29,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from train.bounds import refuse_repeats
+from train.bounds import Seed, refuse_repeats
 from train.data import SplitCase
 from train.datasets.case import BadDatasetError, Case, Split
 from train.whole_groups import GroupCounts, by_number, hash_of, leave_one_out
@@ -41,7 +41,7 @@ Scheme = Literal["folds", "groups", "leave_one_out", "given"]
 class SplitConfig:
     """Which of the divisions: the block `split`. Numbers a scheme does not ask for are not used."""
 
-    seed: int
+    seed: Seed
     scheme: Scheme
     normal_folds: int
     fold: int  # the test's; of leave_one_out: which group

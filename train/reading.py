@@ -6,7 +6,6 @@ It serves alike where air is noise, where it is the black around a skull-strippe
 it lies beyond the lower end of a window.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -16,13 +15,14 @@ from infer.errors import UnreadableScanError
 from infer.finding import images_of
 from infer.foreground import LEVELS, air_of, three_classes
 from infer.readers import read
-from infer.readers.choice import Choice, seen_along
-from infer.shapes import Images, Mask
+from infer.readers.choice import seen_along
+from infer.shapes import Images
 from infer.slicing import looked_at, to_slices
-from infer.volume import Volume, same_place
+from infer.volume import Volume
 from infer.volumetric import images_reached, is_volumetric
 from train.data import DataConfig
 from train.datasets.case import Case
+from train.truth import truth_of
 
 
 class Stored(NamedTuple):
@@ -34,6 +34,7 @@ class Stored(NamedTuple):
     normal: np.ndarray
     positions: np.ndarray
     foreground: np.ndarray
+    warnings: tuple[str, ...]  # of what it was read with, in words
 
 
 def read_case(case: Case, data: DataConfig) -> Stored:
@@ -42,7 +43,7 @@ def read_case(case: Case, data: DataConfig) -> Stored:
     Raises:
         UnreadableScanError: it, or its mask, cannot be read, or no slice has.
     """
-    images, normal, slices, stack = _seen(case, data)
+    images, normal, slices, stack, warnings = _seen(case, data)
     foreground = foreground_shares(images)
     kept = np.flatnonzero(foreground >= data.smallest_foreground)
     if not len(kept):
@@ -58,6 +59,7 @@ def read_case(case: Case, data: DataConfig) -> Stored:
         normal=normal[kept],
         positions=(slices[kept] + 0.5) / stack,
         foreground=foreground[kept],
+        warnings=warnings,
     )
 
 
@@ -114,24 +116,7 @@ class _Seen(NamedTuple):
     normal: np.ndarray
     slices: np.ndarray
     stack: int  # slices
-
-
-def truth(path: Path, volume: Volume, choice: Choice) -> Mask:
-    """Where the mask at `path` says that a scan is abnormal.
-
-    Raises:
-        UnreadableScanError: it cannot be read, or does not lie on the scan's voxels.
-    """
-    mask = read(path, choice)
-    if mask.voxels.shape[1:] != volume.voxels.shape[1:]:
-        raise UnreadableScanError(f"its mask {path} is not of the scan's size")
-    if not same_place(mask.grid, volume.grid):
-        raise UnreadableScanError(
-            f"its mask {path} lies elsewhere in the patient, or has voxels of another size",
-            hint="resample it onto the scan, or, if its header is wrong, give it the scan's affine",
-        )
-    marked: Mask = (mask.voxels != 0).any(axis=0)
-    return marked
+    warnings: tuple[str, ...]
 
 
 def _seen(case: Case, data: DataConfig) -> _Seen:
@@ -144,11 +129,13 @@ def _seen(case: Case, data: DataConfig) -> _Seen:
     else:
         looked = looked_at(volume.voxels.shape[1:], data.plane, data.slice_range)
         stack = len(to_slices(volume.voxels[:1], data.plane))
-    normal = np.full(len(images), case.normal)
-    if not case.normal and case.mask is not None:
-        mask = truth(case.mask, volume, choice)
+    normal, warnings = np.full(len(images), case.normal), volume.warnings
+    mask = truth_of(case, volume, choice)
+    if not case.normal and mask is not None:
+        if not mask.any():
+            warnings += ("it is abnormal, but its mask marks nothing: its slices count as normal",)
         # A slice that a lesion does not reach is a normal slice of an abnormal scan; a whole volume
         # that no lesion reaches is normal.
         reached = images_reached(mask, data.plane, data.image_size)
         normal = ~reached[looked.start : looked.stop]
-    return _Seen(images, normal, np.array(looked), stack)
+    return _Seen(images, normal, np.array(looked), stack, warnings)

@@ -63,6 +63,7 @@ class Reader:
             normal=seen.normal.tolist(),
             positions=seen.positions.tolist(),
             foreground=seen.foreground.tolist(),
+            warnings=seen.warnings,
         )
         # One by one: each stays in the processor's cache.
         return self.store.put(entry, (as_stored(it, self.data.store) for it in seen.images))
@@ -74,7 +75,8 @@ def store_images(
     """Write images.npy in `folder`, in the order of the cases; what is known of each that is in it.
 
     Goes on where an equal call was interrupted. Scans that cannot be read are reported and left
-    out. Equal scans give equal bytes, however many workers there are.
+    out; what is to be known of the others is reported, too. Equal scans give equal bytes, however
+    many workers there are.
     """
     how = _how(data)
     keys = {case.scan: _key_of(case, how, folder) for case in cases}
@@ -92,6 +94,8 @@ def store_images(
                     report(f"skipped {scan}: {entry.error}")
                 else:
                     stored[scan] = entry
+                for warning in entry.warnings:
+                    report(f"warning: {scan}: {warning}")
     if broken := len(cases) - len(stored):
         report(f"{broken} of {len(cases)} scans were skipped")
     store.finish()
@@ -155,6 +159,7 @@ def _how(data: DataConfig) -> str:
     code = [
         own / "reading.py",
         own / "stored_images.py",
+        own / "truth.py",
         *Path(infer.__file__).parent.rglob("*.py"),
     ]
     said = [numbers, *(digest_of(it) for it in sorted(code))]

@@ -5,6 +5,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -262,3 +263,17 @@ def test_a_mask_that_lies_elsewhere_is_said(abnormal, tmp_path):
     said = []
     assert stored(tmp_path, [abnormal], said=said)[1] == {}
     assert "lies elsewhere in the patient" in said[0]
+
+
+def test_what_a_scan_was_read_with_is_said_and_the_scan_stored(cases, abnormal, tmp_path):
+    several = np.stack([volume(0)] * 3, axis=-1)
+    nibabel.save(nibabel.Nifti1Image(several.transpose(2, 1, 0, 3), np.eye(4)), cases[0].scan)
+    write(Path(abnormal.mask), np.zeros(SHAPE, np.int16))
+    said = []
+    _, found = stored(tmp_path, [cases[0], abnormal], said=said)
+    assert found.keys() == {cases[0].scan, abnormal.scan}
+    assert said == [
+        f"warning: {cases[0].scan}: it holds 3 volumes: the first was scored",
+        f"warning: {abnormal.scan}: it is abnormal, but its mask marks nothing: its slices count "
+        "as normal",
+    ]

@@ -18,6 +18,7 @@ from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path, PurePath
 
+from infer.presence import is_there
 from infer.readers import find_scans, find_sources
 from train.datasets.case import BadDatasetError, Case, from_root
 from train.datasets.table import read_table
@@ -118,17 +119,27 @@ def _in_folder(folder: Path, scan: Path, normal: bool, masks: dict[PurePath, Pat
 def _masks_by_name(folder: Path) -> dict[PurePath, Path]:
     if not folder.is_dir():
         return {}
-    return {_without_ending(mask.relative_to(folder)): mask for mask in find_scans(folder)}
+    found: dict[PurePath, Path] = {}
+    for mask in find_scans(folder):
+        other = found.setdefault(_without_ending(mask.relative_to(folder)), mask)
+        if other != mask:
+            raise BadDatasetError(
+                f"{other} and {mask} are masks of one scan", hint="leave one of them"
+            )
+    return found
 
 
 def _without_ending(path: Path) -> PurePath:
-    name = path.name.removesuffix(".gz")
-    return path.with_name(PurePath(name).stem)
+    """Whatever the case of an ending: `a.NII.GZ` is `a`."""
+    inner = PurePath(path.stem) if path.suffix.lower() == ".gz" else PurePath(path.name)
+    return path.with_name(inner.stem)
 
 
 def _from_table(table: Path) -> list[Case]:
     found = read_table(table)
     _check_columns(table, found.columns)
+    if not found.lines:
+        raise BadDatasetError(f"{table} names no scans")
     return [_in_table(table, *line) for line in found.lines]
 
 
@@ -152,7 +163,7 @@ def _in_table(table: Path, at: int, line: dict[str, str]) -> Case:
             f"{table}, line {at}: label {label!r} is unknown", hint=f"use {' or '.join(LABELS)}"
         )
     for name in filter(None, (scan, mask)):
-        if not (table.parent / name).exists():  # a DICOM series is a folder
+        if not is_there(table.parent / name):  # a DICOM series is a folder
             raise BadDatasetError(
                 f"{table}, line {at}: {table.parent / name} does not exist",
                 hint="paths are relative to the table",

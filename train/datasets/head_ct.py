@@ -60,6 +60,8 @@ def _labels(table: Path) -> dict[int, bool]:
                 f"{table}, line {at}, is not an id and 0 or 1",
                 hint="its header must be `id, hemorrhage`",
             )
+        if int(number) in labels:
+            raise BadDatasetError(f"{table}, line {at}, names slice {number} again")
         labels[int(number)] = LABELS[label]
     if not labels:
         raise BadDatasetError(f"{table} names no slices")

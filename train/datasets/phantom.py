@@ -8,6 +8,7 @@ import numpy as np
 
 from infer.phantom import KINDS, Kind, brain_window, head, head_volume
 from infer.writers.phantoms import write_nifti
+from train.bounds import Seed
 from train.datasets.case import Case, from_root
 
 # Seeds of heads lie this far apart for neighbouring `seed`s, so that no two studies share a head.
@@ -21,7 +22,7 @@ class PhantomOptions:
     normals: int
     abnormals: int  # one lesion each, of every kind in turn
     size: tuple[int, ...]  # (height, width) of a slice, pixels; (depth, height, width): volumes
-    seed: int
+    seed: Seed
 
     def __post_init__(self) -> None:
         if not 0 <= self.normals + self.abnormals < SEED_STRIDE:

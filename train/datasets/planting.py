@@ -27,6 +27,7 @@ from infer.intensity import Intensity, rescale
 from infer.shapes import Foreground, Mask, Voxels
 from infer.slicing import from_slices, to_slices
 from infer.volume import Volume
+from train.bounds import Seed
 from train.datasets.anomalies import KINDS, Kind, Site
 from train.datasets.ellipsoid import Ellipsoid, ball, region_of
 from train.datasets.planted_file import as_stored
@@ -51,7 +52,7 @@ class PlantingConfig:
     foreground: ForegroundRecipe
     margin_mm: float  # in the slice, from the foreground's rim
     pixel_mm: float | None  # what a pixel measures of scans that do not say; null: refuse those
-    seed: int
+    seed: Seed
 
     def __post_init__(self) -> None:
         if strange := [kind for kind in self.kinds if kind not in KINDS]:

@@ -44,6 +44,8 @@ def read_table(path: Path) -> Table:
         ) from error
     except csv.Error as error:
         raise BadDatasetError(f"{path} is no table: {error}", hint="save it as CSV") from error
+    if repeated := [name for name in columns if name and columns.count(name) > 1]:
+        raise BadDatasetError(f"{path} has the column {repeated[0]!r} twice")
     if len(columns) == 1 and (found := [it for it in SEPARATORS if it in columns[0]]):
         raise BadDatasetError(
             f"{path} has {SEPARATORS[found[0]]} between its columns", hint="save it with commas"

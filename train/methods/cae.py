@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from train.bounds import Amount, Count, Dropout, Rate, Whole
+from train.bounds import Amount, Count, Dropout, Rate, Seed
 from train.methods.method import Findings, TrainingLoss
 from train.networks.autoencoder import Decoder, Encoder, Shape, refuse_other_dims
 from train.precision import Device, Precision
@@ -30,7 +30,7 @@ LOSSES = {"mse": functional.mse_loss, "l1": functional.l1_loss}
 class CaeConfig:
     """The numbers of one autoencoder and its fit."""
 
-    seed: Whole
+    seed: Seed
     device: Device
     devices: Count  # data-parallel processes
     precision: Precision

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from train.bounds import Amount, Count, Rate, Whole
+from train.bounds import Amount, Count, Rate, Seed, Widths
 from train.methods.method import Findings, TrainingLoss
 from train.networks.variational import AnomalyMap, Variational, VariationalShape
 from train.precision import Device, Precision
@@ -29,12 +29,12 @@ from train.shapes import Images
 class CevaeConfig:
     """The numbers of one context-encoding variational autoencoder and its fit."""
 
-    seed: Whole
+    seed: Seed
     device: Device
     devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
-    features: tuple[int, ...]  # channels after each halving
+    features: Widths  # channels after each halving
     latent: Count
     variance: Rate  # of a pixel around its reconstruction, c: the smaller, the less the KL counts
     anomaly_map: AnomalyMap

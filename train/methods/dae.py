@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from train.bounds import Amount, Count, Rate, Whole
+from train.bounds import Amount, Count, Rate, Seed
 from train.corruption import LesionsConfig, NoiseConfig, add_noise, plant_lesions
 from train.methods.method import Findings, TrainingLoss
 from train.networks.unet import UNet, UNetShape
@@ -35,7 +35,7 @@ LOSSES = {"mse": functional.mse_loss, "l1": functional.l1_loss}
 class DaeConfig:
     """The numbers of one restorer and its fit."""
 
-    seed: Whole
+    seed: Seed
     device: Device
     devices: Count  # data-parallel processes
     precision: Precision

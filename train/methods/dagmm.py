@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from train.bounds import Amount, Count, Dropout, Rate, Whole
+from train.bounds import Amount, Count, Dropout, Rate, Seed
 from train.methods.method import Findings, TrainingLoss
 from train.networks.autoencoder import Decoder, Encoder, Shape
 from train.networks.gaussian_mixture import (
@@ -42,7 +42,7 @@ EPSILON = 1e-6  # least norm: a black image is at a distance of a number, not of
 class DagmmConfig:
     """The numbers of one DAGMM and its fit."""
 
-    seed: Whole
+    seed: Seed
     device: Device
     devices: Count  # data-parallel processes
     precision: Precision

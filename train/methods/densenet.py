@@ -27,7 +27,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from infer.errors import UnknownChoiceError
-from train.bounds import Amount, Count, Rate, Whole
+from train.bounds import Amount, Count, Rate, Seed, Whole
 from train.methods.method import Findings, TrainingLoss
 from train.networks.imagenet import load_imagenet
 from train.precision import Device, Precision
@@ -40,7 +40,7 @@ UPSAMPLING = {2: "bilinear", 3: "trilinear"}
 class DenseNetConfig:
     """The numbers of one DenseNet and its fit."""
 
-    seed: Whole
+    seed: Seed
     device: Device
     devices: Count  # data-parallel processes
     precision: Precision

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from train.bounds import Amount, Count, Rate, Whole
+from train.bounds import Amount, Count, Decay, Rate, Seed
 from train.methods.method import Findings, TrainingLoss
 from train.networks.residual import Generator, ResidualEncoder
 from train.precision import Device, Precision
@@ -38,7 +38,7 @@ FIXED_SEED = 0  # of the latents that are drawn again and again to watch the gen
 class FAnoGanConfig:
     """The numbers of one f-AnoGAN and its fit."""
 
-    seed: Whole
+    seed: Seed
     device: Device
     devices: Count  # data-parallel processes
     precision: Precision
@@ -54,7 +54,7 @@ class FAnoGanConfig:
     penalty_precision: Precision  # of the critic there, half of a fit's time; auto: as the rest
     critic_steps: Count  # per step of the generator
     gan_learning_rate: Rate
-    gan_betas: tuple[float, float]
+    gan_betas: tuple[Decay, Decay]
     encoder_optimizer: Literal["rmsprop", "adam"]
     encoder_learning_rate: Rate
     batch_size: Count

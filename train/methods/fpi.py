@@ -36,7 +36,7 @@ from torch import nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from train.bounds import Amount, Count, Rate, Whole
+from train.bounds import Amount, Count, Rate, Seed
 from train.methods.method import Findings, TrainingLoss
 from train.networks.atlas import Atlas
 from train.networks.autoencoder import refuse_other_dims
@@ -53,7 +53,7 @@ AXES = {"columns": -1, "rows": -2}  # of an image
 class FpiConfig:
     """The numbers of one detector of pseudo-anomalies and its fit."""
 
-    seed: Whole
+    seed: Seed
     device: Device
     devices: Count  # data-parallel processes
     precision: Precision

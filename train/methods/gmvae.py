@@ -27,7 +27,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from train.bounds import Amount, Count, Rate, Whole
+from train.bounds import Amount, Count, Rate, Seed, Widths
 from train.methods.method import Findings, TrainingLoss
 from train.networks.mixture_prior import MixturePrior
 from train.networks.variational import Variational, VariationalShape
@@ -39,12 +39,12 @@ from train.shapes import Images
 class GmvaeConfig:
     """The numbers of one Gaussian-mixture variational autoencoder and its fit."""
 
-    seed: Whole
+    seed: Seed
     device: Device
     devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
-    features: tuple[int, ...]  # channels after each halving
+    features: Widths  # channels after each halving
     latent: Count
     variance: Rate  # of a pixel around its reconstruction: the smaller, the less the KL counts
     components: int  # of the mixture

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from train.bounds import Amount, Count, Dropout, Rate, Whole
+from train.bounds import Amount, Count, Dropout, Rate, Seed
 from train.methods.method import Findings, TrainingLoss
 from train.networks.autoencoder import BOTTOM, Decoder, Encoder, Shape, levels_for, widths_for
 from train.networks.pyramid import Decomposition, Pyramid, scales_of
@@ -33,7 +33,7 @@ from train.shapes import Images
 class SsaeConfig:
     """The numbers of one scale-space autoencoder and its fit."""
 
-    seed: Whole
+    seed: Seed
     device: Device
     devices: Count  # data-parallel processes
     precision: Precision

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from train.bounds import Amount, Count, Rate, Whole
+from train.bounds import Amount, Count, Rate, Seed, Widths
 from train.methods.method import Findings, TrainingLoss
 from train.networks.autoencoder import refuse_other_dims
 from train.networks.variational import AnomalyMap, Variational, VariationalShape
@@ -34,13 +34,13 @@ from train.shapes import Images
 class VaeConfig:
     """The numbers of one variational autoencoder and its fit."""
 
-    seed: Whole
+    seed: Seed
     device: Device
     devices: Count  # data-parallel processes
     precision: Precision
     intensity_range: tuple[float, float]  # of the images, black and white
     spatial_dims: Literal[2, 3]  # 2: slices; 3: whole volumes, or patches of them
-    features: tuple[int, ...]  # channels after each halving
+    features: Widths  # channels after each halving
     latent: Count
     variance: Rate  # of a pixel around its reconstruction, c: the smaller, the less the KL counts
     anomaly_map: AnomalyMap

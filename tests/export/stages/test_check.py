@@ -71,6 +71,13 @@ def test_a_misspelt_key_of_any_block_is_refused_with_a_suggestion(tmp_path, caps
         ("batch_size: 32", "batch_size: 0", "Expected `int` >= 1 - at `batch_size`"),
         ("intensity_range: [0.0, 1.0]", "intensity_range: [1.0, 0.0]", "black before white"),
         ("dropout: 0.0", "dropout: 1.0", "Expected `float` < 1.0 - at `dropout`"),
+        ("rotation_degrees: 5.0", "rotation_degrees: .inf", "augment.rotation_degrees is inf"),
+        ("intensity_range: [0.0, 1.0]", "intensity_range: [.nan, 1.0]", "intensity_range is nan"),
+        ("seed: 0", "seed: -1", "Expected `int` >= 0 - at `seed`"),
+        ("seed: 0", "seed: 5000000000", "Expected `int` <= 4294967295 - at `seed`"),
+        ("gan_betas: [0.0, 0.9]", "gan_betas: [-1.0, 0.9]", "Expected `float` >= 0.0 - at"),
+        ("features: [16, 32, 64, 256]", "features: [16, 0]", "Expected `int` >= 1 - at `features"),
+        ("features: [16, 32, 64, 256]", "features: []", "length >= 1 - at `features"),
     ],
 )
 def test_a_number_that_cannot_be_meant_is_refused(tmp_path, capsys, right, wrong, says):

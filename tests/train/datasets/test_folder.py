@@ -50,6 +50,18 @@ def test_masks_mirror_the_abnormal_folder_with_any_ending(root):
     }
 
 
+def test_two_masks_of_one_scan_are_refused(root):
+    _touch("mine/normal/b.png", "mine/abnormal/a.png", "mine/masks/a.png", "mine/masks/a.bmp")
+    with pytest.raises(BadDatasetError, match=r"a\.(bmp|png) and .*a\.(bmp|png) are masks of one"):
+        _cases("mine")
+
+
+def test_endings_may_be_in_large_letters(root):
+    _touch("mine/abnormal/a.NII.GZ", "mine/masks/a.nii.gz")
+    (case,) = _cases("mine")
+    assert case.mask == Path("mine/masks/a.nii.gz")
+
+
 def test_a_mask_of_no_scan_is_refused(root):
     _touch("mine/normal/a.png", "mine/abnormal/b.png", "mine/masks/c.png")
     with pytest.raises(BadDatasetError, match=r"c\.png is the mask of no scan"):
@@ -142,6 +154,19 @@ def test_a_table_may_say_of_what_kind_an_abnormality_is(root):
 def test_a_wrong_line_is_named(root, line, complaint):
     _table(line)
     with pytest.raises(BadDatasetError, match=complaint):
+        _cases("mine/scans.csv")
+
+
+def test_a_table_without_a_line_names_no_scans(root):
+    Path("mine").mkdir()
+    Path("mine/scans.csv").write_text("scan,label,patient,mask\n")
+    with pytest.raises(BadDatasetError, match="names no scans"):
+        _cases("mine/scans.csv")
+
+
+def test_a_name_that_no_file_can_have_is_named(root):
+    _table(f"{'z' * 300}.png,normal,,")
+    with pytest.raises(BadDatasetError, match=r"line 2: .* does not exist"):
         _cases("mine/scans.csv")
 
 

@@ -49,3 +49,9 @@ def test_a_label_that_is_neither_0_nor_1_is_refused_with_its_line(source):
     (source / "labels.csv").write_text("id, hemorrhage\n0,1\n1,yes\n")
     with pytest.raises(BadDatasetError, match="line 3"):
         head_ct_cases(source, OPTIONS, source)
+
+
+def test_a_slice_that_is_named_twice_is_refused(source):
+    (source / "labels.csv").write_text("id, hemorrhage\n0,1\n1,1\n1,0\n")
+    with pytest.raises(BadDatasetError, match="line 4, names slice 1 again"):
+        head_ct_cases(source, OPTIONS, source)

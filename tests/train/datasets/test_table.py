@@ -37,6 +37,12 @@ def test_another_separator_is_named_in_a_sentence(tmp_path, separator, name):
         read_table(tmp_path / "t.csv")
 
 
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("scan,label,patient, label\na.png,normal,eve,abnormal\n")
+    with pytest.raises(BadDatasetError, match=r"t\.csv has the column 'label' twice"):
+        read_table(tmp_path / "t.csv")
+
+
 def test_what_is_no_table_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("scan,patient\na.png," + "x" * csv.field_size_limit() + "y\n")
     with pytest.raises(BadDatasetError, match=r"t\.csv is no table"):
