@@ -13,6 +13,7 @@ from export import fold_files, fold_result
 from export.baselines import baselines
 from export.fold_job import FoldJob, checkpoint_of, fingerprint_of, keeper_names, note_of
 from export.fold_result import FoldResult
+from export.membership import refuse_unusable_name
 from train.params import BadParamsError, Params, suggest
 from train.pool import Pool, make_pool
 from train.protocol import CrossvalConfig, SplitConfig
@@ -71,6 +72,7 @@ def check_names(
                 hint=f"their results would overwrite each other: call it otherwise, without "
                 f"{ABLATED}",
             )
+        refuse_unusable_name(params, "crossval.ensembles", ensemble)
     for method in config.methods:
         if (of := _shares_with(params, method)) and of not in config.methods:
             raise BadParamsError(

@@ -1,7 +1,8 @@
 """Jobs in processes of their own, as many at once as the machine bears.
 
 Processor threads are divided between the processes and GPUs are shared out, each process seeing
-one. A job that fails is reported and the others go on: the night's work is not lost.
+one. A job that fails is reported and the others go on: the night's work is not lost. None goes on
+without the run that it is of.
 """
 
 import multiprocessing

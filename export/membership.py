@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from train.bounds import refuse_repeats
 from train.params import BadParamsError, Params, suggest
 
-NAME = re.compile(r"\w[\w-]*")  # of a file, of a stage, and of a model in MLflow
+NAME = re.compile(r"\w[\w-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +29,7 @@ def ensembles(params: Params) -> dict[str, EnsembleConfig]:
     """
     found = params.blocks(EnsembleConfig, "ensembles")
     for name, ensemble in found.items():
-        if not NAME.fullmatch(name):
-            raise BadParamsError(
-                f"{params.path}: ensembles has {name!r}, which cannot be the name of a model",
-                hint="use letters, digits, - and _",
-            )
+        refuse_unusable_name(params, "ensembles", name)
         if name in params.names("fit"):
             raise BadParamsError(
                 f"{params.path}: ensembles.{name} has the name of a method",
@@ -47,6 +43,19 @@ def ensembles(params: Params) -> dict[str, EnsembleConfig]:
                 )
         refuse_patches(params, f"ensembles.{name}", ensemble.members)
     return found
+
+
+def refuse_unusable_name(params: Params, where: str, name: str) -> None:
+    """Files, stages and models in MLflow are called as an ensemble is.
+
+    Raises:
+        BadParamsError: one of them cannot be called so.
+    """
+    if not NAME.fullmatch(name):
+        raise BadParamsError(
+            f"{params.path}: {where} has {name!r}, which cannot be the name of a model",
+            hint="use letters, digits, - and _",
+        )
 
 
 def refuse_patches(params: Params, where: str, members: Sequence[str]) -> None:

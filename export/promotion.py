@@ -18,7 +18,8 @@ from train.data import data_hash, load_cases
 from train.datasets.case import Case
 from train.metrics import Bootstrap, Interval, Weights, bootstrap
 
-ALIAS = re.compile(r"[\w-]+")
+# What MLflow (mlflow.utils.validation) takes for an alias; some mean a version to it.
+ALIAS = re.compile(r"[\w-]{1,255}")
 VERSION = re.compile(r"[vV]\d+")
 BOOTSTRAP = Bootstrap(resamples=2000, confidence=0.95, seed=0)
 

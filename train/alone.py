@@ -17,17 +17,22 @@ def alone_at(path: Path) -> Iterator[None]:
     went, it is free.
 
     Raises:
-        UadError: another process writes it.
+        UadError: another process writes it, or there is nowhere to put a lock.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise UadError(
             f"another process is writing {path}",
             hint="wait for it to end, then type the same command again",
         ) from None
+    except OSError as error:
+        raise UadError(
+            f"{path} cannot be locked: {error.strerror or error}",
+            hint=f"may you write in {path.parent}? Is it on a disk of this machine?",
+        ) from error
     try:
         yield
     finally:

@@ -38,7 +38,7 @@ class AugmentConfig:
     shear_degrees: Amount  # to either side
     brightness: Share  # added, as a share of the whole range
     contrast: Share  # factor beyond 1
-    gamma: Share  # exponent beyond 1: shifts of grey with black and white where they were
+    gamma: Share  # exponent, how far from 1: greys move, black and white stay
     saturation: Share  # factor beyond 1; colour images only
     hue: Annotated[float, Meta(ge=0, le=0.5)]  # share of the colour circle; colour images only
 
@@ -51,8 +51,8 @@ class Augmentation(nn.Module):
     """Random changes of images in [0, 1], each image by its own draw, on the images' device.
 
     A volume is turned and sheared about and along every axis, or all its slices alike in their
-    plane, and has one brightness and contrast. What comes into view from beyond the image is 0, the
-    darkest value; results stay in [0, 1].
+    plane, and has one brightness, contrast and gamma. What comes into view from beyond the image
+    is 0, the darkest value; results stay in [0, 1].
     """
 
     def __init__(self, config: AugmentConfig, channels: int, spatial_dims: int) -> None:

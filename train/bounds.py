@@ -13,7 +13,7 @@ from train.params import BadParamsError
 
 Count = Annotated[int, Meta(ge=1)]
 Whole = Annotated[int, Meta(ge=0)]
-Seed = Annotated[int, Meta(ge=0, lt=2**32)]  # what every library's generator takes
+Seed = Annotated[int, Meta(ge=0, lt=2**32)]  # as NumPy's generator takes it
 Rate = Annotated[float, Meta(gt=0)]
 Amount = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]

@@ -206,25 +206,35 @@ def open_store(study: str) -> np.ndarray:
     return np.asarray(np.load(_table(study, IMAGES), mmap_mode="r"))
 
 
+class PreparedAnewError(UadError):
+    """Data that another process has replaced while they were read."""
+
+
 @contextmanager
 def not_replaced(study: str) -> Iterator[None]:
     """What is opened within, and the hash that is taken of it, are of the same prepared data.
 
     Raises:
-        UadError: the stage `prepare` has put others in their place meanwhile.
+        PreparedAnewError: the stage `prepare` has put others in their place meanwhile.
     """
+    anew = PreparedAnewError(
+        f"{data_folder(study)} was prepared anew while it was read",
+        hint="type the same command again",
+    )
     before = _state_of(study)
-    yield
+    try:
+        yield
+    except (OSError, LookupError, ValueError) as error:  # tables of one, images of the other
+        if _state_of(study) != before:
+            raise anew from error
+        raise
     if _state_of(study) != before:
-        raise UadError(
-            f"{data_folder(study)} was prepared anew while it was read",
-            hint="type the same command again",
-        )
+        raise anew
 
 
-def _state_of(study: str) -> list[tuple[int, int, int]]:
+def _state_of(study: str) -> list[tuple[int, int]]:
     files = (_table(study, it).stat() for it in ("cases.csv", "images.csv", IMAGES))
-    return [(it.st_ino, it.st_size, it.st_mtime_ns) for it in files]
+    return [(it.st_size, it.st_mtime_ns) for it in files]
 
 
 def data_hash(study: str) -> str:

@@ -18,7 +18,7 @@ from train.keeper import Keeper
 from train.networks.common_norm import with_common_norm
 from train.params import BadParamsError, Params
 from train.patchwise import patches_of
-from train.processes import agreed, open_fabric
+from train.processes import agreed, of_each, open_fabric
 from train.recipes import find
 from train.scores import ScoreRecipe
 from train.seeding import seed_everything, seed_process
@@ -113,17 +113,18 @@ def fitted(
 
     It goes on where an equal fit was interrupted; whatever is raised inside fails the run.
 
-    Raises:
-        UadError: another process runs this very fit.
-
     Args:
         shared: networks that it takes over from another fit.
         train: prepared images, as `validation`; they may be more than fit into memory.
         train_abnormal: which of the training images: none, but for methods that learn from labels.
         abnormal: which of the validation images.
+
+    Raises:
+        UadError: another process fits this model, or those that fit it together read other data.
     """
     recipe, config = find(task.method), task.config
     fabric = open_fabric(config)
+    _refuse_other_data(fabric, task)
     seed_everything(config.seed)
     model = recipe.model(config, task.channels, task.input_size)
     share(model, shared, recipe.shared)
@@ -161,6 +162,15 @@ def fitted(
             run.finish("FAILED")
             raise
         run.finish()
+
+
+def _refuse_other_data(fabric: Fabric, task: Task) -> None:
+    """Each process reads by itself, the first before it starts the others."""
+    if len(set(of_each(fabric, task.data_hash))) > 1:
+        raise UadError(
+            f"the prepared data of {task.study} were prepared anew while they were read",
+            hint="type the same command again",
+        )
 
 
 @contextmanager

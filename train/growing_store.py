@@ -37,7 +37,7 @@ class Entry(NamedTuple):
     normal: Sequence[bool] = ()
     positions: Sequence[float] = ()
     foreground: Sequence[float] = ()
-    warnings: Sequence[str] = ()  # of a scan that was read, in words
+    warnings: Sequence[str] = ()  # what its reader had to say
 
     @property
     def of_each_image(self) -> tuple[Sequence[Any], ...]:

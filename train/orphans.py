@@ -1,6 +1,6 @@
 """Work ends with the run that asked for it: one that was killed cannot end its helpers itself.
 
-Going on alone, they would write what the same run, started again, writes beside them.
+Going on alone, they would write the same files as the run that is started again.
 """
 
 import multiprocessing

@@ -15,6 +15,7 @@ from infer.errors import UnknownChoiceError
 from train.data import (
     DataConfig,
     ImageRow,
+    PreparedAnewError,
     SplitCase,
     Tables,
     data_hash,
@@ -93,7 +94,14 @@ def make_pool(params: Params, name: str) -> Pool:
 
 
 def load_pool(name: str) -> Pool:
-    """What `make_pool` stored."""
+    """What `make_pool` stored, by the last that did: a second run of a study makes it again."""
+    try:
+        return _loaded(name)
+    except PreparedAnewError:
+        return _loaded(name)
+
+
+def _loaded(name: str) -> Pool:
     with not_replaced(name):
         rows = load_rows(name)
         return Pool(

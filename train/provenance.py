@@ -49,7 +49,13 @@ def repository_root() -> Path:
 def _git(*arguments: str) -> str:
     """What git prints; nothing where git or a repository is missing."""
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     except (OSError, subprocess.CalledProcessError):
         return ""
     return done.stdout.strip()

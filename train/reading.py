@@ -34,7 +34,7 @@ class Stored(NamedTuple):
     normal: np.ndarray
     positions: np.ndarray
     foreground: np.ndarray
-    warnings: tuple[str, ...]  # of what it was read with, in words
+    warnings: tuple[str, ...]  # what its reader had to say
 
 
 def read_case(case: Case, data: DataConfig) -> Stored:

@@ -28,6 +28,9 @@ class _Common:
 _common: _Common | None = None
 
 
+SEEDS = 2**32  # that there are for NumPy's generator
+
+
 def seed_everything(seed: int) -> None:
     """Same seed, same machine → same numbers, from every library we draw from."""
     random.seed(seed)
@@ -44,7 +47,7 @@ def seed_process(seed: int, *, rank: int, processes: int) -> None:
     _common = None
     if processes > 1:
         _common = _Common(rank, processes, generator_states())
-        seed_everything(seed + 1 + rank)
+        seed_everything((seed + 1 + rank) % SEEDS)
 
 
 @contextmanager

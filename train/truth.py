@@ -16,11 +16,11 @@ from infer.shapes import Mask
 from infer.volume import Volume, same_place
 from train.datasets.case import Case
 
-LOSSY = (".jpg", ".jpeg", ".jpe")
+LOSSY = (".jpg", ".jpeg")
 
 
 def truth_of(case: Case, volume: Volume, choice: Choice) -> Mask | None:
-    """Where a scan is abnormal `(depth, height, width)`, as far as its dataset knows.
+    """Where a scan is abnormal `(*spatial)`, as far as its dataset knows.
 
     Raises:
         UnreadableScanError: as `truth`; or it is normal, and its mask marks something.
@@ -45,8 +45,8 @@ def truth(path: Path, volume: Volume, choice: Choice) -> Mask:
     """
     if path.suffix.lower() in LOSSY:
         raise UnreadableScanError(
-            f"its mask {path} is a JPEG, which changes values around what it marks",
-            hint="save it as PNG, from where it was drawn",
+            f"its mask {path} is a JPEG file, which changes values around what it marks",
+            hint="export it as PNG from the program that it was drawn in",
         )
     mask = read(path, choice)
     _refuse_several(path, mask)
@@ -79,10 +79,10 @@ def _refuse_elsewhere(path: Path, mask: Volume, volume: Volume) -> None:
             hint="resample it onto the scan, or, if its header is wrong, give it the scan's affine",
         )
     placed = [it.grid.header is not None for it in (mask, volume)]
-    if placed[0] != placed[1] and min(volume.voxels.shape[1:]) > 1:
-        which = "the scan does" if placed[1] else "it does"
+    if placed[0] != placed[1]:
+        which = "the mask" if placed[1] else "the scan"
         raise UnreadableScanError(
-            f"its mask {path} cannot be laid over it: {which} say how its axes run in the patient, "
-            "and the other does not",
+            f"its mask {path} cannot be laid over it: {which} does not say how its axes run in the "
+            "patient, and the other does",
             hint="save both as NIfTI, with one affine",
         )

@@ -21,6 +21,7 @@ def taking_the_place_of(folder: Path) -> Iterator[Path]:
     """A folder to fill. It is `folder` when all went well, and gone when the user made a mistake.
 
     A growing store that an earlier run had to leave in it, killed or for want of space, is there.
+
     Raises:
         UadError: another process fills it, and two would mix their images; or it is a link.
     """
@@ -36,6 +37,11 @@ def taking_the_place_of(folder: Path) -> Iterator[Path]:
 @contextmanager
 def _filled(folder: Path) -> Iterator[Path]:
     partial, old = partial_of(folder), folder.with_name(f".{folder.name}.old")
+    if old.exists():  # a run was killed while the folders changed places
+        if folder.exists():
+            shutil.rmtree(old)
+        else:
+            old.rename(folder)
     for path in partial.iterdir() if partial.exists() else ():
         if path.name in (IMAGES, GROWING):
             continue
@@ -52,16 +58,10 @@ def _filled(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial)
         raise
     # Not removed in its place: killed over that, half a folder would pass for a whole one.
-    _remove(old)
     if folder.exists():
         folder.rename(old)
     partial.rename(folder)
-    _remove(old)
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def partial_of(folder: Path) -> Path:

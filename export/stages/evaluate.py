@@ -3,6 +3,7 @@
 `python -m export.stages.evaluate params.yaml cae`.
 """
 
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,8 +53,10 @@ def evaluate(params: Params, method: str) -> None:
     reports = report_folder(study, "evaluate")
     folder, metrics_path = reports / method, reports / f"{method}.json"
     bootstrap = params.block(Bootstrap, "evaluate")
+    # What an earlier test left would be taken for this one's: see `where_files.save`.
+    (reports / f"{method}_where.csv").unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
     found = measure(test, manifest, engine, further, bootstrap, config, montages=folder / MONTAGES)
-    (reports / f"{method}_where.csv").unlink(missing_ok=True)  # the last that is written: see there
     evaluation.save(folder, metrics_path, found.evaluation)
     written = where_files.save(folder, reports / f"{method}_where.json", found.where, found.steps)
     where = {f"where_{name}": it for name, it in where_files.flat(found.where).items()}

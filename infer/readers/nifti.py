@@ -143,7 +143,7 @@ def _warnings(header: Header, volume: int) -> tuple[str, ...]:
     warnings = []
     if (count := _count(header)) > 1:
         which = f"number {volume}, counted from 0," if volume else "the first"
-        warnings.append(f"it holds {count} volumes: {which} was scored")
+        warnings.append(f"it holds {count} volumes: {which} was read")
     if header["sform_code"] == 0 and header["qform_code"] == 0:
         warnings.append("its header gives no orientation: left and right may be exchanged")
     return tuple(warnings)

@@ -49,7 +49,7 @@ def test_no_job_goes_on_for_a_run_that_was_killed():
     )
     run = psutil.Popen([sys.executable, "-c", command])
     try:
-        workers = wait_for(lambda: [it for it in run.children() if busy(it)], count=2)
+        workers = wait_for(lambda: [it for it in run.children() if is_worker(it)], count=2)
     finally:
         run.kill()
         run.wait()
@@ -66,7 +66,7 @@ def wait_for(find, *, count):
     return found
 
 
-def busy(process):
+def is_worker(process):
     """Whether it is a worker, and not what multiprocessing starts beside them."""
     return any("spawn_main" in it for it in process.cmdline())
 

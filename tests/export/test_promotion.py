@@ -186,7 +186,7 @@ def test_what_cannot_be_a_candidate_is_refused(study):
         promote("tiny", "vae", alias="champion")
 
 
-@pytest.mark.parametrize("alias", ["", "a b", "v1", "Latest", "a/b"])
+@pytest.mark.parametrize("alias", ["", "a b", "v1", "Latest", "a/b", "a" * 256])
 def test_what_cannot_be_an_alias_is_refused_before_anything_is_scored(study, monkeypatch, alias):
     promote("tiny", "cae", alias="champion", version="1")
     scores_of(monkeypatch)  # none: to ask for one is an error

@@ -88,7 +88,7 @@ def test_another_volume_is_another_result_and_the_row_says_which(tmp_path, tiny_
     voxels = np.stack([np.full((20, 21, 5), 30.0), slices().T[:20, :21]], axis=-1)
     nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "scans/a.nii.gz")
     run(tmp_path / "scans", tiny_model, tmp_path / "out")
-    assert "the first was scored" in report(tmp_path / "out")["a.nii.gz"]["warning"]
+    assert "the first was read" in report(tmp_path / "out")["a.nii.gz"]["warning"]
     counts = run(tmp_path / "scans", tiny_model, tmp_path / "out", volume=1)
     assert counts.resumed == 0
     assert "number 1, counted from 0" in report(tmp_path / "out")["a.nii.gz"]["warning"]

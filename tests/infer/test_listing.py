@@ -93,7 +93,7 @@ def test_the_table_has_a_line_for_each_scan_and_counts_them(ward):
     assert len(lines) == 1 + 13 + 1
     (refused,) = [line for line in lines if line.startswith("refuse")]
     assert "text.png is not a PNG" in refused
-    assert any("20 × 21 × 5 int16" in it and "the first was scored" in it for it in lines)
+    assert any("20 × 21 × 5 int16" in it and "the first was read" in it for it in lines)
 
 
 def test_all_fine_is_0(scans):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from infer.errors import UadError
 from tests.train.tiny_configs import tiny
 from tests.train.told_run import Told
 from train import checkpoint, session, tracking
@@ -162,3 +163,9 @@ def test_the_metrics_of_several_keepers_are_told_apart(params, tmp_path, monkeyp
     fit(params, images(1, 0.1), tmp_path)
     assert {"validation_auroc_study_0", "validation_auroc_study_1"} <= told.metrics[0].keys()
     assert "validation_auroc_blind" not in told.metrics[0]
+
+
+def test_processes_that_read_other_data_do_not_fit_together(params, tmp_path, monkeypatch):
+    monkeypatch.setattr("train.fitting.of_each", lambda fabric, word: [word, "other"])
+    with pytest.raises(UadError, match="were prepared anew while they were read"):
+        fit(params, np.ones((ABNORMAL, 1, 32, 32), np.float32), tmp_path)

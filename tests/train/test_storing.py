@@ -273,7 +273,7 @@ def test_what_a_scan_was_read_with_is_said_and_the_scan_stored(cases, abnormal, 
     _, found = stored(tmp_path, [cases[0], abnormal], said=said)
     assert found.keys() == {cases[0].scan, abnormal.scan}
     assert said == [
-        f"warning: {cases[0].scan}: it holds 3 volumes: the first was scored",
+        f"warning: {cases[0].scan}: it holds 3 volumes: the first was read",
         f"warning: {abnormal.scan}: it is abnormal, but its mask marks nothing: its slices count "
         "as normal",
     ]

@@ -61,10 +61,15 @@ def test_of_a_mask_for_each_class_none_is_taken_for_all(scan, tmp_path, classes)
         truth(mask, read(scan, AXIAL), AXIAL)
 
 
-def test_an_array_does_not_say_how_its_axes_run_beside_a_scan_that_does(scan, tmp_path):
-    mask = write(tmp_path / "mask.npy", marked())
-    with pytest.raises(UnreadableScanError, match="cannot be laid over it: the scan does say"):
-        truth(mask, read(scan, AXIAL), AXIAL)
+@pytest.mark.parametrize("depth", [SIDE, 1])
+def test_an_array_does_not_say_how_its_axes_run_beside_a_scan_that_does(tmp_path, depth):
+    shape = (SIDE, SIDE, depth)
+    volume = read(write(tmp_path / "scan.nii.gz", np.full(shape, 7, np.int16)), AXIAL)
+    mask = np.zeros(shape, np.uint8)
+    mask[2:6, 9:12] = 1
+    array = write(tmp_path / "mask.npy", mask if depth > 1 else mask.transpose(2, 0, 1))
+    with pytest.raises(UnreadableScanError, match="cannot be laid over it: the mask does not say"):
+        truth(array, volume, AXIAL)
 
 
 def test_an_array_of_a_scan_that_is_one_too_lies_as_it_does(tmp_path):
@@ -81,7 +86,7 @@ def test_a_picture_is_the_mask_of_a_picture(picture, tmp_path):
 
 def test_a_jpeg_is_no_mask(picture, tmp_path):
     mask = write(tmp_path / "mask.jpg", 255 * marked((SIDE, SIDE)))
-    with pytest.raises(UnreadableScanError, match="is a JPEG, which changes values"):
+    with pytest.raises(UnreadableScanError, match="is a JPEG file, which changes values"):
         truth(mask, read(picture, AXIAL), AXIAL)
 
 

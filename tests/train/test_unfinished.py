@@ -23,7 +23,7 @@ def test_one_that_is_killed_while_it_removes_the_old_folder_has_replaced_it(tmp_
     fill(folder, "cases.csv", "old.csv")
     remove = shutil.rmtree
 
-    def killed(path):
+    def killed(path, **options):
         (path / "cases.csv").unlink()
         raise KeyboardInterrupt
 
@@ -34,6 +34,17 @@ def test_one_that_is_killed_while_it_removes_the_old_folder_has_replaced_it(tmp_
     monkeypatch.setattr(shutil, "rmtree", remove)
     fill(folder, "cases.csv", "newer.csv")
     assert names_in(folder) == ["cases.csv", "newer.csv"]
+    assert names_in(folder.parent) == [".study.lock", "study"]
+
+
+def test_one_that_is_killed_while_the_folders_change_places_has_lost_nothing(tmp_path):
+    folder = tmp_path / "data/study"
+    fill(folder, "old.csv")
+    folder.rename(folder.with_name(".study.old"))
+    with taking_the_place_of(folder) as partial:
+        assert names_in(folder) == ["old.csv"]
+        (partial / "new.csv").touch()
+    assert names_in(folder) == ["new.csv"]
     assert names_in(folder.parent) == [".study.lock", "study"]
 
 

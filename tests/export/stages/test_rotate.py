@@ -1,17 +1,22 @@
 """Each group in turn: what is run, what is not run again, and what is refused. Stages are fakes."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from export import kept_voxels, registry, rotation
 from export.localisation import Where
 from export.stages import rotate as stage
 from infer.errors import UadError
+from tests.train.phantom_study import REPOSITORY
 from train.data import ImageRow, SplitCase
 from train.datasets.case import Case
 from train.metrics import count_pixels
@@ -194,6 +199,36 @@ def test_what_is_kept_says_what_made_it(params, ran):
 def test_a_stage_that_fails_ends_the_run_in_words(params, monkeypatch):
     with pytest.raises(UadError, match=r"train\.stages\.prepare failed on none\.yaml"):
         stage.run_module("train.stages.prepare", Path("none.yaml"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_a_stage_does_not_outlive_the_run_that_started_it(tmp_path):
+    (tmp_path / "slow.py").write_text(
+        "import sys, time\n"
+        "from train.command import run_stage\n"
+        "def stage(params, method):\n"
+        "    print('begun', flush=True)\n"
+        "    time.sleep(600)\n"
+        "sys.exit(run_stage(stage, sys.argv[1:]))\n"
+    )
+    command = (
+        "from pathlib import Path\n"
+        "from export.stages.rotate import run_module\n"
+        f"run_module('slow', Path({str(REPOSITORY / 'params.yaml')!r}), 'cae')"
+    )
+    path = os.pathsep.join([str(tmp_path), str(REPOSITORY)])
+    run = psutil.Popen(
+        [sys.executable, "-c", command],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    with run.stdout as said:
+        assert said.readline() == b"begun\n"
+        (stage_process,) = run.children()
+        run.kill()
+        run.wait()
+    _, alive = psutil.wait_procs([stage_process], timeout=60)
+    assert not alive
 
 
 def test_the_numbers_of_a_fold_can_be_read_by_a_stage(params, ran):

@@ -84,6 +84,24 @@ def test_a_model_of_other_data_than_is_prepared_is_refused(study, monkeypatch, s
     assert (study / "models/tiny/cae.onnx").read_bytes() == before
 
 
+def test_an_evaluation_that_is_killed_leaves_nothing_of_the_one_before(
+    study, tmp_path, monkeypatch
+):
+    reports = tmp_path / "reports"
+    shutil.copytree(study / "reports/tiny", reports)
+    monkeypatch.setattr("export.stages.evaluate.report_folder", lambda *names: reports / "evaluate")
+
+    def killed(*args, **named):
+        raise KeyboardInterrupt
+
+    assert (reports / "evaluate/cae_where.csv").exists()
+    monkeypatch.setattr("export.stages.evaluate.measure", killed)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(load("params.yaml"), "cae")
+    assert not (reports / "evaluate/cae_where.csv").exists()
+    assert not (reports / "evaluate/cae").exists()
+
+
 def test_every_test_scan_is_measured_at_the_shipped_threshold(study, manifest):
     rows = read_csv(study / "reports/tiny/evaluate/cae/scores.csv")
     test = [it.case for it in load_cases("tiny") if it.split == "test"]

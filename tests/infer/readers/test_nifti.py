@@ -138,7 +138,7 @@ def test_of_several_volumes_the_first_is_read_and_a_warning_says_so(tmp_path):
     np.testing.assert_array_equal(
         volume.voxels[0], voxels[..., 0].transpose(2, 1, 0)[:, ::-1, ::-1]
     )
-    assert volume.warnings == ("it holds 3 volumes: the first was scored",)
+    assert volume.warnings == ("it holds 3 volumes: the first was read",)
     write_bytes(tmp_path / "mask.nii.gz", writer.encode_mask(volume.voxels[0] > 5, volume))
     assert nibabel.load(tmp_path / "mask.nii.gz").shape == (4, 5, 6)
 
