@@ -21,10 +21,10 @@ standard deviations: for scans that lie alike, as those registered to one templa
 Measured: fundus photographs by quality, planted blur, spots and grain, test AUROC 0.967 ± 0.021 of
 ten results (sharpness itself has 0.941). BraTS FLAIR, planted bright spots, a prior of brightness
 and the mask at even odds: mean Dice of six patients 0.828, voxel AP 0.894 (a threshold on intensity
-0.807 and 0.832). Planted anomalies in healthy T1 slices, each seen beside its mirror image, half of
-them as sharp as scans come: slice AUROC by the map's peak 0.83, voxel AP 0.67; with an atlas, which
-validation preferred, 0.80 and 0.64 (`vae` 0.67, 0.27). Fits took 2 to 87 minutes on one thread of a
-shared machine: docs/studies.md.
+0.807 and 0.832). Planted anomalies in healthy T1 slices, each seen beside its mirror image, most of
+them as sharp as scans come: slice AUROC by the map's peak 0.80 to 0.83, voxel AP 0.64 to 0.67,
+with and without an atlas (`vae` 0.67, 0.27). Fits took 2 to 87 minutes on one thread of a shared
+machine: docs/studies.md.
 """
 
 import math
