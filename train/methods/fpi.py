@@ -23,7 +23,7 @@ ten results (sharpness itself has 0.941). BraTS FLAIR, planted bright spots, a p
 and the mask at even odds: mean Dice of six patients 0.828, voxel AP 0.894 (a threshold on intensity
 0.807 and 0.832). Planted anomalies in healthy T1 slices, each seen beside its mirror image, most of
 them as sharp as scans come: slice AUROC by the map's peak 0.80 to 0.83, voxel AP 0.64 to 0.67,
-with and without an atlas (`vae` 0.67, 0.27). Fits took 2 to 87 minutes on one thread of a shared
+with and without an atlas (`vae` 0.68, 0.30). Fits took 2 to 87 minutes on one thread of a shared
 machine: docs/studies.md.
 """
 
