@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from train.corruption import LesionsConfig, NoiseConfig, add_noise, blobs, plant_lesions
+from train.params import BadParamsError, build
 
 LESIONS = LesionsConfig(
     count=(1, 3), radius=(0.04, 0.2), contrast=(0.1, 0.5), irregularity=0.4, softness=0.15
@@ -167,6 +168,7 @@ def test_impossible_lesions_are_refused(wrong):
         dataclasses.replace(LESIONS, **wrong)
 
 
-def test_impossible_noise_is_refused():
-    with pytest.raises(ValueError, match="resolution"):
-        NoiseConfig(resolution=0, std=0.1)
+@pytest.mark.parametrize("wrong", [{"resolution": 0}, {"std": -0.1}])
+def test_impossible_noise_is_refused(wrong):
+    with pytest.raises(BadParamsError, match=next(iter(wrong))):
+        build(NoiseConfig, {"resolution": 16, "std": 0.1} | wrong, where="fit.dae.noise")
