@@ -11,9 +11,11 @@ from msgspec import Meta
 
 from train.params import BadParamsError
 
+SEEDS = 2**32  # that NumPy's generator takes
+
 Count = Annotated[int, Meta(ge=1)]
 Whole = Annotated[int, Meta(ge=0)]
-Seed = Annotated[int, Meta(ge=0, lt=2**32)]  # as NumPy's generator takes it
+Seed = Annotated[int, Meta(ge=0, lt=SEEDS)]
 Rate = Annotated[float, Meta(gt=0)]
 Amount = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]

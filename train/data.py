@@ -207,7 +207,13 @@ def open_store(study: str) -> np.ndarray:
 
 
 class PreparedAnewError(UadError):
-    """Data that another process has replaced while they were read."""
+    """Data that the stage `prepare` has replaced while they were read."""
+
+    def __init__(self, study: str) -> None:
+        super().__init__(
+            f"{data_folder(study)} was prepared anew while it was read",
+            hint="type the same command again",
+        )
 
 
 @contextmanager
@@ -217,19 +223,15 @@ def not_replaced(study: str) -> Iterator[None]:
     Raises:
         PreparedAnewError: the stage `prepare` has put others in their place meanwhile.
     """
-    anew = PreparedAnewError(
-        f"{data_folder(study)} was prepared anew while it was read",
-        hint="type the same command again",
-    )
     before = _state_of(study)
     try:
         yield
     except (OSError, LookupError, ValueError) as error:  # tables of one, images of the other
         if _state_of(study) != before:
-            raise anew from error
+            raise PreparedAnewError(study) from error
         raise
     if _state_of(study) != before:
-        raise anew
+        raise PreparedAnewError(study)
 
 
 def _state_of(study: str) -> list[tuple[int, int]]:

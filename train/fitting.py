@@ -13,7 +13,7 @@ from train.alone import alone_at
 from train.augment import Augmentation, AugmentConfig
 from train.batches import LAYOUTS, Batches, scale_of
 from train.bounds import refuse_reversed
-from train.data import DataConfig, open_images
+from train.data import DataConfig, PreparedAnewError, open_images
 from train.keeper import Keeper
 from train.networks.common_norm import with_common_norm
 from train.params import BadParamsError, Params
@@ -167,10 +167,7 @@ def fitted(
 def _refuse_other_data(fabric: Fabric, task: Task) -> None:
     """Each process reads by itself, the first before it starts the others."""
     if len(set(of_each(fabric, task.data_hash))) > 1:
-        raise UadError(
-            f"the prepared data of {task.study} were prepared anew while they were read",
-            hint="type the same command again",
-        )
+        raise PreparedAnewError(task.study)
 
 
 @contextmanager

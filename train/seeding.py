@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from train.bounds import SEEDS
+
 
 @dataclass(slots=True)
 class _Common:
@@ -26,9 +28,6 @@ class _Common:
 
 # Global as torch's generators are, which it replaces now and then. None: there is one process.
 _common: _Common | None = None
-
-
-SEEDS = 2**32  # that there are for NumPy's generator
 
 
 def seed_everything(seed: int) -> None:

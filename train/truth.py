@@ -78,9 +78,9 @@ def _refuse_elsewhere(path: Path, mask: Volume, volume: Volume) -> None:
             f"its mask {path} lies elsewhere in the patient, or has voxels of another size",
             hint="resample it onto the scan, or, if its header is wrong, give it the scan's affine",
         )
-    placed = [it.grid.header is not None for it in (mask, volume)]
-    if placed[0] != placed[1]:
-        which = "the mask" if placed[1] else "the scan"
+    mask_is_placed, scan_is_placed = (it.grid.header is not None for it in (mask, volume))
+    if mask_is_placed != scan_is_placed:
+        which = "the mask" if scan_is_placed else "the scan"
         raise UnreadableScanError(
             f"its mask {path} cannot be laid over it: {which} does not say how its axes run in the "
             "patient, and the other does",

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from infer.errors import UadError
 from tests.train.tiny_configs import tiny
 from tests.train.told_run import Told
 from train import checkpoint, session, tracking
+from train.data import PreparedAnewError
 from train.fitting import fitted, task_of
 from train.keeper import Keeper
 from train.params import Params, load
@@ -167,5 +167,5 @@ def test_the_metrics_of_several_keepers_are_told_apart(params, tmp_path, monkeyp
 
 def test_processes_that_read_other_data_do_not_fit_together(params, tmp_path, monkeypatch):
     monkeypatch.setattr("train.fitting.of_each", lambda fabric, word: [word, "other"])
-    with pytest.raises(UadError, match="were prepared anew while they were read"):
+    with pytest.raises(PreparedAnewError):
         fit(params, np.ones((ABNORMAL, 1, 32, 32), np.float32), tmp_path)
