@@ -29,10 +29,10 @@ def patches_of(params: Params, method: str) -> Patches | None:
             f"{where}: {method} learns from labels, and a label says nothing of a single patch",
             hint="let it take whole images",
         )
-    if getattr(params.block(find(method).config, "fit", method), "atlas", False):
+    if getattr(params.block(find(method).config, "fit", method), "aligned", False):
         raise BadParamsError(
-            f"{where}: fit.{method} has an atlas, which says what is usual at each pixel, and "
-            "patches may lie anywhere",
-            hint="let it take whole images, or set atlas: false",
+            f"{where}: {method} asks what is usual at each place of an image, and patches may lie "
+            "anywhere",
+            hint="let it take whole images; fpi may do without its atlas (fit.fpi.atlas: false)",
         )
     return patches

@@ -15,6 +15,7 @@ from train.loops.adversarial import fit_adversarially
 from train.loops.atlas import fit_with_atlas
 from train.loops.clusters import fit_from_clusters
 from train.loops.gradient import fit_by_gradient
+from train.loops.memory import fit_by_remembering
 from train.loops.mixture import fit_mixture_only, fit_with_mixture
 from train.loops.supervised import fit_with_labels
 from train.methods.cae import Cae, CaeConfig
@@ -25,6 +26,7 @@ from train.methods.densenet import DenseNet, DenseNetConfig
 from train.methods.fanogan import FAnoGan, FAnoGanConfig, FurtherEncoderConfig
 from train.methods.fpi import Fpi, FpiConfig
 from train.methods.gmvae import Gmvae, GmvaeConfig
+from train.methods.neighbours import Neighbours, NeighboursConfig
 from train.methods.ssae import Ssae, SsaeConfig
 from train.methods.vae import Vae, VaeConfig
 from train.shapes import Images
@@ -58,6 +60,7 @@ RECIPES = {
     "gmvae": Recipe(GmvaeConfig, Gmvae, fit_from_clusters, watch_components),
     "dae": Recipe(DaeConfig, Dae, fit_by_gradient, watch_nothing),
     "fpi": Recipe(FpiConfig, Fpi, fit_with_atlas, watch_nothing),
+    "neighbours": Recipe(NeighboursConfig, Neighbours, fit_by_remembering, watch_nothing),
     "dagmm": Recipe(DagmmConfig, Dagmm, fit_with_mixture, watch_nothing),
     "dagmm-untrained": Recipe(DagmmConfig, Dagmm, fit_mixture_only, watch_nothing),
     "densenet": Recipe(DenseNetConfig, DenseNet, fit_with_labels, watch_attention),

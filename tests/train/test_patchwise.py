@@ -81,7 +81,8 @@ def test_the_name_of_a_fit_of_whole_images_does_not_speak_of_patches(monkeypatch
         (params_of({"cae": {**CUT, "stride": [8, 20]}}), "stride must be at least 1"),
         (params_of({"cae": {**CUT, "strides": [8, 8]}}), "patches.cae.strides is unknown"),
         (params_of({"densenet": CUT}), "a label says nothing of a single patch"),
-        (params_of({"fpi": CUT}, fit={"fpi": WITH_ATLAS}), "fpi has an atlas"),
+        (params_of({"fpi": CUT}, fit={"fpi": WITH_ATLAS}), "fpi asks what is usual at each place"),
+        (params_of({"neighbours": CUT}), "neighbours asks what is usual at each place"),
         (
             params_of({"cae": CUT}, ensembles={"both": {"members": ["cae", "fanogan"]}}),
             "ensembles.both names 'cae', which takes patches",

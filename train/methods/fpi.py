@@ -75,6 +75,11 @@ class FpiConfig:
     def records(self) -> int:
         return self.epochs
 
+    @property
+    def aligned(self) -> bool:
+        """Whether it asks what is usual at a place of the whole image."""
+        return self.atlas
+
 
 class Fpi(nn.Module):
     """A U-Net that says of each pixel whether it was planted."""
