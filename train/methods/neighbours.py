@@ -30,7 +30,7 @@ from train.precision import Device
 from train.shapes import Images
 
 WINDOWS = 2.5  # standard deviations, beyond which a Gaussian is cut off
-LEAST = 1e-6  # share of the squared intensity range, added to the least distance: black is alike
+LEAST = 1e-4  # share of the squared intensity range, added to the least distance: black is alike
 FAR = 1e9  # added to the distance of places in the memory that hold no image
 
 
@@ -48,7 +48,7 @@ class NeighboursConfig:
     window_px: Rate  # Gaussian, standard deviation: how far around a place images are compared
     surroundings_px: Rate  # likewise: whose mean is taken off, and with it what varies slowly
     softness: Rate  # of two images, the one farther by this share of the least distance: 1/e
-    doubt: Rate  # share of the intensity range, added to every deviation
+    doubt: Rate  # share of the intensity range: standard deviation of every place by itself
     batch_size: Count
     validate_every: Count
 
@@ -66,7 +66,8 @@ class NeighboursConfig:
 class Neighbours(nn.Module):
     """A memory of healthy images, each asked at each place how far it is like what is seen."""
 
-    memory: Tensor  # (image, channel, height, width), less their surroundings' mean
+    usual: Tensor  # (1, channel, height, width): mean of what is remembered
+    memory: Tensor  # (image, channel, height, width), less their surroundings' mean and `usual`
     absent: Tensor  # (image): 1 where the memory holds none, of small training sets
 
     def __init__(
@@ -85,14 +86,18 @@ class Neighbours(nn.Module):
         self.grid = tuple(side // config.cell_px for side in image_size)
         self.window = Gaussian(config.window_px / config.cell_px)
         self.surroundings = Gaussian(config.surroundings_px)
+        self.register_buffer("usual", torch.zeros(1, channels, *image_size))
         self.register_buffer("memory", torch.zeros(config.remembered, channels, *image_size))
         self.register_buffer("absent", torch.ones(config.remembered))
 
     @torch.no_grad()
     def remember(self, images: Images) -> None:
         """Take these healthy images for the memory; at most `remembered` of them."""
+        flat = images - self.surroundings(images)
+        # Smaller numbers: what cancels below loses fewer digits.
+        self.usual.copy_(flat.mean(dim=0, keepdim=True))
         self.memory.zero_()
-        self.memory[: len(images)] = images - self.surroundings(images)
+        self.memory[: len(images)] = flat - self.usual
         self.absent.fill_(1.0)[: len(images)] = 0.0
 
     def training_loss(self, images: Images) -> TrainingLoss:
@@ -103,15 +108,16 @@ class Neighbours(nn.Module):
 
     def findings(self, images: Images) -> Findings:
         """Standard deviations from what is expected, which is the reconstruction."""
-        around = self.surroundings(images)
-        cells, memory = self._cells(images - around), self._cells(self.memory)
+        usual = self.surroundings(images) + self.usual
+        cells, memory = self._cells(images - usual), self._cells(self.memory)
         weights = self._weights(cells, memory)
         mean = weights @ memory
         # Of the memory's spread around that mean; rounding may leave it just below 0.
         variance = (weights @ memory.square() - mean.square()).clamp(min=0)
-        deviation = variance.sqrt() + self.config.doubt * self.range
+        # Added as a variance: a root near 0 would magnify what rounding leaves there.
+        deviation = (variance + (self.config.doubt * self.range) ** 2).sqrt()
         evidence = self._images((cells - mean) / deviation)
-        return Findings(evidence, around + self._images(mean), {})
+        return Findings(evidence, usual + self._images(mean), {})
 
     def optimizers(self) -> dict[str, Optimizer]:
         """None: nothing is learned by descent."""

@@ -46,11 +46,11 @@ def by_hand(image, remembered, config):
     apart = (flat - others) ** 2
     cells = apart.mean(axis=1).reshape(len(others), SIDE // CELL, CELL, SIDE // CELL, CELL)
     windowed = blurred(cells.mean(axis=(2, 4)), config["window_px"] / CELL)
-    weights = np.exp(-windowed / (windowed.min(axis=0) + 1e-6) / config["softness"])
+    weights = np.exp(-windowed / (windowed.min(axis=0) + 1e-4) / config["softness"])
     weights = (weights / weights.sum(axis=0)).repeat(CELL, axis=1).repeat(CELL, axis=2)[:, None]
     mean = (weights * others).sum(axis=0)
     variance = (weights * (others - mean) ** 2).sum(axis=0)
-    return (flat - mean) / (np.sqrt(variance) + config["doubt"])
+    return (flat - mean) / np.sqrt(variance + config["doubt"] ** 2)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -60,7 +60,7 @@ def test_evidence_is_the_distance_from_what_weighed_neighbours_show(channels):
     seen = images(3, channels, seed=1)
     found = model.findings(seen).evidence.numpy()
     expected = [by_hand(it, remembered.double().numpy(), TINY) for it in seen.double().numpy()]
-    np.testing.assert_allclose(found, expected, atol=1e-3)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_an_image_that_is_remembered_is_expected_as_it_is():
