@@ -22,6 +22,8 @@ TINY = {
     "surroundings_px": 2.0,
     "softness": 0.5,
     "doubt": 0.05,
+    "company_px": 4.0,
+    "company_weight": 0.5,
     "batch_size": 2,
     "validate_every": 1,
 }
@@ -50,7 +52,8 @@ def by_hand(image, remembered, config):
     weights = (weights / weights.sum(axis=0)).repeat(CELL, axis=1).repeat(CELL, axis=2)[:, None]
     mean = (weights * others).sum(axis=0)
     variance = (weights * (others - mean) ** 2).sum(axis=0)
-    return (flat - mean) / np.sqrt(variance + config["doubt"] ** 2)
+    odd = (flat - mean) / np.sqrt(variance + config["doubt"] ** 2)
+    return odd / np.sqrt(1 + config["company_weight"] * blurred(odd**2, config["company_px"]))
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -81,6 +84,21 @@ def test_what_is_planted_stands_out_where_it_is_and_with_its_sign():
         (row, column) for row in (10, 11) for column in (12, 13)
     }
     assert torch.stack(rest).abs().max() < 1e-2
+
+
+def test_an_image_that_is_odd_all_over_is_less_odd_in_any_one_place():
+    remembered = images(6)
+    spot, noise = torch.zeros(2, 1, 1, SIDE, SIDE)
+    spot[0, 0, 8, 8] = 0.5
+    noise[0, 0] = 0.2 * (images(1, seed=2)[0, 0] - 0.5)
+    peaks = {}
+    for weight in (0.0, 3.0):
+        model = neighbours(window_px=4.0, company_weight=weight)
+        model.remember(remembered)
+        found = model.findings(torch.cat([remembered[:1] + spot, remembered[:1] + noise + spot]))
+        peaks[weight] = found.evidence[:, 0, 8, 8]
+    alone, in_company = peaks[3.0] / peaks[0.0]
+    assert in_company < alone < 1
 
 
 def test_what_varies_slowly_is_taken_off():
