@@ -32,7 +32,8 @@ from train.shapes import Images
 
 WINDOWS = 2.5  # standard deviations, beyond which a Gaussian is cut off
 LEAST = 1e-4  # share of the squared intensity range, added to the least distance: black is alike
-FAR = 1e9  # added to the distance of places in the memory that hold no image
+SAME = 1e-6  # likewise: two images that differ by less, on average, are one
+FAR = 1e9  # added to the distance of what is not asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,11 @@ class NeighboursConfig:
 
 
 class Neighbours(nn.Module):
-    """A memory of healthy images, each asked at each place how far it is like what is seen."""
+    """A memory of healthy images, each asked at each place how far it is like what is seen.
+
+    An image that is remembered itself is looked at as if it were not: what is usual in training
+    images, which some score recipes compare with, is so of new ones, too.
+    """
 
     usual: Tensor  # (1, channel, height, width): mean of what is remembered
     memory: Tensor  # (image, channel, height, width), less their surroundings' mean and `usual`
@@ -135,7 +140,9 @@ class Neighbours(nn.Module):
         # The binomial formula: distances of all to all without a tensor of all differences.
         apart = (squares - 2 * cells @ memory.transpose(2, 3)) / cells.shape[3]
         planes = apart.clamp(min=0).permute(2, 3, 0, 1)
-        windowed = self.window(planes) + FAR * self.absent[:, None, None]
+        # Of a training image, what others show: itself it is always like.
+        itself = planes.mean(dim=(2, 3), keepdim=True) < SAME * self.range**2
+        windowed = self.window(planes) + FAR * (itself + self.absent[:, None, None])
         least = windowed.amin(dim=1, keepdim=True) + LEAST * self.range**2
         return torch.softmax(-windowed / (least * self.config.softness), dim=1).permute(2, 3, 0, 1)
 
