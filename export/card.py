@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from export.evaluation import rounded
+from export.remembering import methods_of, remembers
 from export.sections import Section, to_html, to_markdown
 from infer.describe import facts
 from infer.digest import digest
@@ -46,6 +47,10 @@ LABELLED = (
     "It learned from labelled scans, normal and abnormal ones: it marks what resembles the "
     "abnormal ones, which need not be a disease, and may pass over an abnormality of a kind that "
     "was not among them."
+)
+REMEMBERS = (
+    "It remembers healthy scans, which can be redrawn from this file: it may go only where they "
+    "may."
 )
 LIMITS = (
     "It was measured on the scans of its study only. Another scanner, protocol, age or region of "
@@ -84,8 +89,9 @@ def sections_of(manifest: Manifest, sha256: str) -> list[Section]:
     said = ABSENT | facts(manifest)
     first = [it for it in said if it not in (*OF_THE_DECISION, *OF_THE_ORIGIN)]
     use = f"{USE} {_learned_from(manifest)}"
+    limits = (LIMITS, REMEMBERS) if remembers(manifest) else (LIMITS,)
     return [
-        Section(title="Intended use and limits", sentences=(use, LIMITS)),
+        Section(title="Intended use and limits", sentences=(use, *limits)),
         _table("What it is", said, first),
         _numbers(manifest),
         _baselines(manifest),
@@ -96,7 +102,7 @@ def sections_of(manifest: Manifest, sha256: str) -> list[Section]:
 
 def _learned_from(manifest: Manifest) -> str:
     """What it was fitted to, and so what it marks; an ensemble is what its members are."""
-    fitted = tuple(manifest.provenance.members) or (manifest.method,)
+    fitted = methods_of(manifest)
     if any(it in RECIPES and RECIPES[it].supervised for it in fitted):
         return LABELLED
     if unknown := [it for it in fitted if it not in RECIPES]:

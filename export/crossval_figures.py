@@ -12,6 +12,7 @@ from sklearn.metrics import roc_curve
 
 from export.figures import ABNORMAL, HISTOGRAM_BINS, NORMAL
 from export.fold_result import FoldResult, HalfResult
+from train.plots import marker_of
 
 RATES = np.linspace(0, 1, 101)  # false-positive rates at which ROC curves are averaged
 RANGE = (-4.0, 8.0)  # standard deviations that are shown; scores beyond are drawn at the border
@@ -93,8 +94,8 @@ def training_curves(results: Sequence[FoldResult], method: str, *, grouped: bool
             for result in own:
                 if points := result.history.get(name):
                     label = name if result is own[0] else None
-                    colour = f"C{number % 10}"
-                    axes.plot(*zip(*points, strict=True), colour, linewidth=0.8, label=label)
+                    style = f"C{number % 10}{marker_of(points)}"
+                    axes.plot(*zip(*points, strict=True), style, linewidth=0.8, label=label)
         axes.set(title=title, xlabel="record")
         axes.grid(alpha=0.3)
         if chosen:

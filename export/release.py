@@ -16,6 +16,7 @@ from export import onnx_file, parity
 from export.calibration import ExportConfig, calibrate, odds_threshold
 from export.draft import calibrated
 from export.graph import Graph
+from export.remembering import remembers
 from export.scan_scores import THREADS, score_scans
 from infer.engine import OnnxEngine, open_engine
 from infer.intensity import standardise
@@ -31,6 +32,7 @@ from train.patches import evenly
 PARITY_IMAGES = 32
 # Score and peak on other processors, and on GPUs that multiply with shorter mantissas.
 SELF_TEST_TOLERANCE = 0.01
+HOLDS_SCANS = "  it remembers healthy training scans: hand it on only where they may go"
 
 
 def release(
@@ -114,5 +116,6 @@ def in_words(path: Path, manifest: Manifest, version: str) -> str:
             f"{manifest.map_threshold.chosen_by}",
             f"  torch and ONNX Runtime differ by {same.anomaly_map:.1g} (map), {same.score:.1g} "
             f"(score) on {same.images} images",
+            *([HOLDS_SCANS] if remembers(manifest) else []),
         )
     )

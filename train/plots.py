@@ -48,6 +48,11 @@ def reconstructions(
     return figure
 
 
+def marker_of(points: Sequence[object]) -> str:
+    """How a curve through these points is drawn: of one record there is no line to be seen."""
+    return "o" if len(points) == 1 else "-"
+
+
 def curves(history: Sequence[Mapping[str, float]], names: Sequence[str], title: str) -> Figure:
     """Metrics over the records that have them."""
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -55,7 +60,7 @@ def curves(history: Sequence[Mapping[str, float]], names: Sequence[str], title: 
     for name in names:
         points = [(step, record[name]) for step, record in enumerate(history) if name in record]
         if points:
-            axes.plot(*zip(*points, strict=True), label=name, linewidth=1)
+            axes.plot(*zip(*points, strict=True), marker_of(points), label=name, linewidth=1)
     axes.set(title=title, xlabel="record")
     axes.grid(alpha=0.3)
     # Where curves seldom are. To look for the best place takes seconds, and a warning.

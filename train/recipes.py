@@ -46,6 +46,11 @@ class Recipe(NamedTuple):
         """Whether abnormal images are trained on, with their labels."""
         return self.fit is fit_with_labels
 
+    @property
+    def remembers(self) -> bool:
+        """Whether a fitted model holds training images, which can be redrawn from its file."""
+        return self.fit is fit_by_remembering
+
 
 GAN = ("generator", "critic")
 

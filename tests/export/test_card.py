@@ -210,6 +210,19 @@ def test_what_learned_from_labels_is_not_called_fitted_to_healthy_scans(manifest
     assert "healthy scans" not in said
 
 
+@pytest.mark.parametrize(
+    ("manifest", "warned"),
+    [
+        (of_method("neighbours"), True),
+        (of_method("both", cae="r", neighbours="r"), True),
+        (of_method("cae"), False),
+    ],
+)
+def test_it_says_so_if_scans_can_be_redrawn_from_the_file(manifest, warned):
+    said, _ = below("Intended use and limits", card_of(manifest))
+    assert ("scans, which can be redrawn from this file" in said) == warned
+
+
 def test_of_a_method_that_is_not_known_here_neither_is_claimed():
     said, _ = below("Intended use and limits", card_of(of_method("both")))
     assert "What it was fitted to is not known here (both is no method" in said
