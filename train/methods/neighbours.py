@@ -55,7 +55,7 @@ class NeighboursConfig:
     cell_px: Count  # side of the squares whose pixels have one set of weights
     window_px: Rate  # Gaussian, standard deviation: how far around a place images are compared
     surroundings_px: Rate  # likewise: whose mean is taken off, and with it what varies slowly
-    softness: Rate  # of two images, the one farther by this share of the least distance: 1/e
+    softness: Rate  # one farther than the nearest by this share of its distance counts 1/e of it
     doubt: Rate  # share of the intensity range: standard deviation of every place by itself
     company_px: Rate  # Gaussian: around a place, whose oddness makes the place itself less odd
     company_weight: Amount  # 0: however odd its company, a place counts in full
