@@ -207,11 +207,12 @@ def test_its_loss_falls_on_a_fixed_batch(study):
 
 def test_an_interrupted_fit_arrives_at_the_weights_of_an_uninterrupted_one(study, told):
     whole, result = checkpoint.load(study.fitted)[0], study.result
-    for stop_at in range(1, study.config.records):
+    several = study.config.records > 1
+    for stop_at in range(1, study.config.records) if several else [0]:
         with pytest.raises(KeyboardInterrupt):
             study.fit(stop_at=stop_at)
     aside = study.fitted.with_suffix(".resume")
-    assert aside.exists()
+    assert aside.exists() == several  # what a fit of one record has done, it does again
     again = study.fit()
     assert min(again.metrics) == study.config.records - 1  # the records before are not repeated
     resumed = checkpoint.load(study.fitted)[0]

@@ -98,9 +98,9 @@ class Neighbours(nn.Module):
         low, high = config.intensity_range
         self.range = high - low
         self.grid = tuple(side // config.cell_px for side in image_size)
-        self.window = Gaussian(config.window_px / config.cell_px)
-        self.surroundings = Gaussian(config.surroundings_px)
-        self.company = Gaussian(config.company_px)
+        self.window = Gaussian(config.window_px / config.cell_px, self.grid)
+        self.surroundings = Gaussian(config.surroundings_px, image_size)
+        self.company = Gaussian(config.company_px, image_size)
         self.register_buffer("usual", torch.zeros(1, channels, *image_size))
         self.register_buffer("memory", torch.zeros(config.remembered, channels, *image_size))
         self.register_buffer("absent", torch.ones(config.remembered))
@@ -108,7 +108,7 @@ class Neighbours(nn.Module):
     @torch.no_grad()
     def remember(self, images: Images) -> None:
         """Take these healthy images for the memory; at most `remembered` of them."""
-        flat = images - self.surroundings(images)
+        flat = images.double() - self.surroundings(images.double())
         # Smaller numbers: what cancels below loses fewer digits.
         self.usual.copy_(flat.mean(dim=0, keepdim=True))
         self.memory.zero_()
@@ -122,9 +122,13 @@ class Neighbours(nn.Module):
         return TrainingLoss(functional.mse_loss(expected, images), {})
 
     def findings(self, images: Images) -> Findings:
-        """Standard deviations from what is expected, which is the reconstruction."""
-        usual = self.surroundings(images) + self.usual
-        cells, memory = self._cells(images - usual), self._cells(self.memory)
+        """Standard deviations from what is expected, which is the reconstruction.
+
+        In float64: what cancels on the way would leave float32 too few digits.
+        """
+        exact = images.double()
+        usual = self.surroundings(exact) + self.usual
+        cells, memory = self._cells(exact - usual), self._cells(self.memory.double())
         weights = self._weights(cells, memory)
         mean = weights @ memory
         # Of the memory's spread around that mean; rounding may leave it just below 0.
@@ -134,7 +138,8 @@ class Neighbours(nn.Module):
         odd = self._images((cells - mean) / deviation)
         # A head unlike all others is odd everywhere: that is no finding in any one place.
         company = 1 + self.config.company_weight * self.company(odd.square())
-        return Findings(odd / company.sqrt(), usual + self._images(mean), {})
+        expected = usual + self._images(mean)
+        return Findings((odd / company.sqrt()).float(), expected.float(), {})
 
     def optimizers(self) -> dict[str, Optimizer]:
         """None: nothing is learned by descent."""
@@ -168,22 +173,31 @@ class Neighbours(nn.Module):
 
 
 class Gaussian(nn.Module):
-    """Blur the last two axes; beyond the border everything is as on it."""
+    """Blur the last two axes; beyond the border everything is as on it.
 
-    taps: Tensor
+    By matrices, for processors' convolutions in ONNX Runtime know no float64.
+    """
 
-    def __init__(self, deviation: float) -> None:
+    down: Tensor
+    across: Tensor
+
+    def __init__(self, deviation: float, size: tuple[int, ...]) -> None:
         super().__init__()
-        self.reach = max(1, math.ceil(WINDOWS * deviation))
-        steps = torch.arange(-self.reach, self.reach + 1, dtype=torch.float32)
-        taps = torch.exp(-steps.square() / (2 * deviation**2))
         # Not in the checkpoint: they follow from the numbers.
-        self.register_buffer("taps", taps / taps.sum(), persistent=False)
+        for name, length in zip(("down", "across"), size, strict=True):
+            self.register_buffer(name, _blurring(deviation, length), persistent=False)
 
-    def forward(self, planes: Images) -> Images:
-        each = planes.flatten(0, 1)[:, None]
-        upright = functional.pad(each, (0, 0, self.reach, self.reach), mode="replicate")
-        once = functional.conv2d(upright, self.taps[None, None, :, None])
-        lying = functional.pad(once, (self.reach, self.reach, 0, 0), mode="replicate")
-        blurred = functional.conv2d(lying, self.taps[None, None, None, :])
-        return blurred.reshape(planes.shape)
+    def forward(self, planes: Tensor) -> Tensor:
+        """`planes` (…, height, width) in float64."""
+        blurred: Tensor = self.down @ planes @ self.across.T
+        return blurred
+
+
+def _blurring(deviation: float, length: int) -> Tensor:
+    """What each of `length` blurred values is made of (blurred, value), float64."""
+    reach = math.ceil(WINDOWS * deviation)
+    steps = torch.arange(-reach, reach + 1)
+    taps = torch.exp(-steps.double().square() / (2 * deviation**2))
+    taken = (torch.arange(length)[:, None] + steps).clamp(0, length - 1)
+    blurring = torch.zeros(length, length, dtype=torch.float64)
+    return blurring.scatter_add_(1, taken, (taps / taps.sum()).expand(length, -1))
