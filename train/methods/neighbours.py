@@ -109,7 +109,7 @@ class Neighbours(nn.Module):
     def remember(self, images: Images) -> None:
         """Take these healthy images for the memory; at most `remembered` of them."""
         flat = images.double() - self.surroundings(images.double())
-        # Smaller numbers: what cancels below loses fewer digits.
+        # Of smaller numbers float32 keeps more.
         self.usual.copy_(flat.mean(dim=0, keepdim=True))
         self.memory.zero_()
         self.memory[: len(images)] = flat - self.usual
