@@ -24,6 +24,7 @@ from export.half import Half
 from export.int8 import Int8
 from export.normal_images import normal_images
 from export.reduction import Reduction
+from export.remembering import remembers
 from export.same_data import refuse_other_data
 from export.scan_scores import BATCH_SIZE, THREADS
 from export.throughput import seconds_per_image
@@ -65,14 +66,19 @@ def quantise(params: Params, method: str, precisions: Sequence[Precision]) -> No
 
     Raises:
         CalibrationError: validation has no normal or no abnormal scan.
-        BadModelError: the study's file is none, not as it was exported, or made of other data
-            than is prepared now.
+        BadModelError: the study's file is none, not as it was exported, made of other data
+            than is prepared now, or no network.
     """
     study = params.study
     path = model_path(study, method)
     validation = [it.case for it in load_cases(study) if it.split == "validation"]
     manifest = open_engine(path, device="cpu", threads=THREADS).manifest
     _refuse_changed(path, manifest)
+    if remembers(manifest):
+        raise BadModelError(
+            f"{path} compares remembered images in float64: in fewer bits others would be alike",
+            hint="only networks are reduced; leave it, or an ensemble with it, as it is",
+        )
     refuse_other_data(
         path, manifest.provenance.data_hash, study, hint=f"fit and export {method} again"
     )

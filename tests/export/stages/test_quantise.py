@@ -156,6 +156,13 @@ def test_a_variant_of_a_variant_is_refused(study):
         stage.quantise(params(), "cae", ["fp16"])
 
 
+def test_what_remembers_images_is_refused(study):
+    known = replace(read_manifest(MODELS / "cae.onnx"), method="neighbours")
+    onnx_file.write(MODELS / "cae.onnx", onnx.load(MODELS / "cae.onnx"), known)
+    with pytest.raises(BadModelError, match="compares remembered images in float64"):
+        stage.quantise(params(), "cae", ["fp16"])
+
+
 def test_a_variant_of_a_recalibrated_file_is_refused(study):
     recalibrated = read_manifest(MODELS / "cae.onnx")
     entry = Recalibration(
