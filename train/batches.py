@@ -154,10 +154,15 @@ class Batches(Iterator[Images]):
         taken = channels_last(self.scale.standardised(ranged))
         return Labelled(taken, self.abnormal[rows].to(self.device, non_blocking=True))
 
-    def unchanged(self, count: int) -> Iterator[Images]:
-        """Every training image as it is, or all its patches, from `count` images at a time."""
-        for start in range(0, len(self.images), count):
-            images = torch.from_numpy(self.images[start : start + count])
+    def unchanged(self, count: int, rows: np.ndarray | None = None) -> Iterator[Images]:
+        """Every training image as it is, or all its patches, from `count` images at a time.
+
+        Args:
+            rows: of the images; None: of all.
+        """
+        chosen = np.arange(len(self.images)) if rows is None else rows
+        for start in range(0, len(chosen), count):
+            images = torch.from_numpy(self.images[chosen[start : start + count]])
             taken = cut(images.to(self.device), self.patches)
             yield channels_last(to_range(taken, self.intensity_range))
 

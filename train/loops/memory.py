@@ -23,18 +23,13 @@ def fit_by_remembering(
     """Yield once the model remembers the training images, unchanged, or as many as it can."""
     for _ in records:
         model.eval()
-        model.remember(_evenly(batches, model.config.remembered))
+        rows = _evenly(len(batches.images), model.config.remembered)
+        known = batches.unchanged(at_once(batches.images.shape[2:]), rows)
+        model.remember(torch.cat(list(known)))
         made_alike(fabric, model)
         yield Record({}, candidate=True)
 
 
-def _evenly(batches: Batches, most: int) -> torch.Tensor:
-    """So many of all training images, from the first to the last, at even distances."""
-    count = len(batches.images)
-    rows = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
-    taken, start = [], 0
-    for images in batches.unchanged(at_once(batches.images.shape[2:])):
-        inside = rows[(rows >= start) & (rows < start + len(images))]
-        taken.append(images[torch.from_numpy(inside - start)])
-        start += len(images)
-    return torch.cat(taken)
+def _evenly(count: int, most: int) -> np.ndarray:
+    """At most so many of `count` rows, from the first to the last, at even distances."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
