@@ -21,7 +21,7 @@ from infer.errors import BadOutputError, UnknownChoiceError
 from infer.manifest import Manifest, Recalibration
 from infer.writers.atomic import write_bytes
 from train.paths import report_folder
-from train.recipes import RECIPES
+from train.recipes import find, is_known
 
 ENDINGS = (".md", ".html")
 OF_THE_DECISION = (
@@ -103,9 +103,9 @@ def sections_of(manifest: Manifest, sha256: str) -> list[Section]:
 def _learned_from(manifest: Manifest) -> str:
     """What it was fitted to, and so what it marks; an ensemble is what its members are."""
     fitted = methods_of(manifest)
-    if any(it in RECIPES and RECIPES[it].supervised for it in fitted):
+    if any(is_known(it) and find(it).supervised for it in fitted):
         return LABELLED
-    if unknown := [it for it in fitted if it not in RECIPES]:
+    if unknown := [it for it in fitted if not is_known(it)]:
         return (
             f"What it was fitted to is not known here ({', '.join(unknown)} is no method of this "
             "version of uad, or an ensemble of before members were noted): what it marks need not "

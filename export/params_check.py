@@ -12,7 +12,7 @@ from train.metrics import Bootstrap
 from train.params import BadParamsError, Params, build, suggest
 from train.patchwise import patches_of
 from train.protocol import CrossvalConfig, SplitConfig
-from train.recipes import find
+from train.recipes import RECIPES, find
 from train.scores import ScoreRecipe
 from train.spatial_dims import refuse_other_dims
 
@@ -55,11 +55,32 @@ def _check_numbers(params: Params) -> None:
     build(dataset(data.dataset).options, data.options, where=f"{params.path}: data.options")
     params.block(AugmentConfig, "augment")
     for method in params.names("fit"):
-        config = params.block(find(method).config, "fit", method)
+        numbers = find(method).config
+        _refuse_a_variant_of_another(params, method)
+        config = params.block(numbers, "fit", method)
         refuse_reversed(config, where=f"{params.path}: fit.{method}")
     if not params.blocks(ScoreRecipe, "scores"):
         raise BadParamsError(f"{params.path}: scores is empty", hint="name at least one recipe")
     params.block(ExportConfig, "export")
+
+
+def _refuse_a_variant_of_another(params: Params, method: str) -> None:
+    """A variant is fitted as the method is that its name begins with.
+
+    Raises:
+        BadParamsError: its block is of no method, or of another one.
+    """
+    of = params.of("fit", method)
+    if method not in RECIPES and not of:
+        raise BadParamsError(
+            f"{params.path}: fit.{method} lacks `of`",
+            hint="it is no method but a variant: name the method whose numbers it changes",
+        )
+    if of and not method.startswith(f"{of}-"):
+        raise BadParamsError(
+            f"{params.path}: fit.{method} is of {of}, but not called as a variant of it",
+            hint=f"call it {of}-…, here and wherever it is named",
+        )
 
 
 def check_crossval(params: Params) -> None:

@@ -1,7 +1,7 @@
 """Which files hold scans of the people they were fitted to, so that who hands one on knows."""
 
 from infer.manifest import Manifest
-from train.recipes import RECIPES
+from train.recipes import find, is_known
 
 
 def methods_of(manifest: Manifest) -> tuple[str, ...]:
@@ -11,4 +11,4 @@ def methods_of(manifest: Manifest) -> tuple[str, ...]:
 
 def remembers(manifest: Manifest) -> bool:
     """Whether healthy scans can be redrawn from a file, as far as its methods are known here."""
-    return any(it in RECIPES and RECIPES[it].remembers for it in methods_of(manifest))
+    return any(is_known(it) and find(it).remembers for it in methods_of(manifest))

@@ -1,6 +1,7 @@
 """Every method we can train, and every variant, by the name used in params.yaml.
 
-A variant has no file of its own: it is a method's model fitted in another way.
+A variant has no file of its own: it is a method's model fitted in another way. One that differs in
+its numbers alone needs no entry: what is called `fpi-…` is fitted as `fpi` is.
 """
 
 from collections.abc import Callable
@@ -73,13 +74,24 @@ RECIPES = {
 
 
 def find(method: str) -> Recipe:
-    """The recipe of a method.
+    """The recipe of a method or of a variant.
 
     Raises:
         UnknownChoiceError: there is no such method.
     """
-    if method not in RECIPES:
+    if not is_known(method):
         raise UnknownChoiceError(
             f"method {method!r} is unknown", hint=f"known methods: {', '.join(RECIPES)}"
         )
-    return RECIPES[method]
+    return RECIPES[_entry(method)]
+
+
+def is_known(method: str) -> bool:
+    """Whether there is a recipe of a method or of a variant."""
+    return _entry(method) in RECIPES
+
+
+def _entry(method: str) -> str:
+    """The entry that a name falls under: its own, or else the longest that it goes on from."""
+    begun = [name for name in RECIPES if f"{method}-".startswith(f"{name}-")]
+    return max(begun, key=len, default="")

@@ -62,7 +62,7 @@ def compare(params: Params, *, keep: bool = False) -> None:
         study=study,
         confidence=bootstrap.confidence,
         resamples=bootstrap.resamples,
-        variants=params.variants,
+        variants={it: of for it, of in params.variants.items() if _took_over(study, it)},
         leaks=resolution.in_words(resolution.size_areas(test)),
     )
     where = {it.name: it.where for it in rows}
@@ -121,6 +121,12 @@ def load_model(study: str, name: str, *, fits: tuple[str, ...]) -> Compared:
         fit_seconds=sum(it["fit_seconds"] for it in fitted),
         in_words="",
     )
+
+
+def _took_over(study: str, variant: str) -> bool:
+    """Whether a variant began with networks of its method's fit."""
+    report = json.loads((report_folder(study, "fit") / f"{variant}.json").read_text("utf-8"))
+    return bool(report.get("shared_networks", True))  # all variants did, before it was noted
 
 
 def refuse_other_test(found: evaluation.Evaluation, test: Sequence[Case]) -> None:

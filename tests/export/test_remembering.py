@@ -19,6 +19,7 @@ def test_only_what_remembers_images_holds_them(method):
     ("manifest", "holds"),
     [
         (of_method("both", cae="r", neighbours="r"), True),
+        (of_method("neighbours-many"), True),
         (of_method("both", cae="r", vae="r"), False),
         (of_method("of_another_version"), False),
     ],

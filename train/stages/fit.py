@@ -47,7 +47,8 @@ def fit(params: Params, method: str) -> None:
         if session.fabric.is_global_zero:
             report = report_folder(params.study, "fit") / f"{method}.json"
             report.parent.mkdir(parents=True, exist_ok=True)
-            report.write_text(json.dumps(result, indent=2) + "\n")
+            noted = result | {"shared_networks": bool(shared)}
+            report.write_text(json.dumps(noted, indent=2) + "\n")
         session.forget()
 
 

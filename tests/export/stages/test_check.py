@@ -120,6 +120,30 @@ def test_the_variants_of_the_default_study_are_in_order_when_switched_on(tmp_pat
     assert check_text(tmp_path, TEXT.replace("variants: {}", on)) == 0
 
 
+def with_variant(block: str) -> str:
+    """The default study with one more block under `fit`, and it among the variants of cae."""
+    listed = TEXT.replace("variants: {}", "variants: {cae-wide: cae}", 1)
+    return listed.replace("\nfit:\n", f"\nfit:\n  {block}\n", 1)
+
+
+def test_a_variant_that_differs_in_numbers_alone_needs_its_block_only(tmp_path):
+    assert check_text(tmp_path, with_variant("cae-wide: {of: cae, width: 32}")) == 0
+
+
+@pytest.mark.parametrize(
+    ("block", "says"),
+    [
+        ("cae-wide: {width: 32}", "fit.cae-wide lacks `of`"),
+        ("cae-wide: {of: vae}", "fit.cae-wide is of vae, but not called as a variant of it"),
+        ("cae-wide: {of: cae, wdth: 32}", "fit.cae-wide.wdth is unknown"),
+        ("wide-cae: {of: cae, width: 32}", "method 'wide-cae' is unknown"),
+    ],
+)
+def test_a_variant_that_is_not_called_after_its_method_is_refused(tmp_path, capsys, block, says):
+    assert check_text(tmp_path, with_variant(block)) == 2
+    assert says in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("methods", "variants", "says"),
     [

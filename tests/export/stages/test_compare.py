@@ -64,6 +64,19 @@ def test_a_model_that_was_not_evaluated_is_named(tmp_path, monkeypatch):
     assert "export.stages.evaluate" in refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("report", "noted"),
+    [('{"shared_networks": true}', True), ('{"shared_networks": false}', False), ("{}", True)],
+)
+def test_what_a_variant_took_over_is_said_of_one_that_did(tmp_path, monkeypatch, report, noted):
+    """Reports of before it was noted are of variants that all took something over."""
+    monkeypatch.chdir(tmp_path)
+    path = Path("reports/study/fit/fanogan-izi.json")
+    path.parent.mkdir(parents=True)
+    path.write_text(report)
+    assert compare._took_over("study", "fanogan-izi") == noted
+
+
 def test_baselines_know_normal_training_images_only(monkeypatch):
     """Methods that learn from labels train on abnormal ones, too."""
     normal = np.full((6, 1, 8, 8), 0.3, np.float32)

@@ -202,6 +202,23 @@ def test_variants_have_the_generator_and_critic_of_their_method_bit_for_bit(stud
         others = shared_weights(variant)
         assert gan.keys() == others.keys()
         assert all(torch.equal(gan[name], others[name]) for name in gan), variant
+        report = json.loads(Path(f"reports/phantom/fit/{variant}.json").read_text())
+        assert report["shared_networks"]
+
+
+def test_a_variant_that_differs_in_numbers_alone_is_a_fit_of_its_own(study, run):
+    """Nothing is taken over, so its method need not have been fitted."""
+    study.values["fit"]["cae-other"] = {"of": "cae", "seed": study.values["fit"]["cae"]["seed"] + 1}
+    run(study, "cae-other")
+    report = json.loads(Path("reports/phantom/fit/cae-other.json").read_text())
+    assert not report["shared_networks"]
+    run(study, "cae")
+    own, of_cae = (
+        checkpoint.load(Path(f"models/phantom/{name}.safetensors")) for name in ("cae-other", "cae")
+    )
+    assert own[1]["method"] == "cae-other"
+    assert own[0].keys() == of_cae[0].keys()
+    assert not all(torch.equal(own[0][name], of_cae[0][name]) for name in own[0])
 
 
 def test_a_variant_of_a_method_that_is_not_fitted_is_refused(study, capsys):
