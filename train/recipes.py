@@ -16,7 +16,7 @@ from train.loops.adversarial import fit_adversarially
 from train.loops.atlas import fit_with_atlas
 from train.loops.clusters import fit_from_clusters
 from train.loops.gradient import fit_by_gradient
-from train.loops.memory import fit_by_remembering
+from train.loops.memory import fit_by_remembering, fit_with_memory
 from train.loops.mixture import fit_mixture_only, fit_with_mixture
 from train.loops.supervised import fit_with_labels
 from train.methods.cae import Cae, CaeConfig
@@ -25,7 +25,7 @@ from train.methods.dae import Dae, DaeConfig
 from train.methods.dagmm import Dagmm, DagmmConfig
 from train.methods.densenet import DenseNet, DenseNetConfig
 from train.methods.fanogan import FAnoGan, FAnoGanConfig, FurtherEncoderConfig
-from train.methods.fpi import Fpi, FpiConfig
+from train.methods.fpi import Fpi, FpiConfig, FpiNeighbours, FpiNeighboursConfig
 from train.methods.gmvae import Gmvae, GmvaeConfig
 from train.methods.neighbours import Neighbours, NeighboursConfig
 from train.methods.ssae import Ssae, SsaeConfig
@@ -50,7 +50,7 @@ class Recipe(NamedTuple):
     @property
     def remembers(self) -> bool:
         """Whether a fitted model holds training images, which can be redrawn from its file."""
-        return self.fit is fit_by_remembering
+        return self.fit in (fit_by_remembering, fit_with_memory)
 
 
 GAN = ("generator", "critic")
@@ -66,6 +66,7 @@ RECIPES = {
     "gmvae": Recipe(GmvaeConfig, Gmvae, fit_from_clusters, watch_components),
     "dae": Recipe(DaeConfig, Dae, fit_by_gradient, watch_nothing),
     "fpi": Recipe(FpiConfig, Fpi, fit_with_atlas, watch_nothing),
+    "fpi-neighbours": Recipe(FpiNeighboursConfig, FpiNeighbours, fit_with_memory, watch_nothing),
     "neighbours": Recipe(NeighboursConfig, Neighbours, fit_by_remembering, watch_nothing),
     "dagmm": Recipe(DagmmConfig, Dagmm, fit_with_mixture, watch_nothing),
     "dagmm-untrained": Recipe(DagmmConfig, Dagmm, fit_mixture_only, watch_nothing),

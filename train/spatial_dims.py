@@ -4,7 +4,7 @@ The length of `data.image_size` says what a study shows, a method's own `spatial
 at; methods whose blocks have no such number look at slices.
 """
 
-from dataclasses import fields
+from typing import get_args, get_type_hints
 
 from train.data import DataConfig
 from train.params import BadParamsError, Params
@@ -26,7 +26,7 @@ def refuse_other_dims(params: Params, method: str) -> None:
     if dims == len(image_size):
         return
     said = f"data.image_size {list(image_size)} is of {SHOWN[len(image_size)]}"
-    if not hasattr(config, FIELD):
+    if method not in volumetric_methods():
         raise BadParamsError(
             f"{params.path}: {said}, and {method} looks at {SHOWN[dims]} only",
             hint=f"whole volumes are for {', '.join(volumetric_methods())}, with {FIELD}: 3",
@@ -42,5 +42,5 @@ def volumetric_methods() -> list[str]:
     return [
         name
         for name, recipe in RECIPES.items()
-        if any(field.name == FIELD for field in fields(recipe.config))
+        if 3 in get_args(get_type_hints(recipe.config).get(FIELD))
     ]

@@ -12,7 +12,7 @@ from train.recipes import RECIPES
 
 @pytest.mark.parametrize("method", RECIPES)
 def test_only_what_remembers_images_holds_them(method):
-    assert remembers(of_method(method)) == (method == "neighbours")
+    assert remembers(of_method(method)) == (method in ("neighbours", "fpi-neighbours"))
 
 
 @pytest.mark.parametrize(

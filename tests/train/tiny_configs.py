@@ -25,6 +25,7 @@ TINY: dict[str, dict[str, Any]] = {
     "dae": {"levels": 2, "bottleneck": 8},
     # More steps: until batch norms know the scale of their features, all that comes out is alike.
     "fpi": {"levels": 1, "bottleneck": 8, "epochs": 12},
+    "fpi-neighbours": {"levels": 1, "bottleneck": 8, "epochs": 12},
     "neighbours": {"remembered": 12, "window_px": 4.0, "surroundings_px": 4.0},
     "dagmm": {"latent": 2, "estimation_dropout": 0.0},
     "vae": {"features": [4, 8]},

@@ -40,12 +40,15 @@ from train.bounds import Amount, Count, Rate, Seed
 from train.methods.method import Findings, TrainingLoss
 from train.networks.atlas import Atlas
 from train.networks.autoencoder import refuse_other_dims
+from train.networks.memory import Memory, MemoryConfig
 from train.networks.unet import UNet, UNetShape
 from train.precision import Device, Precision
 from train.pseudo_anomalies import PseudoAnomaliesConfig, plant_pseudo_anomalies
 from train.shapes import Images, Outputs
 
 RARE = -4.0  # logarithm of the odds 0.018
+# Standard deviations that a memory's oddness is divided by, and more than which it never is then.
+ODD, ODD_IN_COMPANY, ODDEST = 4.0, 2.0, 2.0
 AXES = {"columns": -1, "rows": -2}  # of an image
 
 
@@ -81,8 +84,30 @@ class FpiConfig:
         return self.atlas
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KinConfig(MemoryConfig):
+    """The numbers of a memory of healthy images, and who in it is kin."""
+
+    kin: Count  # in training, as many are not asked as look most like an image: one person's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FpiNeighboursConfig(FpiConfig):
+    """The numbers of one that also compares with remembered images."""
+
+    spatial_dims: Literal[2]  # slices
+    neighbours: KinConfig
+
+    @property
+    def aligned(self) -> bool:
+        """It asks what is usual at a place of the whole image."""
+        return True
+
+
 class Fpi(nn.Module):
     """A U-Net that says of each pixel whether it was planted."""
+
+    further = 0  # images that it also sees, for each channel
 
     def __init__(self, config: FpiConfig, channels: int, image_size: tuple[int, ...]) -> None:
         super().__init__()
@@ -90,7 +115,7 @@ class Fpi(nn.Module):
         self.config = config
         self.atlas = Atlas(channels, image_size, config.intensity_range) if config.atlas else None
         shape = UNetShape(
-            channels=channels * (1 + (config.mirror in AXES) + config.atlas),
+            channels=channels * (1 + (config.mirror in AXES) + config.atlas + self.further),
             image_size=image_size,
             width=config.width,
             levels=config.levels,
@@ -109,7 +134,7 @@ class Fpi(nn.Module):
     def training_loss(self, images: Images) -> TrainingLoss:
         """Cross entropy, of each pixel, between how much of it was planted and what is said."""
         planted = plant_pseudo_anomalies(images, self.config.anomalies, self.config.intensity_range)
-        logits = self.network(self._seen(planted.images)).float()
+        logits = self.network(self._seen(planted.images, training=True)).float()
         return TrainingLoss(
             functional.binary_cross_entropy_with_logits(logits, planted.share.float()), {}
         )
@@ -127,7 +152,7 @@ class Fpi(nn.Module):
         """See above; odds above 0."""
         return math.log1p(odds / math.exp(RARE))
 
-    def _seen(self, images: Images) -> Outputs:
+    def _seen(self, images: Images, *, training: bool = False) -> Outputs:
         seen = [images]
         if self.config.mirror != "none":
             seen.append(images.flip(AXES[self.config.mirror]))
@@ -144,3 +169,29 @@ class Fpi(nn.Module):
                 weight_decay=self.config.weight_decay,
             )
         }
+
+
+class FpiNeighbours(Fpi):
+    """One that also sees how odd each place is beside remembered images."""
+
+    further = 2
+
+    def __init__(
+        self, config: FpiNeighboursConfig, channels: int, image_size: tuple[int, ...]
+    ) -> None:
+        super().__init__(config, channels, image_size)
+        self.kin = config.neighbours.kin
+        self.memory = Memory(config.neighbours, channels, image_size, config.intensity_range)
+
+    def _seen(self, images: Images, *, training: bool = False) -> Outputs:
+        # Those who are shown in training are remembered, and others are not. A fit does without the
+        # digits that torch and ONNX Runtime must agree in.
+        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+            if training:
+                found = self.memory.compare(images.float(), kin=self.kin)
+            else:
+                found = self.memory.compare(images.double())
+        seen = [super()._seen(images, training=training)]
+        for odd, unit in ((found.odd_in_company, ODD_IN_COMPANY), (found.odd, ODD)):
+            seen.append((odd / unit).clamp(-ODDEST, ODDEST).float())
+        return torch.cat(seen, dim=1)
