@@ -120,16 +120,14 @@ class Memory(nn.Module):
         """How much each remembered image counts (row, column, image, remembered), 1 in sum."""
         squares = cells.square().sum(dim=3)[..., None] + memory.square().sum(dim=3)[:, :, None]
         # The binomial formula: distances of all to all without a tensor of all differences.
-        apart = (squares - 2 * cells @ memory.transpose(2, 3)) / cells.shape[3]
-        planes = apart.clamp(min=0).permute(2, 3, 0, 1)
-        unlike = planes.mean(dim=(2, 3)) + FAR * self.absent
+        apart = (squares - 2 * cells @ memory.transpose(2, 3)).clamp(min=0) / cells.shape[3]
+        unlike = apart.mean(dim=(0, 1)) + FAR * self.absent
         # Of a training image, what others show: itself it is always like.
         itself = unlike < SAME * self.range**2
         not_asked = itself | self._kin(unlike, kin) if kin else itself
-        out = not_asked[..., None, None] + self.absent[:, None, None]
-        windowed = self.window(planes) + FAR * out
-        least = windowed.amin(dim=1, keepdim=True) + LEAST * self.range**2
-        return torch.softmax(-windowed / (least * self.numbers.softness), dim=1).permute(2, 3, 0, 1)
+        windowed = self.window.over_cells(apart) + FAR * (not_asked + self.absent)
+        least = windowed.amin(dim=3, keepdim=True) + LEAST * self.range**2
+        return torch.softmax(-windowed / (least * self.numbers.softness), dim=3)
 
     def _kin(self, unlike: Tensor, count: int) -> Tensor:
         """So many that are least unlike each image, but half of all at most: others must stay."""
@@ -156,7 +154,7 @@ class Memory(nn.Module):
 
 
 class Gaussian(nn.Module):
-    """Blur the last two axes; beyond the border everything is as on it.
+    """Blur two axes; beyond the border everything is as on it.
 
     By matrices, for processors' convolutions in ONNX Runtime know no float64.
     """
@@ -171,9 +169,19 @@ class Gaussian(nn.Module):
             self.register_buffer(name, _blurring(deviation, length), persistent=False)
 
     def forward(self, planes: Tensor) -> Tensor:
-        """`planes` (…, height, width), in their own precision."""
+        """The last two axes of `planes` (…, height, width), in their own precision."""
         down, across = self.down.to(planes.dtype), self.across.to(planes.dtype)
         blurred: Tensor = down @ planes @ across.T
+        return blurred
+
+    def over_cells(self, cells: Tensor) -> Tensor:
+        """The first two axes of `cells` (row, column, …), likewise.
+
+        As they lie in memory: turning them over takes longer than all else.
+        """
+        down, across = self.down.to(cells.dtype), self.across.to(cells.dtype)
+        columns = (down @ cells.flatten(1)).unflatten(1, cells.shape[1:])
+        blurred: Tensor = (across @ columns.flatten(2)).unflatten(2, cells.shape[2:])
         return blurred
 
 

@@ -7,7 +7,8 @@ import torch
 from train.batches import Batches
 from train.corruption import LesionsConfig
 from train.loops.atlas import fit_with_atlas
-from train.methods.fpi import Fpi, FpiConfig
+from train.loops.memory import fit_with_memory
+from train.methods.fpi import Fpi, FpiConfig, FpiNeighbours, FpiNeighboursConfig, KinConfig
 from train.methods.method import AnomalyModel, TellsOdds
 from train.processes import open_fabric
 from train.pseudo_anomalies import PseudoAnomaliesConfig
@@ -42,6 +43,19 @@ TINY = {
 }
 
 
+MEMORY = {
+    "kin": 2,
+    "remembered": 8,
+    "cell_px": 4,
+    "window_px": 4.0,
+    "surroundings_px": 4.0,
+    "softness": 0.5,
+    "doubt": 0.05,
+    "company_px": 4.0,
+    "company_weight": 0.5,
+}
+
+
 def fpi(channels=1, image_size=(32, 32), **changes):
     torch.manual_seed(0)
     return Fpi(FpiConfig(**(TINY | changes)), channels, image_size)
@@ -61,6 +75,9 @@ class Remember(torch.nn.Module):
     def forward(self, images):
         self.shown = images
         return torch.zeros_like(images[:, :1])
+
+    def look(self, images):
+        return self(images), images
 
 
 def test_it_keeps_the_promise_of_methods():
@@ -187,6 +204,49 @@ def test_the_atlas_is_drawn_before_the_first_step_of_images_as_they_are():
     next(fit_with_atlas(fabric, model, model.optimizers(), batches, range(2)))
     torch.testing.assert_close(model.atlas.mean[0].numpy(), images.mean(axis=0))
     torch.testing.assert_close(model.atlas.deviation[0].numpy(), images.std(axis=0))
+
+
+def with_neighbours(channels=1, **changes):
+    torch.manual_seed(0)
+    numbers = FpiNeighboursConfig(**(TINY | {"neighbours": KinConfig(**MEMORY)} | changes))
+    return FpiNeighbours(numbers, channels, (32, 32))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("atlas", [False, True])
+def test_with_neighbours_the_network_sees_how_odd_each_place_is_too(channels, atlas):
+    """Whom it is trained on it remembers: there, who looks most alike is not asked."""
+    model, remembered = with_neighbours(channels, atlas=atlas), torch.rand(6, channels, 32, 32)
+    model.memory.remember(remembered)
+    model.network = Remember()
+    images = remembered[:2] + 0.05 * torch.rand(2, channels, 32, 32)
+    for looked, kin in ((model.training_loss, 2), (model.eval().findings, 0)):
+        looked(images)
+        own, *_, in_company, odd = model.network.shown.split(channels, dim=1)
+        found = model.memory.compare(own.double(), kin=kin)
+        for seen, expected in ((in_company, found.odd_in_company / 2), (odd, found.odd / 4)):
+            torch.testing.assert_close(seen, expected.clamp(-2, 2).float(), atol=1e-3, rtol=1e-3)
+        assert in_company.abs().max() > 0.05
+
+
+def test_the_memory_is_filled_before_the_first_step_of_images_as_they_are():
+    model, images = with_neighbours(), np.random.default_rng(0).random((6, 1, 32, 32), np.float32)
+    batches = Batches(
+        images,
+        4,
+        change=torch.zeros_like,
+        intensity_range=(0.0, 1.0),
+        device=torch.device("cpu"),
+    )
+    before = [it.detach().clone() for it in model.network.parameters()]
+    fabric = open_fabric(model.config)
+    fitting = fit_with_memory(fabric, model, model.optimizers(), batches, range(2))
+    assert next(fitting).candidate
+    same = with_neighbours()
+    same.memory.remember(torch.from_numpy(images))
+    torch.testing.assert_close(model.memory.state_dict(), same.memory.state_dict())
+    after = list(model.network.parameters())
+    assert not all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
 def test_it_learns_to_find_spots_that_it_never_saw():
