@@ -67,7 +67,7 @@ def quantise(params: Params, method: str, precisions: Sequence[Precision]) -> No
     Raises:
         CalibrationError: validation has no normal or no abnormal scan.
         BadModelError: the study's file is none, not as it was exported, made of other data
-            than is prepared now, or no network.
+            than is prepared now, or remembers images.
     """
     study = params.study
     path = model_path(study, method)
@@ -77,7 +77,7 @@ def quantise(params: Params, method: str, precisions: Sequence[Precision]) -> No
     if remembers(manifest):
         raise BadModelError(
             f"{path} compares remembered images in float64: in fewer bits others would be alike",
-            hint="only networks are reduced; leave it, or an ensemble with it, as it is",
+            hint="leave it, or an ensemble with it, as it is",
         )
     refuse_other_data(
         path, manifest.provenance.data_hash, study, hint=f"fit and export {method} again"

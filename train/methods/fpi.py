@@ -18,6 +18,11 @@ anatomy nearly the same on either side, two looks instead of one (voxel AP of va
 With `atlas`, it also sees how far each pixel lies from what the training images have there, in
 standard deviations: for scans that lie alike, as those registered to one template do.
 
+`fpi-neighbours`, a variant, also sees how odd each place is beside remembered training images
+(`train/networks/memory.py`), of which those that look most like an image are not asked in training:
+slices of the same person, as nobody who is tested has any there. Its file holds what it remembers,
+and may go only where those images may.
+
 Measured: fundus photographs by quality, planted blur, spots and grain, test AUROC 0.967 ± 0.021 of
 ten results (sharpness itself has 0.941). BraTS FLAIR, planted bright spots, a prior of brightness
 and the mask at even odds: mean Dice of six patients 0.828, voxel AP 0.894 (a threshold on intensity
