@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from export.crossval_table import SHIPPED, Summary
 from train.params import BadParamsError, suggest
-from train.recipes import RECIPES, is_known
+from train.recipes import RECIPES
 
 METRICS = ("auroc", "accuracy", "recall", "precision", "f1", "specificity")
 
@@ -18,7 +18,7 @@ def check_published(published: Published) -> None:
         BadParamsError: of a method or a metric that we do not know.
     """
     for method, metrics in published.items():
-        if not is_known(method):
+        if method not in RECIPES:
             raise BadParamsError(
                 f"crossval.published names {method}, which is no method of ours",
                 hint=suggest(method, list(RECIPES)),

@@ -15,6 +15,7 @@ from export.panels import Panel, Panels, panel_of, stack, unit_range
 from export.scan_scores import ScoredScan, is_anomalous
 from infer.manifest import Manifest
 from infer.scoring import normal_percentile
+from infer.writers.atomic import write_bytes
 from train.metrics import (
     Bootstrap,
     Interval,
@@ -148,14 +149,18 @@ def _mean_psnr(rows: list[ScanRow], weights: Weights | None) -> dict[str, float]
 
 
 def save(folder: Path, metrics_path: Path, evaluation: Evaluation) -> None:
-    """Write scores.csv, panels.npz and the curves into `folder`, the metrics beside it."""
+    """Write scores.csv, panels.npz and the curves into `folder`, the metrics beside it.
+
+    These come last, and those of an earlier model go first: where they are, all is of one model.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    metrics_path.write_text(json.dumps(flat(evaluation), indent=2) + "\n", encoding="utf-8")
+    metrics_path.unlink(missing_ok=True)
     _write_csv(folder / "scores.csv", ScanRow._fields, (_cells(it) for it in evaluation.rows))
     panels = evaluation.panels
     np.savez_compressed(folder / "panels.npz", **{it: getattr(panels, it) for it in Panel._fields})
     for name, (columns, lines) in _curves(evaluation).items():
         _write_csv(metrics_path.with_name(f"{metrics_path.stem}_{name}.csv"), columns, lines)
+    write_bytes(metrics_path, (json.dumps(flat(evaluation), indent=2) + "\n").encode())
 
 
 def load(folder: Path, metrics_path: Path) -> Evaluation:

@@ -63,6 +63,11 @@ def note_of(models: Path, name: str) -> Path:
     return models / f"{name}.fit"
 
 
+def resume_of(models: Path, name: str) -> Path:
+    """The state of a fit that was interrupted."""
+    return models / f"{name}.resume"
+
+
 def fingerprint_of(params: Params, job: FoldJob, pool_hash: str) -> str:
     """Equal for jobs that arrive at the same result, on whatever machine."""
     config = params.block(CrossvalConfig, "crossval")

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import platform
-import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,11 +18,13 @@ from export.fold_job import (
     fingerprint_of,
     keeper_names,
     note_of,
+    resume_of,
     validating,
 )
 from export.fold_result import SCHEMA, FoldResult, HalfResult, thinned
 from export.fold_shipping import Shipped, Shipping
 from export.fold_testing import HalfTests
+from infer.errors import BadModelError
 from infer.writers.atomic import write_bytes
 from train import tracking
 from train.fitting import fitted, shared_of, task_of
@@ -31,6 +33,7 @@ from train.params import Params
 from train.pool import Pool, load_pool
 from train.protocol import CrossvalConfig, Fold, SplitConfig, fold_of, ungrouped
 from train.provenance import git_state, library_versions
+from train.recipes import find
 
 CURVE_POINTS = 60
 
@@ -43,6 +46,8 @@ def write_fold(planned: Planned, *, folder: Path, models: Path) -> Path:
     found = run_fold(planned.params, planned.job, models=models, reports=folder)
     path = planned.path(folder / "folds")
     fold_result.save(path, found)
+    # No sooner: whatever fails before, the fit is not lost.
+    resume_of(models / planned.job.place, planned.job.name).unlink(missing_ok=True)
     return path
 
 
@@ -77,6 +82,8 @@ class _FoldRun:
         job, params = self.job, self.params
         note = note_of(self.models, job.name)
         note.unlink(missing_ok=True)  # of checkpoints that are about to be replaced
+        if (of := params.of("fit", job.method)) and find(job.method).shared:
+            self._refuse_other_fits({of + job.suffix: of})
         shared = shared_of(
             params, job.method, self._data_hash(), folder=self.models, suffix=job.suffix
         )
@@ -92,17 +99,16 @@ class _FoldRun:
             validation=validation.images[:],
             abnormal=validation.abnormal,
             keepers=keepers,
-            resume_path=self.models / f"{job.name}.resume",
+            resume_path=resume_of(self.models, job.name),
             run_name=f"{job.name} {job.place}",
             parent_run=job.parent_run,
         ) as (session, run):
             tests = self._tests([self.shipping.kept(session, run, it) for it in keepers])
             _log(run, tests, session.task.config.records)
-            session.forget()
             # Under its bare name, for variants: what they share is the same in every keeper's.
-            shutil.copyfile(
-                checkpoint_of(self.models, job.name, keepers[0].name),
+            write_bytes(
                 self.models / f"{job.name}.safetensors",
+                checkpoint_of(self.models, job.name, keepers[0].name).read_bytes(),
             )
             write_bytes(note, self._fingerprint().encode())
             return self._result(
@@ -115,6 +121,7 @@ class _FoldRun:
 
     def ensemble(self) -> FoldResult:
         """Combine what the members' fits of this fold kept."""
+        self._refuse_other_fits({it: it for it in self.job.members})
         tests = self._tests([self.shipping.combined(it) for it in keeper_names(self.config)])
         return self._result(tests, fit_seconds=None, history={}, run_id="")
 
@@ -125,6 +132,27 @@ class _FoldRun:
         names = keeper_names(self.config)
         tests = self._tests([self.shipping.baseline(engine, it) for it in names])
         return self._result(tests, fit_seconds=None, history={}, run_id="")
+
+    def _refuse_other_fits(self, methods: Mapping[str, str]) -> None:
+        """Whose checkpoints are read must be of these numbers and data: those of an earlier run
+        lie there still when a fit has failed.
+
+        Args:
+            methods: by the name of the row.
+
+        Raises:
+            BadModelError: one is of another fit, or of one that was not finished.
+        """
+        for name, method in methods.items():
+            job = replace(self.job, name=name, method=method, members=())
+            note = note_of(self.models, name)
+            wanted = fingerprint_of(self.params, job, self.pool.hash)
+            if not note.exists() or note.read_text() != wanted:
+                raise BadModelError(
+                    f"what lies in {self.models} of {name} is of other numbers, or its fit has "
+                    f"not been finished: {self.job.name} cannot be made of it",
+                    hint=f"run the same command again: {name} is fitted first",
+                )
 
     def _keepers(self) -> list[Keeper]:
         validation = self.pool.of(self.fold.validation)

@@ -1,8 +1,10 @@
 """Every block of a params file, checked before anything long runs."""
 
+from difflib import get_close_matches
+
 from export.calibration import ExportConfig
 from export.figures import CompareConfig
-from export.membership import ensembles, refuse_patches
+from export.membership import ensembles, refuse_patches, refuse_unusable_name
 from export.where_config import WhereConfig
 from train.augment import AugmentConfig
 from train.bounds import refuse_reversed
@@ -68,9 +70,11 @@ def _refuse_a_variant_of_another(params: Params, method: str) -> None:
     """A variant is fitted as the method is that its name begins with.
 
     Raises:
-        BadParamsError: its block is of no method, or of another one.
+        BadParamsError: its block is of no method, of another one or of a variant, or its name
+            belongs to none, or nearly to another one.
     """
     of = params.of("fit", method)
+    refuse_unusable_name(params, "fit", method)
     if method not in RECIPES and not of:
         raise BadParamsError(
             f"{params.path}: fit.{method} lacks `of`",
@@ -80,6 +84,19 @@ def _refuse_a_variant_of_another(params: Params, method: str) -> None:
         raise BadParamsError(
             f"{params.path}: fit.{method} is of {of}, but not called as a variant of it",
             hint=f"call it {of}-…, here and wherever it is named",
+        )
+    if of and params.of("fit", of):
+        raise BadParamsError(
+            f"{params.path}: fit.{method} is of {of}, which is a variant itself",
+            hint=f"let it be of {params.of('fit', of)}, with all numbers that differ from it",
+        )
+    # Not fitted as something else than was meant, since a letter is wrong.
+    entries = [it for it in RECIPES if it.startswith(f"{of}-")]
+    if method not in RECIPES and (meant := get_close_matches(method, entries, n=1)):
+        raise BadParamsError(
+            f"{params.path}: fit.{method} is called nearly as {meant[0]} is, which is fitted in a "
+            "way of its own",
+            hint=f"write {meant[0]}, or take a name that nobody confuses with it",
         )
 
 
@@ -139,6 +156,8 @@ def _check_patches(params: Params) -> None:
                 "standardises by pixel, and patches may lie anywhere",
                 hint="add a recipe with `standardised: false`",
             )
+    for variant in params.variants:
+        patches_of(params, variant)
 
 
 def _check_variants(params: Params) -> None:

@@ -4,8 +4,11 @@ A checkpoint (safetensors) is a fitted model. A resume file holds all that an in
 to arrive at the same weights; it is nobody's output and goes when the fit is done.
 """
 
+import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -46,10 +49,17 @@ def save_resume(path: Path, state: Mapping[str, Any], fingerprint: str) -> None:
 
 
 def load_resume(path: Path, fingerprint: str) -> dict[str, Any] | None:
-    """The state put aside by a fit of the same numbers and data; None if there is none."""
+    """The state put aside by a fit of the same numbers and data; None if there is none.
+
+    One that cannot be read, as a power cut may leave it, is as good as none, and said to be so.
+    """
     if not path.exists():
         return None
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
+        print(f"warning: {path} cannot be read ({error}): the fit begins anew", file=sys.stderr)
+        return None
     return state if state.pop("fingerprint") == fingerprint else None
 
 
@@ -59,6 +69,8 @@ def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
     unfinished = path.with_name(f".{path.name}.part")
     try:
         write(unfinished)
+        with unfinished.open("rb+") as file:
+            os.fsync(file.fileno())  # after a power cut, too
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -71,7 +71,7 @@ class GrowingStore:
             os.truncate(self.images, end)
         self._write_header(rows=0)
         for part in self.folder.glob("*.part"):
-            if part.stem not in wanted:
+            if part.stem not in wanted or not self._is_whole(part):
                 part.unlink()
         self._done = {it.key: it for it in entries[:still]}
 
@@ -128,6 +128,15 @@ class GrowingStore:
                 pieces = itertools.chain((_line(entry),), self._pieces(start, length))
                 write_pieces(self._part(entry.key), pieces)
             start += length
+
+    def _is_whole(self, part: Path) -> bool:
+        """A power cut may leave less of a part than was written."""
+        with part.open("rb") as read:
+            line = read.readline()
+        entry = next(_entries(line), None)
+        if entry is None:
+            return False
+        return part.stat().st_size == len(line) + len(entry.slices) * self.row_bytes
 
     def _pieces(self, start: int, length: int) -> Iterator[bytes]:
         with self.images.open("rb") as file:

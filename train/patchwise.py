@@ -9,7 +9,7 @@ from train.recipes import find
 def patches_of(params: Params, method: str) -> Patches | None:
     """How a method's images are cut; None: they are taken whole.
 
-    A variant shares networks with the method it is `of`, and its patches too.
+    A variant takes the patches of the method it is `of`, whose networks it may share.
 
     Raises:
         BadParamsError: they do not fit the images, or the method cannot do with patches.

@@ -66,6 +66,7 @@ RECIPES = {
     "gmvae": Recipe(GmvaeConfig, Gmvae, fit_from_clusters, watch_components),
     "dae": Recipe(DaeConfig, Dae, fit_by_gradient, watch_nothing),
     "fpi": Recipe(FpiConfig, Fpi, fit_with_atlas, watch_nothing),
+    # An entry of its own, for whether a file holds scans is known by its method's name.
     "fpi-neighbours": Recipe(FpiNeighboursConfig, FpiNeighbours, fit_with_memory, watch_nothing),
     "neighbours": Recipe(NeighboursConfig, Neighbours, fit_by_remembering, watch_nothing),
     "dagmm": Recipe(DagmmConfig, Dagmm, fit_with_mixture, watch_nothing),
@@ -94,5 +95,7 @@ def is_known(method: str) -> bool:
 
 def _entry(method: str) -> str:
     """The entry that a name falls under: its own, or else the longest that it goes on from."""
-    begun = [name for name in RECIPES if f"{method}-".startswith(f"{name}-")]
+    begun = [
+        it for it in RECIPES if method == it or method.removeprefix(f"{it}-") not in {method, ""}
+    ]
     return max(begun, key=len, default="")

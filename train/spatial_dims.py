@@ -4,7 +4,7 @@ The length of `data.image_size` says what a study shows, a method's own `spatial
 at; methods whose blocks have no such number look at slices.
 """
 
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from train.data import DataConfig
 from train.params import BadParamsError, Params
@@ -26,7 +26,7 @@ def refuse_other_dims(params: Params, method: str) -> None:
     if dims == len(image_size):
         return
     said = f"data.image_size {list(image_size)} is of {SHOWN[len(image_size)]}"
-    if method not in volumetric_methods():
+    if not _has_choice(type(config)):
         raise BadParamsError(
             f"{params.path}: {said}, and {method} looks at {SHOWN[dims]} only",
             hint=f"whole volumes are for {', '.join(volumetric_methods())}, with {FIELD}: 3",
@@ -39,8 +39,9 @@ def refuse_other_dims(params: Params, method: str) -> None:
 
 def volumetric_methods() -> list[str]:
     """The methods that can look at whole volumes."""
-    return [
-        name
-        for name, recipe in RECIPES.items()
-        if 3 in get_args(get_type_hints(recipe.config).get(FIELD))
-    ]
+    return [name for name, recipe in RECIPES.items() if _has_choice(recipe.config)]
+
+
+def _has_choice(config: type[Any]) -> bool:
+    """Whether a method's numbers say if it looks at slices or volumes."""
+    return 3 in get_args(get_type_hints(config).get(FIELD))

@@ -126,7 +126,7 @@ def load_model(study: str, name: str, *, fits: tuple[str, ...]) -> Compared:
 def _took_over(study: str, variant: str) -> bool:
     """Whether a variant began with networks of its method's fit."""
     report = json.loads((report_folder(study, "fit") / f"{variant}.json").read_text("utf-8"))
-    return bool(report.get("shared_networks", True))  # all variants did, before it was noted
+    return bool(report.get("shared_networks", True))  # fanogan's did, before it was noted
 
 
 def refuse_other_test(found: evaluation.Evaluation, test: Sequence[Case]) -> None:

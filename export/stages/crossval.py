@@ -11,7 +11,6 @@ others are left to another machine or night; the table has all that are done.
 
 import argparse
 import hashlib
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -116,7 +115,7 @@ def crossval(params: Params, options: Options) -> None:
             print(kept_results.keep(kept, report, results, command=options.command))
     # Not while anything is to be done: interrupted fits go on from there, and variants need them.
     if options.delete_models and not (failed or lacking):
-        shutil.rmtree(models, ignore_errors=True)
+        _delete(planned, models)
     if failed:
         raise UadError(f"{len(failed)} folds failed: {'; '.join(failed)}", hint="see above")
     if not results:
@@ -213,6 +212,16 @@ def _results(planned: Sequence[Planned], folds: Path) -> tuple[list[FoldResult],
     # Nobody is waiting for the ablations of methods that were never run with them.
     begun = {it.method for it in found}
     return found, [it for it in missing if it.name in begun or ABLATED not in it.name]
+
+
+def _delete(planned: Sequence[Planned], models: Path) -> None:
+    """Remove what fits of these rows left, and of no others: they may not be done, or be running.
+
+    Locks stay, as who takes one asks for.
+    """
+    for it in planned:
+        for path in (models / it.job.place).glob(f"{it.job.name}.*"):
+            path.unlink(missing_ok=True)
 
 
 def _jobs(said: str) -> int | Literal["ray"]:

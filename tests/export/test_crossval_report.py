@@ -126,6 +126,21 @@ def report(tmp_path_factory):
         )
 
 
+def test_where_metrics_are_all_else_is_of_the_same_model(tmp_path, monkeypatch):
+    """Written anew and interrupted: those of the model before do not stand beside new pictures."""
+    metrics = tmp_path / "metrics.json"
+    evaluation.save(tmp_path, metrics, panels_of_each_outcome("cae"))
+    assert metrics.exists()
+
+    def killed(path, **panels):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez_compressed", killed)
+    with pytest.raises(KeyboardInterrupt):
+        evaluation.save(tmp_path, metrics, panels_of_each_outcome("ssae"))
+    assert not metrics.exists()
+
+
 def test_it_says_where_no_scans_are_known_to_belong_together(report):
     def pool_of(*groups):
         cases = [

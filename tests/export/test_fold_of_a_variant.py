@@ -12,12 +12,13 @@ import torch
 
 from export import fold_shipping
 from export.baselines import baselines
-from export.fold_job import checkpoint_of
+from export.fold_job import checkpoint_of, fingerprint_of, note_of
 from infer.errors import BadModelError
 from tests.export.test_fold_run import fold_of, job
 from tests.export.tiny_pool import make_tiny_pool, numbers
 from tests.train.told_run import Told
 from train import checkpoint, session, tracking
+from train.pool import load_pool
 
 GAN = ("generator.", "critic.")
 KEEPERS = ("study_0", "study_1", "blind")
@@ -92,8 +93,23 @@ def test_those_of_another_fold_or_grouping_are_refused(working_directory):
     ):
         place.mkdir(parents=True)
         (place / fitted.name).write_bytes(fitted.read_bytes())
+        whole = job("fanogan", method="fanogan", **which)
+        note_of(place, "fanogan").write_text(
+            fingerprint_of(PARAMS, whole, load_pool(whole.pool).hash)
+        )
         with pytest.raises(BadModelError, match="was fitted to other data"):
             fold_of(job("fanogan-izi", method="fanogan-izi", **which), PARAMS)
+
+
+def test_those_of_another_fit_are_refused(working_directory, monkeypatch):
+    """As an earlier run leaves them, where the method's own fit has failed."""
+    note = note_of(Path("models/published/fold1"), "fanogan")
+    said = note.read_text()
+    for left in ("of other numbers", None):
+        note.write_text(left) if left else note.unlink()
+        with pytest.raises(BadModelError, match="of fanogan is of other numbers, or its fit"):
+            fold_of(job("fanogan-izi", method="fanogan-izi", fold=1), PARAMS)
+    note.write_text(said)
 
 
 def test_a_score_part_by_itself_is_a_row_that_nothing_chooses(working_directory):

@@ -3,6 +3,7 @@
 Nothing is exported: the file that ships is stood in for by a baseline, once its release was asked.
 """
 
+import shutil
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 from export import fold_run, fold_shipping
 from export.baselines import baselines
 from export.calibration import calibrate
-from export.fold_job import FoldJob
-from export.fold_run import run_fold
+from export.crossval_plan import Planned
+from export.fold_job import FoldJob, note_of, resume_of
+from export.fold_run import run_fold, write_fold
+from infer.errors import BadModelError
 from tests.export.tiny_pool import COUNTS, FOLDS, NAME, make_tiny_pool, numbers
 from tests.train.told_run import Told
 from train import session, tracking
@@ -246,6 +249,43 @@ def shipped(pool):
             fold_of(job("alone", members=("cae",)), params),
         ]
     return released, results
+
+
+@pytest.mark.parametrize("left", ["", "of other numbers"])
+def test_checkpoints_of_another_fit_are_not_combined(shipped, tmp_path, monkeypatch, left):
+    """As an earlier run leaves them, where a fit of this one has failed."""
+    models = tmp_path / "models"
+    shutil.copytree("models", models)
+    note = note_of(models / job().place, "cae")
+    note.unlink() if not left else note.write_text(left)
+    with pytest.raises(BadModelError, match="of cae is of other numbers, or its fit has not been"):
+        run_fold(
+            numbers(false_positive_rate=0.25),
+            job("alone", members=("cae",)),
+            models=models,
+            reports=tmp_path,
+        )
+
+
+def test_a_fit_can_go_on_until_its_result_is_written(shipped, tmp_path, monkeypatch):
+    """Whatever fails in between: MLflow, the disk."""
+    params = numbers(false_positive_rate=0.25)
+    planned = Planned(job=job("cae", method="cae"), params=params, fingerprint="f", wave=0)
+    resume = resume_of(tmp_path / planned.job.place, "cae")
+    resume.parent.mkdir(parents=True)
+    resume.touch()
+    monkeypatch.setattr(fold_run, "run_fold", lambda *given, **named: shipped[1][0])
+
+    def full(path, found):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fold_run.fold_result, "save", full)
+        with pytest.raises(OSError, match="disk full"):
+            write_fold(planned, folder=tmp_path, models=tmp_path)
+    assert resume.exists()
+    assert write_fold(planned, folder=tmp_path, models=tmp_path).exists()
+    assert not resume.exists()
 
 
 @pytest.mark.parametrize("name", ["cae", "alone"])

@@ -39,6 +39,16 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, content):
         checkpoint.load(path)
 
 
+@pytest.mark.parametrize("left", [0, 1, 0.5])
+def test_a_state_that_a_power_cut_left_unreadable_is_none_and_is_said_to_be(tmp_path, capsys, left):
+    path = tmp_path / "cae.resume"
+    checkpoint.save_resume(path, {"weights": {"a": torch.ones(500)}}, "same")
+    content = path.read_bytes()
+    path.write_bytes(content[: left if isinstance(left, int) else int(left * len(content))])
+    assert checkpoint.load_resume(path, "same") is None
+    assert f"{path} cannot be read" in capsys.readouterr().err
+
+
 def test_a_fit_goes_on_only_from_the_state_of_the_same_numbers_and_data(tmp_path):
     path = tmp_path / "cae.resume"
     assert checkpoint.load_resume(path, "same") is None

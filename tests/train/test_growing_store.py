@@ -141,6 +141,18 @@ def test_images_that_are_not_there_are_not_believed(tmp_path):
     assert not again.is_read("c")
 
 
+@pytest.mark.parametrize("left", [0, 20, -1])
+def test_a_part_that_a_power_cut_left_short_is_read_again(tmp_path, left):
+    store = open_store(tmp_path)
+    for key in ("a", "c"):
+        put(store, key)
+    part = tmp_path / GROWING / "c.part"
+    part.write_bytes(part.read_bytes()[:left])
+    again = open_store(tmp_path)
+    assert again.is_read("a")
+    assert not again.is_read("c")
+
+
 def test_a_full_disk_is_said_in_words(tmp_path, monkeypatch):
     store = open_store(tmp_path)
     put(store, "a")

@@ -20,8 +20,9 @@ standard deviations: for scans that lie alike, as those registered to one templa
 
 `fpi-neighbours`, a variant, also sees how odd each place is beside remembered training images
 (`train/networks/memory.py`), of which those that look most like an image are not asked in training:
-slices of the same person, as nobody who is tested has any there. Its file holds what it remembers,
-and may go only where those images may.
+slices of the same person, as nobody who is tested has any there. (In `findings`, a training image
+is asked about with them: of recipes that compare with training images it is the wrong method.) Its
+file holds what it remembers, and may go only where those images may.
 
 Measured: fundus photographs by quality, planted blur, spots and grain, test AUROC 0.967 ± 0.021 of
 ten results (sharpness itself has 0.941). BraTS FLAIR, planted bright spots, a prior of brightness
@@ -189,8 +190,8 @@ class FpiNeighbours(Fpi):
         self.memory = Memory(config.neighbours, channels, image_size, config.intensity_range)
 
     def _seen(self, images: Images, *, training: bool = False) -> Outputs:
-        # Those who are shown in training are remembered, and others are not. A fit does without the
-        # digits that torch and ONNX Runtime must agree in.
+        # Whom it is fitted to it remembers, so a loss looks past who is most alike. It also does
+        # without the digits that torch and ONNX Runtime must agree in.
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
             if training:
                 found = self.memory.compare(images.float(), kin=self.kin)

@@ -126,6 +126,23 @@ def with_variant(block: str) -> str:
     return listed.replace("\nfit:\n", f"\nfit:\n  {block}\n", 1)
 
 
+def test_a_variant_that_could_not_take_the_patches_of_its_method_is_refused(tmp_path, capsys):
+    text = TEXT.replace("variants: {}", "variants: {fpi-neighbours: fpi}", 1)
+    text = text.replace("methods:\n  - cae\n", "methods:\n  - cae\n  - fpi\n", 1)
+    assert check_text(tmp_path, text) == 0
+    cut = "patches: {fpi: {size: [16, 16], stride: [16, 16], top_share: 0.5}}"
+    assert check_text(tmp_path, text.replace("patches: {}", cut, 1)) == 2
+    assert "fpi-neighbours asks what is usual at each place" in capsys.readouterr().err
+
+
+def test_a_study_of_volumes_may_hold_numbers_of_variants_that_look_at_slices(tmp_path):
+    text = TEXT.replace("image_size: [32, 32] ", "image_size: [32, 32, 32] ", 1)
+    text = text.replace("methods:\n  - cae\n  - fanogan\n", "methods: [fpi]\n", 1)
+    before, own, after = text.partition("\n  fpi:\n")
+    text = before + own + after.replace("spatial_dims: 2", "spatial_dims: 3", 1)
+    assert check_text(tmp_path, text) == 0
+
+
 def test_a_variant_that_differs_in_numbers_alone_needs_its_block_only(tmp_path):
     assert check_text(tmp_path, with_variant("cae-wide: {of: cae, width: 32}")) == 0
 
@@ -137,6 +154,10 @@ def test_a_variant_that_differs_in_numbers_alone_needs_its_block_only(tmp_path):
         ("cae-wide: {of: vae}", "fit.cae-wide is of vae, but not called as a variant of it"),
         ("cae-wide: {of: cae, wdth: 32}", "fit.cae-wide.wdth is unknown"),
         ("wide-cae: {of: cae, width: 32}", "method 'wide-cae' is unknown"),
+        ("cae-: {of: cae}", "method 'cae-' is unknown"),
+        ("cae-../wide: {of: cae}", "fit has 'cae-../wide', which cannot be the name of a model"),
+        ("fanogan-izi-2: {of: fanogan-izi}", "fanogan-izi, which is a variant itself"),
+        ("fanogan-izzi: {of: fanogan}", "is called nearly as fanogan-izi is"),
     ],
 )
 def test_a_variant_that_is_not_called_after_its_method_is_refused(tmp_path, capsys, block, says):
@@ -173,7 +194,8 @@ def test_a_study_of_volumes_takes_methods_that_look_at_volumes(tmp_path, capsys)
     volumes = TEXT.replace("image_size: [32, 32] ", "image_size: [32, 32, 32] ", 1)
     assert check_text(tmp_path, volumes) == 2
     assert "is of whole volumes, but fit.cae.spatial_dims is 2" in capsys.readouterr().err
-    both = volumes.replace("spatial_dims: 2", "spatial_dims: 3")
+    of_methods, of_variant, rest = volumes.partition("\n  fpi-neighbours:")
+    both = of_methods.replace("spatial_dims: 2", "spatial_dims: 3") + of_variant + rest
     assert check_text(tmp_path, both) == 2
     said = capsys.readouterr().err
     assert "is of whole volumes, and fanogan looks at slices only" in said

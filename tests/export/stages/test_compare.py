@@ -69,7 +69,7 @@ def test_a_model_that_was_not_evaluated_is_named(tmp_path, monkeypatch):
     [('{"shared_networks": true}', True), ('{"shared_networks": false}', False), ("{}", True)],
 )
 def test_what_a_variant_took_over_is_said_of_one_that_did(tmp_path, monkeypatch, report, noted):
-    """Reports of before it was noted are of variants that all took something over."""
+    """Reports of before it was noted are of further encoders of fanogan, which all did."""
     monkeypatch.chdir(tmp_path)
     path = Path("reports/study/fit/fanogan-izi.json")
     path.parent.mkdir(parents=True)

@@ -122,6 +122,18 @@ def test_models_are_deleted_when_all_is_done(run, resumable, monkeypatch):
     assert not resumable.exists()
 
 
+def test_of_other_rows_nothing_is_deleted(run, resumable, monkeypatch):
+    """They may be running."""
+    run, _ = run
+    monkeypatch.setattr(stage, "write_fold", partial(drawn_up, failing=None))
+    others = [resumable.with_name(f"{it}.resume") for it in ("vae", "cae+still", ".cae.resume")]
+    for path in others:
+        path.touch()
+    run(delete_models=True)
+    assert not resumable.exists()
+    assert all(path.exists() for path in others)
+
+
 def test_models_stay_while_folds_are_left_to_another_night(run, resumable):
     run, _ = run
     run(folds=(0, 2), delete_models=True)
