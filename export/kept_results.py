@@ -15,13 +15,14 @@ def keep(folder: Path, report: Report, results: Sequence[FoldResult], *, command
     """Copy them to `folder` with a README that says how they were made; its path."""
     # Before anything is written: the tree is still as it was committed.
     words = _words(command, results)
+    readme = folder / "README.md"
+    readme.unlink(missing_ok=True)  # where it is, all else is what it speaks of
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for table in report.tables:
         shutil.copyfile(table, folder / table.name)
     for curve in report.curves:
         shutil.copyfile(curve, folder / "figures" / curve.name)
     fold_files.keep(folder / "folds", results)
-    readme = folder / "README.md"
     readme.write_text(words, encoding="utf-8")
     return readme
 

@@ -14,9 +14,10 @@ def keep_tables(folder: Path, written: Sequence[Path], *, title: str, command: s
     """Copy files without scans' pixels to `folder`, with a README that says what made them."""
     words = made_by(command)  # before anything is written: the tree is still as committed
     folder.mkdir(parents=True, exist_ok=True)
+    readme = folder / "README.md"
+    readme.unlink(missing_ok=True)  # where it is, all else is what it speaks of
     for path in written:
         shutil.copyfile(path, folder / path.name)
-    readme = folder / "README.md"
     head = [f"# {title}", "", "Written by a command, not by hand.", ""]
     readme.write_text("\n".join([*head, *words, ""]), encoding="utf-8")
     return readme

@@ -11,6 +11,7 @@
 """
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from export.localisation import LesionLine, Where
 from export.located_scan import LocatedScan
 from export.voxel_curves import voxel_curves
 from export.where_figure import where_figure
+from infer.writers.atomic import write_bytes
 from train.metrics import ScanPixels, dice_of
 
 DPI = 110
@@ -167,7 +169,8 @@ def _number(value: float) -> str:
 
 
 def _write_csv(path: Path, columns: Iterable[str], lines: Iterable[Iterable[str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(lines)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(lines)
+    write_bytes(path, text.getvalue().encode())

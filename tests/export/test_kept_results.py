@@ -6,6 +6,7 @@ import pytest
 
 from export import kept_results
 from export.crossval_report import Report
+from export.kept_tables import keep_tables
 from tests.export import fold_results
 
 OLD = {"git_commit": "0" * 40, "git_dirty": False, "machine": "Linux x86_64, 1 threads"}
@@ -43,3 +44,23 @@ def test_the_command_is_said_to_be_the_tables(readme):
     table, folds = readme.split("The folds they are made of")
     assert table.index("The tables and figures:") < table.index("- command: `a command`")
     assert "a command" not in folds
+
+
+def test_tables_of_two_commands_are_not_said_to_be_of_the_first(tmp_path):
+    """Copying them was interrupted: a README that is there speaks of what lies beside it."""
+    table = tmp_path / "made" / "table.csv"
+    table.parent.mkdir()
+    table.write_text("old")
+    kept = tmp_path / "kept"
+    report = Report(tables=[table], curves=[], pages=[], text="", numbers={})
+
+    kept_results.keep(kept / "crossval", report, [], command="a command")
+    keep_tables(kept / "compare", [table], title="Tables", command="a command")
+    readmes = [kept / name / "README.md" for name in ("crossval", "compare")]
+    assert all("a command" in it.read_text() for it in readmes)
+    table.unlink()
+    with pytest.raises(FileNotFoundError):
+        kept_results.keep(kept / "crossval", report, [], command="another")
+    with pytest.raises(FileNotFoundError):
+        keep_tables(kept / "compare", [table], title="Tables", command="another")
+    assert not any(it.exists() for it in readmes)
