@@ -12,7 +12,8 @@ may.
 Chosen by a draft with 24 children who train and 11 held out, of the 36 of `healthy_t1` that do not
 test: slice AUROC by the map's peak 0.88 with a window of 2 or 3 px, 0.85 of 6 px; 0.81 without
 taking off the surroundings' mean; 0.72 for the distance to one mean image of each slice; 0.91 less
-odd in odd company. On the nine who test 0.76, voxel AP 0.39; together with `fpi` 0.84 and 0.69.
+odd in odd company. On the nine who test 0.76, voxel AP 0.39; together with `fpi` 0.84 and
+0.69 on one processor, 0.85 and 0.71 on another.
 Head CT, for which none of these numbers was chosen: test AUROC of the 2×5 cross validation 0.932 ±
 0.037, near-duplicates kept together 0.918 ± 0.026, blind 0.923 ± 0.030. A fit takes a second to a
 minute on one thread of a shared machine.
