@@ -80,10 +80,10 @@ class _FoldRun:
     def method(self) -> FoldResult:
         """Fit once, with a keeper for each choice that may be made."""
         job, params = self.job, self.params
-        note = note_of(self.models, job.name)
-        note.unlink(missing_ok=True)  # of checkpoints that are about to be replaced
         if (of := params.of("fit", job.method)) and find(job.method).shared:
             self._refuse_other_fits({of + job.suffix: of})
+        note = note_of(self.models, job.name)
+        note.unlink(missing_ok=True)  # of checkpoints that are about to be replaced
         shared = shared_of(
             params, job.method, self._data_hash(), folder=self.models, suffix=job.suffix
         )

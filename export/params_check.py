@@ -90,13 +90,15 @@ def _refuse_a_variant_of_another(params: Params, method: str) -> None:
             f"{params.path}: fit.{method} is of {of}, which is a variant itself",
             hint=f"let it be of {params.of('fit', of)}, with all numbers that differ from it",
         )
-    # Not fitted as something else than was meant, since a letter is wrong.
-    entries = [it for it in RECIPES if it.startswith(f"{of}-")]
-    if method not in RECIPES and (meant := get_close_matches(method, entries, n=1)):
+    # Not fitted as something else than was meant, since a letter is wrong. Of the endings: names
+    # of one method are alike anyway.
+    endings = [it.removeprefix(f"{of}-") for it in RECIPES if it.startswith(f"{of}-")]
+    meant = get_close_matches(method.removeprefix(f"{of}-"), endings, n=1)
+    if method not in RECIPES and meant:
         raise BadParamsError(
-            f"{params.path}: fit.{method} is called nearly as {meant[0]} is, which is fitted in a "
-            "way of its own",
-            hint=f"write {meant[0]}, or take a name that nobody confuses with it",
+            f"{params.path}: fit.{method} is called nearly as {of}-{meant[0]} is, which is fitted "
+            "in a way of its own",
+            hint=f"write {of}-{meant[0]}, or take a name that nobody confuses with it",
         )
 
 

@@ -251,13 +251,15 @@ def shipped(pool):
     return released, results
 
 
-@pytest.mark.parametrize("left", ["", "of other numbers"])
-def test_checkpoints_of_another_fit_are_not_combined(shipped, tmp_path, monkeypatch, left):
+@pytest.mark.parametrize("left", [None, "of other numbers"])
+def test_checkpoints_of_another_fit_are_not_combined(shipped, tmp_path, left):
     """As an earlier run leaves them, where a fit of this one has failed."""
     models = tmp_path / "models"
     shutil.copytree("models", models)
     note = note_of(models / job().place, "cae")
-    note.unlink() if not left else note.write_text(left)
+    note.unlink()
+    if left:
+        note.write_text(left)
     with pytest.raises(BadModelError, match="of cae is of other numbers, or its fit has not been"):
         run_fold(
             numbers(false_positive_rate=0.25),

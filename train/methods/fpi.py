@@ -161,6 +161,11 @@ class Fpi(nn.Module):
         return math.log1p(odds / math.exp(RARE))
 
     def _seen(self, images: Images, *, training: bool = False) -> Outputs:
+        """What the network is shown (batch, all that is seen of each channel, *spatial).
+
+        Args:
+            training: for a loss. What is seen here is the same either way; see `FpiNeighbours`.
+        """
         seen = [images]
         if self.config.mirror != "none":
             seen.append(images.flip(AXES[self.config.mirror]))

@@ -177,7 +177,7 @@ class Gaussian(nn.Module):
     def over_cells(self, cells: Tensor) -> Tensor:
         """The first two axes of `cells` (row, column, …), likewise.
 
-        As they lie in memory: turning them over takes longer than all else.
+        As they lie in memory, for to turn them over copies distances of all to all.
         """
         down, across = self.down.to(cells.dtype), self.across.to(cells.dtype)
         columns = (down @ cells.flatten(1)).unflatten(1, cells.shape[1:])

@@ -143,8 +143,20 @@ def test_a_study_of_volumes_may_hold_numbers_of_variants_that_look_at_slices(tmp
     assert check_text(tmp_path, text) == 0
 
 
-def test_a_variant_that_differs_in_numbers_alone_needs_its_block_only(tmp_path):
-    assert check_text(tmp_path, with_variant("cae-wide: {of: cae, width: 32}")) == 0
+@pytest.mark.parametrize(
+    "block",
+    [
+        "cae-wide: {of: cae, width: 32}",
+        "fanogan-wide: {of: fanogan, width: 32}",  # no nearer to fanogan-izi than to fanogan
+        "fpi-plain: {of: fpi, atlas: false}",
+        "dagmm-small: {of: dagmm, width: 8}",
+    ],
+)
+def test_a_variant_that_differs_in_numbers_alone_needs_its_block_only(tmp_path, block):
+    name, of = block.split(":")[0], block.split("of: ")[1].split(",")[0]
+    text = TEXT.replace("variants: {}", f"variants: {{{name}: {of}}}", 1)
+    text = text.replace("methods:\n  - cae\n  - fanogan\n", f"methods: [{of}]\n", 1)
+    assert check_text(tmp_path, text.replace("\nfit:\n", f"\nfit:\n  {block}\n", 1)) == 0
 
 
 @pytest.mark.parametrize(
@@ -158,6 +170,7 @@ def test_a_variant_that_differs_in_numbers_alone_needs_its_block_only(tmp_path):
         ("cae-../wide: {of: cae}", "fit has 'cae-../wide', which cannot be the name of a model"),
         ("fanogan-izi-2: {of: fanogan-izi}", "fanogan-izi, which is a variant itself"),
         ("fanogan-izzi: {of: fanogan}", "is called nearly as fanogan-izi is"),
+        ("dagmm-untraind: {of: dagmm}", "is called nearly as dagmm-untrained is"),
     ],
 )
 def test_a_variant_that_is_not_called_after_its_method_is_refused(tmp_path, capsys, block, says):
