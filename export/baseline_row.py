@@ -36,7 +36,7 @@ def baseline_row(baseline: Baseline, measured: Measured) -> Compared:
 
 def measure_baseline(params: Params, baseline: Baseline, bootstrap: Bootstrap) -> Measured:
     """Calibrate a baseline on validation and measure it on test, as a model is."""
-    config = params.block(ExportConfig, "export")
+    config = params.block(ExportConfig, "export").of_baselines
     cases = load_cases(params.study)
     manifest = draft_manifest(
         params.block(DataConfig, "data"),

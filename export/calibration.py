@@ -57,6 +57,12 @@ class ExportConfig:
         if self.map_odds is not None and not 0 < self.map_odds < math.inf:
             raise ValueError(f"map_odds must be above 0, or null, got {self.map_odds}")
 
+    @property
+    def of_baselines(self) -> "ExportConfig":
+        """The same for a trivial baseline, whose score is what it is known by, map or no map."""
+        aggregation = replace(self.aggregation, slice_score="graph")
+        return replace(self, aggregation=aggregation)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:

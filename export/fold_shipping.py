@@ -77,7 +77,7 @@ class Shipping:
             keeper=keeper.name,
             manifest=manifest,
             engine=engine,
-            recipe=keeper.kept.score,
+            recipe=self._recipe(keeper.kept.score),
             record=keeper.kept.record + 1,
             auroc=keeper.kept.auroc,
             graph=it.graph,
@@ -91,11 +91,14 @@ class Shipping:
         manifest, engine = self._release(
             graph, keeper, INTENSITY_RANGE, score_in_words(members), run_id="", seed=0
         )
-        return _unfitted(keeper, manifest, engine, recipe="mean")
+        return _unfitted(keeper, manifest, engine, recipe=self._recipe("mean"))
 
     def baseline(self, engine: Baseline, keeper: str) -> Shipped:
         """A baseline, with the threshold that a model would have got."""
-        draft = self._draft((0.0, 1.0), engine.in_words, run_id="", seed=0)
+        draft = replace(
+            self._draft((0.0, 1.0), engine.in_words, run_id="", seed=0),
+            aggregation=self.export.of_baselines.aggregation,
+        )
         scored = score_scans(validating(self.fold, keeper), draft, engine)
         manifest = calibrated(draft, calibrate(scored, self._calibration(keeper)))
         return _unfitted(keeper, manifest, engine, recipe="")
@@ -158,6 +161,10 @@ class Shipping:
             ),
             patches=patches,
         )
+
+    def _recipe(self, of_graph: str) -> str:
+        """What the table calls the shipped score: a recipe of the graph, or the map."""
+        return "map" if self.export.aggregation.slice_score == "map" else of_graph
 
     def _fitted(self, method: str, keeper: str) -> Fitted:
         return load_fitted(checkpoint_of(self.models, method, keeper), method, self.data)

@@ -109,7 +109,7 @@ def _truth(
 
 
 def _slice_scores(scored: ScoredScan) -> np.ndarray:
-    """The graph's own; the map's highest where a model of whole volumes scores no slice."""
+    """As reported; the map's highest where a model of whole volumes scores no slice."""
     scores = scored.finding.slice_scores
     if len(scores) == scored.slice_count:
         return scores

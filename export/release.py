@@ -69,7 +69,7 @@ def release(
         score=score,
         peak_value=peak_value,
         tolerance=SELF_TEST_TOLERANCE,
-        score_zero=graph.score_zero,
+        score_zero=graph.score_zero if manifest.aggregation.slice_score == "graph" else 0.0,
     )
     manifest = replace(manifest, self_test=expected)
     onnx_file.write(path, model, manifest)

@@ -40,7 +40,7 @@ def facts(manifest: Manifest) -> dict[str, str]:
             f"→ {intensity.output_low:g} to {intensity.output_high:g}" + _standardised(manifest)
         ),
         "preprocessing": _preprocessing(manifest.preprocessing),
-        f"{image} score" if manifest.patches is None else "patch score": manifest.score_recipe,
+        **_image_score(manifest, image),
         "scan score": "the volume's" if whole else _aggregation(manifest.aggregation.top_share),
         "anomalous if": f"{decided} {manifest.score_threshold.value:.6g}",
         "chosen by": manifest.score_threshold.chosen_by,
@@ -63,6 +63,13 @@ def facts(manifest: Manifest) -> dict[str, str]:
         or "not recorded",
         "schema": str(manifest.schema),
     }
+
+
+def _image_score(manifest: Manifest, image: str) -> dict[str, str]:
+    """Of a slice, a volume or a patch, whichever the graph scores; or what is taken instead."""
+    if manifest.aggregation.slice_score == "map":
+        return {f"{image} score": "the highest value of its map, as the mask is cut from it"}
+    return {f"{image} score" if manifest.patches is None else "patch score": manifest.score_recipe}
 
 
 def _preprocessing(recipe: Preprocessing) -> str:

@@ -285,11 +285,14 @@ def finding_of(
     above, highest, peak_value = thresholded(anomaly_map, manifest.map_threshold.value)
     _refuse_not_finite(peak_value)
     mask, lesions = lesions_in(above, manifest.postprocessing, manifest.plane)
+    scores = outputs.score
+    if manifest.aggregation.slice_score == "map":
+        scores = _highest(anomaly_map, slices_of(volume, manifest), manifest)
     return Finding(
-        score=scan_score(outputs.score, manifest.aggregation),
+        score=scan_score(scores, manifest.aggregation),
         anomaly_map=anomaly_map,
         mask=mask,
-        slice_scores=outputs.score,
+        slice_scores=scores,
         score_parts=outputs.score_parts,
         images=images,
         reconstruction=None
@@ -301,6 +304,14 @@ def finding_of(
         warnings=warnings,
         foreground=foreground,
     )
+
+
+def _highest(anomaly_map: AnomalyMap, looked: range, manifest: Manifest) -> Scores:
+    """What a map has highest in each slice that is looked at; of a whole volume, in all of it."""
+    if is_volumetric(manifest.image_size):
+        return np.array([anomaly_map.max()], np.float32)
+    slices = to_slices(anomaly_map[np.newaxis], manifest.plane)[_as_slice(looked)]
+    return np.asarray(slices.max(axis=(1, 2, 3)))
 
 
 def _refuse_not_finite(highest: float) -> None:

@@ -26,7 +26,8 @@ METADATA_KEY = "uad.manifest"
 # 5: variant, without which a file in fp16 or int8 would be taken for one in fp32.
 # 6: postprocessing.prior_first, without which a map would be filtered in another order.
 # 7: postprocessing.gaussian, without which a map would be thresholded unsmoothed.
-SCHEMA = 7
+# 8: aggregation.slice_score, without which scores would be other ones than the threshold is of.
+SCHEMA = 8
 
 
 # Voxels along an axis: one that claims more is damaged, or means to do damage.

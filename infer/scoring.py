@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -13,6 +14,10 @@ class Aggregation:
     """How the scores of a scan's slices become its score: mean of the highest `top_share`."""
 
     top_share: float  # in (0, 1]; the single highest slice always counts, so 1e-9 means maximum
+    # What a slice's score is: the graph's, or the highest value that its map has there when it is
+    # thresholded. The graph sees each slice by itself; a filter of the map sees its neighbours.
+    # Before schema 8: graph.
+    slice_score: Literal["graph", "map"] = "graph"
 
     def __post_init__(self) -> None:
         if not 0 < self.top_share <= 1:

@@ -19,6 +19,7 @@ CHANGES_NOTHING = {
     "pose_of_volumes": "every_axis",
     "pose_probability": 1.0,
     "prior_first": False,
+    "slice_score": "graph",
 }
 
 # The same of one method's block: in those of others the key was from the start.

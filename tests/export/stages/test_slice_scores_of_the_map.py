@@ -1,0 +1,118 @@
+"""`export.aggregation.slice_score: map`, through every stage and through a fold."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+import infer
+from export.baseline_row import measure_baseline
+from export.baselines import baselines
+from export.fold_job import FoldJob
+from export.fold_run import run_fold
+from export.stages.ensemble import combine
+from export.stages.evaluate import evaluate
+from export.stages.export import export
+from infer.engine import read_manifest
+from infer.self_test import check_model
+from tests.export.stages.test_crossval import numbers
+from tests.export.tiny_study import make_study, write_fit
+from tests.train.methods import test_fanogan
+from train.data import load_images
+from train.metrics import Bootstrap
+from train.params import load
+from train.pool import make_pool
+
+# Raised inside MLflow and its libraries, about their own code.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning:mlflow"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """The working directory after two methods and their ensemble were exported and measured."""
+    folder = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DVC_ROOT", str(folder))
+        make_study()
+        write_fit("fanogan", test_fanogan.fanogan().eval(), test_fanogan.TINY)
+        text = Path("params.yaml").read_text()
+        Path("by_graph.yaml").write_text(text)
+        text = text.replace("  - cae\n", "  - cae\n  - fanogan\n")
+        text = text.replace("slice_score: graph", "slice_score: map")
+        both = "ensembles: {both: {members: [cae, fanogan]}}"
+        Path("params.yaml").write_text(text.replace("ensembles: {}", both))
+        params = load("params.yaml")
+        for method in ("cae", "fanogan"):
+            export(params, method)
+        combine(params, "both")
+        for name in ("cae", "both"):
+            evaluate(params, name)
+        yield folder
+
+
+@pytest.mark.parametrize("name", ["cae", "both"])
+def test_what_is_measured_is_the_peak_of_each_picture_as_the_file_finds_it(study, name):
+    model = infer.load(study / f"models/tiny/{name}.onnx", device="cpu")
+    with (study / f"reports/tiny/evaluate/{name}/scores.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 10
+    for line in lines:
+        found = model.score(study / line["scan"])
+        assert found.score == found.peak_value
+        assert float(line["score"]) == pytest.approx(found.peak_value, rel=1e-5)
+
+
+def test_the_threshold_is_one_of_peaks(study):
+    manifest = read_manifest(study / "models/tiny/cae.onnx")
+    normals = manifest.normals.scores
+    assert len(normals) == 6
+    model = infer.load(study / "models/tiny/cae.onnx", device="cpu")
+    validation = sorted(study.glob("data/tiny/scans/validation_*.png"))
+    masks = {it for it in validation if it.stem.endswith("mask")}
+    peaks = [model.score(it).peak_value for it in validation if it not in masks]
+    assert set(normals) <= set(peaks)
+    assert min(peaks) < manifest.score_threshold.value < max(peaks)
+
+
+@pytest.mark.parametrize("name", ["cae", "fanogan", "both"])
+def test_the_self_test_counts_scores_from_an_empty_map(study, name):
+    path = study / f"models/tiny/{name}.onnx"
+    assert read_manifest(path).self_test.score_zero == 0
+    assert "agrees with its export" in check_model(path, device="cpu")
+
+
+def test_a_baseline_keeps_the_score_that_it_is_known_by(study):
+    few = Bootstrap(resamples=1, confidence=0.5, seed=0)
+    mean_image = baselines(load_images("tiny", "train")[0])[1]  # its map's mean, not its peak
+    by_map, by_graph = (
+        measure_baseline(load(it), mean_image, few).evaluation
+        for it in ("params.yaml", "by_graph.yaml")
+    )
+    assert by_map.rows == by_graph.rows
+    assert by_map.score_threshold == by_graph.score_threshold
+
+
+def test_a_fold_ships_the_peak_and_says_so(tmp_path, monkeypatch):
+    params = numbers()
+    params.values["export"]["aggregation"] = {"slice_score": "map", "top_share": 0.05}
+    job = FoldJob(
+        name="cae", method="cae", members=(), pool="tiny.crossval", grouped=False, fold=0,
+        parent_run="",
+    )  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    make_pool(params, job.pool)
+    fold = run_fold(params, job, models=Path("models"), reports=Path("reports"))
+    for test in fold.tests:
+        name = "blind" if test.protocol == "blind" else f"study_{test.half}"
+        model = infer.load(Path(f"models/published/fold0/cae.{name}.onnx"), device="cpu")
+        assert test.recipe == "map"
+        for scan in test.scans:
+            assert scan.score == pytest.approx(model.score(Path(scan.scan)).peak_value, rel=1e-5)
