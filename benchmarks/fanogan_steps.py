@@ -3,7 +3,8 @@
 python -m benchmarks.fanogan_steps --params studies/head_ct/params.yaml --steps 100 200 400 800
 
 One whole fit per number of steps, with every other number as the params file has it; test images
-are never read. Each fit goes on where it was interrupted, and one that is kept is not repeated.
+are never read. Each fit goes on where it was interrupted, and one that is kept is not repeated;
+several processes may share the steps.
 Writes OUT/fanogan_steps_<study>.json and a curve, neither of which shows a scan.
 """
 
@@ -38,14 +39,14 @@ def main(arguments: Sequence[str]) -> None:
     chosen = parser.parse_args(arguments)
     params = load(chosen.params)
     path = chosen.out / f"fanogan_steps_{params.study}.json"
-    points = _kept(path, params)
     for steps in sorted(set(chosen.steps)):
-        if str(steps) not in points:
-            points[str(steps)] = measure(params, steps, chosen.out)
-        points = dict(sorted(points.items(), key=lambda point: int(point[0])))
+        point = _kept(path, params).get(str(steps)) or measure(params, steps, chosen.out)
+        # Read again: another process may have measured other steps meanwhile.
+        points = {**_kept(path, params), str(steps): point}
+        points = dict(sorted(points.items(), key=lambda it: int(it[0])))
         _write(path, params, points)
         draw(points, params.study, path.with_suffix(".png"))
-        print(f"{steps} steps: {json.dumps(points[str(steps)])}")
+        print(f"{steps} steps: {json.dumps(point)}")
 
 
 def measure(params: Params, steps: int, folder: Path) -> dict[str, float]:
