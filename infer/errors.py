@@ -41,6 +41,10 @@ class StoreError(UadError):
     """An object store that cannot be reached, or that refuses."""
 
 
+class StoreRefusalError(StoreError):
+    """One that answers, but gives or takes this object not: keys, or an archive that sleeps."""
+
+
 class AwayError(UadError):
     """An MLflow store, registry of models, that gives no answer; not one that says no."""
 

@@ -86,13 +86,23 @@ def _refuse_harmful(out: Path, folders: Sequence[Path]) -> None:
     Raises:
         BadOutputError: it would.
     """
-    mine = Entries.read(out / output_folder.JOURNAL)
-    if mine or out.resolve() in {folder.resolve() for folder in folders}:
+    scored = Entries.read(out / output_folder.JOURNAL)
+    if scored or _is_a_run(out) or out.resolve() in {folder.resolve() for folder in folders}:
         raise BadOutputError(
             f"{out} holds the results of a run, the merged report would replace its own",
             hint="choose another --out",
         )
     output_folder.refuse_foreign(out)
+
+
+def _is_a_run(out: Path) -> bool:
+    """Whether a run has written there, be it that it could score nothing; a merge has not."""
+    try:
+        return "merged" not in json.loads((out / output_folder.RUN).read_text(errors="replace"))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, TypeError):
+        return True  # whose it is cannot be told
 
 
 def _refuse_foreign(share: Share, first: Share) -> None:

@@ -70,7 +70,7 @@ def read_runs(folders: Sequence[Path]) -> Monitored:
 
 
 def _places(folder: Path) -> Iterator[Path]:
-    """Folders of results; nothing is looked for below one.
+    """Folders of results; nothing is looked for below one. Links are followed, each folder once.
 
     Raises:
         BadOutputError: there is none, or runs might be missed.
@@ -83,7 +83,12 @@ def _places(folder: Path) -> Iterator[Path]:
         ) from error
 
     some = False
-    for place, below, names in os.walk(folder, onerror=refuse):
+    seen = set()  # links may lead to where we have been
+    for place, below, names in os.walk(folder, onerror=refuse, followlinks=True):
+        if (real := Path(place).resolve()) in seen:
+            below.clear()
+            continue
+        seen.add(real)
         if output_folder.RUN in names or output_folder.JOURNAL in names:
             below.clear()
             some = True

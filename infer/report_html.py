@@ -74,7 +74,8 @@ def page(results: Results) -> Iterator[bytes]:
 def _data(results: Results) -> Iterator[str]:
     """The JSON of the page, in pieces."""
     facts = {
-        "run": {name: results.run[name] for name in _OF_THE_RUN},
+        "run": {name: results.run[name] for name in _OF_THE_RUN}
+        | {"missing": results.run.get("missing", [])},  # of a merged report
         "monitoring": {name: results.run["monitoring"][name] for name in _OF_THE_MONITORING},
         "normals": [_rounded(score) for score in results.normals],
         "overlay_header": HEADER,

@@ -248,6 +248,13 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _is_to_be_entered(entry: os.DirEntry[str], root: Path, seen: set[Path]) -> bool:
     target = Path(entry).resolve()
-    if entry.is_symlink() and (target.is_relative_to(root) or root.is_relative_to(target)):
+    if entry.is_symlink() and (_is_met_anyway(target, root) or root.is_relative_to(target)):
         return False  # met on its own way, or a loop that would also lead to our neighbours
     return target not in seen
+
+
+def _is_met_anyway(target: Path, root: Path) -> bool:
+    """Whether it lies below `root` on a way that is walked: in no hidden folder."""
+    if not target.is_relative_to(root):
+        return False
+    return not any(step.startswith(".") for step in target.relative_to(root).parts)

@@ -335,7 +335,9 @@
     const leftOut = Object.values(run.left_out).reduce((sum, count) => sum + count, 0);
     const others = leftOut ? ` · ${plural(leftOut, "other file")} left out` : "";
     byId("what").textContent = `${plural(rows.length, "scan")}${others} · model ${name} · ${model.modality}`;
-    const left = run.outcome === "finished" ? "" : `${run.outcome} with ${counts.unfinished.toLocaleString("en")} still to do · `;
+    const todo = counts.unfinished ? ` with ${counts.unfinished.toLocaleString("en")} still to do` : "";
+    const why = run.missing.length ? `: ${run.missing.map(visible).join("; ")}` : todo;
+    const left = run.outcome === "finished" ? "" : `${run.outcome}${why} · `;
     byId("when").textContent = `${left}${day} UTC · on ${device.got}`;
     const decided = model.anomalous_by === "mask" ? "its mask is not empty" : `its score is above ${number(threshold, 6)}`;
     byId("about").querySelector("dl").append(...terms([

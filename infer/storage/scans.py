@@ -8,9 +8,16 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from infer.errors import UnreadableScanError
+from infer.errors import BadOutputError, StoreRefusalError, UnreadableScanError
 from infer.output_folder import JOURNAL, OF_SCANS, OF_THE_RUN, SEGMENTS
-from infer.readers.dicom_series import SUFFIXES, Membership, grouped, memberships, series_names
+from infer.readers.dicom_series import (
+    SUFFIXES,
+    Membership,
+    grouped,
+    memberships,
+    series_names,
+    unknown,
+)
 from infer.readers.discovery import LIST, is_scan
 from infer.readers.nifti_file import HEADERS, VOXELS, files_of, header_of_pair
 from infer.readers.source import Source
@@ -142,21 +149,31 @@ def _memberships(others: Objects, root: Path) -> Iterator[Membership]:
                 yield from found
 
 
+def _begins_as_dicom(stored: Stored) -> bool:
+    # Of an object shorter than that, stores refuse the range.
+    if stored.size < _BEGINNING:
+        return False
+    return beginning_of(stored.address, _BEGINNING).endswith(_DICOM)
+
+
 def _membership(item: tuple[str, Stored], root: Path) -> list[Membership]:
     name, stored = item
     steps = name.split("/")
     if set(steps) & {*STEPS, ""}:
         return []  # no path has such a name: it belongs to no series
-    if not name.lower().endswith(SUFFIXES):
-        beginning = beginning_of(stored.address, _BEGINNING)
-        if not beginning.endswith(_DICOM) or len(beginning) < _BEGINNING:
-            return []
-    with tempfile.TemporaryDirectory(prefix="uad-header-") as folder:
-        here = Path(folder) / f"header{SUFFIXES[0]}"
-        with contextlib.suppress(FileNotFoundError):  # gone meanwhile: its row will say so
-            fetch(stored.address, here)
-        found = memberships([here])
     file = root.joinpath(*steps)
+    try:
+        if not name.lower().endswith(SUFFIXES) and not _begins_as_dicom(stored):
+            return []
+        with tempfile.TemporaryDirectory(prefix="uad-header-") as folder:
+            here = Path(folder) / f"header{SUFFIXES[0]}"
+            with contextlib.suppress(FileNotFoundError):  # gone meanwhile: its row will say so
+                fetch(stored.address, here)
+            found = memberships([here])
+    except (BadOutputError, StoreRefusalError):
+        # An object in an archive, or too large for this machine, is one failed row, which will say
+        # why. A store that is away is no such thing: of series, slices would be missed.
+        return [unknown(file)]
     return [
         it._replace(file=file, key=tuple(str(file) if key == str(here) else key for key in it.key))
         for it in found

@@ -19,6 +19,7 @@ from infer.errors import (
     BadOutputError,
     MissingExtraError,
     StoreError,
+    StoreRefusalError,
     UadError,
     UnknownChoiceError,
 )
@@ -242,8 +243,9 @@ def _in_words(address: Address, done: str) -> Iterator[None]:
             hint="is there such a bucket? None is made",
         ) from None
     except Exception as error:  # of botocore, aiohttp, Google's, …: they share no class
+        kind = StoreRefusalError if isinstance(error, PermissionError) else StoreError
         # Without what caused it: its pages may hold what was sent, keys among it.
-        raise StoreError(
+        raise kind(
             f"{address} could not be {done}, its store says: {_reason(error)}", hint=_hint(error)
         ) from None
 

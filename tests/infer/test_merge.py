@@ -299,6 +299,15 @@ def test_a_report_of_a_run_is_never_replaced(done, out):
     assert (done / out / "report.csv").read_bytes() == before
 
 
+def test_nor_is_that_of_a_run_that_could_score_nothing(done, tmp_path, tiny_model):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/x.png").write_bytes(b"no picture")
+    score(tmp_path / "broken", tiny_model, done / "failed")
+    before = (done / "failed/report.csv").read_bytes()
+    assert "holds the results of a run" in refusal(merge(parts(done), done / "failed"))
+    assert (done / "failed/report.csv").read_bytes() == before
+
+
 def test_two_parts_into_one_folder_are_refused_or_the_report_would_lose_one(
     done, scans, tiny_model
 ):

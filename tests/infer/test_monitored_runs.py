@@ -153,6 +153,15 @@ def refusal(done):
     return error
 
 
+def test_runs_behind_links_are_found_and_each_counts_once(runs, tmp_path):
+    write_run(tmp_path / "elsewhere/d", 4, usual())
+    (runs / "one").symlink_to(tmp_path / "elsewhere")
+    (runs / "two").symlink_to(tmp_path / "elsewhere")
+    (runs / "deep/back").symlink_to(runs)
+    folders = [run["folder"] for run in as_json(runs)["models"][0]["runs"]]
+    assert folders == [str(runs / it) for it in ("b", "a", "deep/c", "one/d")]
+
+
 def test_a_folder_without_runs_is_refused(tmp_path):
     assert "holds no run of uad-infer" in refusal(uad_infer("--monitor", tmp_path))
     assert "--monitor needs the folders of runs" in refusal(uad_infer("--monitor"))

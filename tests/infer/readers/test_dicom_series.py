@@ -43,6 +43,16 @@ def test_several_series_of_a_folder_are_told_apart_by_number_and_uid(tmp_path):
     assert names == list(found(tmp_path))  # the same every time
 
 
+def test_no_series_is_lost_where_two_have_the_same_digest(tmp_path, monkeypatch):
+    """As of 10,000 series in one folder, two have once in a hundred times."""
+    monkeypatch.setattr(dicom_series, "_DIGITS", 1)
+    for at in range(17):  # more than there are digits
+        series(tmp_path / "anna", head()[:2], name=f"{at}-{{}}", number=2)
+    names = list(found(tmp_path))
+    assert len(names) == 17
+    assert names == list(found(tmp_path))  # the same every time
+
+
 def test_a_series_that_lies_in_the_folder_itself_takes_its_name(tmp_path):
     series(tmp_path / "scans", head(), name="{}.dcm")
     assert list(found(tmp_path / "scans")) == ["scans"]

@@ -55,6 +55,13 @@ def test_a_linked_folder_elsewhere_is_followed_once(tmp_path):
     assert found(tmp_path / "scans") == ["b.png", "one/a.png"]
 
 
+def test_a_link_into_a_hidden_folder_is_followed_for_nobody_else_goes_there(tmp_path):
+    make(tmp_path, "scans/.store/v1/a.png", "scans/.store/v1/deep/b.png", "scans/c.png")
+    (tmp_path / "scans/ct").symlink_to(".store/v1")
+    (tmp_path / "scans/ct2").symlink_to(".store/v1")
+    assert found(tmp_path / "scans") == ["c.png", "ct/a.png", "ct/deep/b.png"]
+
+
 def test_a_pipe_is_no_scan_and_a_broken_link_is_one_that_cannot_be_read(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "broken.png").symlink_to("nowhere")

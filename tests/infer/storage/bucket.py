@@ -20,6 +20,12 @@ class Bucket:
         self._client.put_object(Bucket=self.name, Key=_spelt(key), Body=content)
         return f"{self.url}/{key}"
 
+    def archive(self, key, content):
+        """An object that is listed and cannot be read until somebody restores it."""
+        self._client.put_object(
+            Bucket=self.name, Key=_spelt(key), Body=content, StorageClass="GLACIER"
+        )
+
     def upload(self, folder, below):
         """All files of a folder; the folder's address."""
         for path in folder.rglob("*"):

@@ -71,6 +71,30 @@ def spools(tmp_path, monkeypatch):
     return folder
 
 
+def test_empty_objects_are_no_scans_and_hinder_none(bucket, scans, tmp_path):
+    where = bucket.upload(scans, "scans")
+    for name in ("_SUCCESS", "ward/IM0001"):
+        bucket.put(f"scans/{name}", b"")
+    found = scans_in(place_of(where), tmp_path / "out")
+    assert list(found.scans) == list(scans_in(scans, tmp_path / "out").scans)
+    assert sum(found.left_out.values()) == 2
+
+
+def test_an_object_that_sleeps_in_an_archive_is_one_failed_row(bucket, scans, tiny_model, tmp_path):
+    where = bucket.upload(scans, "scans")
+    bucket.put("scans/awake.dcm", b"no DICOM")
+    for name in ("asleep.dcm", "asleep_too"):
+        bucket.archive(f"scans/{name}", b"\0" * 128 + b"DICM" + b"\0" * 50)
+    counts = run(where, tiny_model, tmp_path / "out")
+    rows = report(tmp_path / "out")
+    failed = {name for name, row in rows.items() if row["status"] == "failed"}
+    assert failed == {"awake.dcm", "asleep.dcm", "asleep_too"}
+    assert counts.ok == len(rows) - 3
+    for name in ("asleep.dcm", "asleep_too"):
+        assert "could not be fetched" in rows[name]["error"]
+        assert "storage class" in rows[name]["error"]
+
+
 def test_a_folder_in_a_store_holds_the_scans_that_it_holds_here(bucket, many, tmp_path):
     stored = scans_in(place_of(bucket.upload(many, "scans")), tmp_path / "out")
     here = scans_in(many, tmp_path / "out")
