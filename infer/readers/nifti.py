@@ -14,6 +14,7 @@ from infer.readers.voxel_stream import read_voxels, skip
 from infer.volume import Grid, Volume
 
 _MM = {"unknown": 1.0, "mm": 1.0, "meter": 1e3, "micron": 1e-3}
+_SHEARED = 1e-4  # of a voxel's volume: more than headers are rounded by
 # Our axes in nibabel's words, e.g. "from I to S"; see `Volume`.
 _OUR_AXES = (("I", "S"), ("A", "P"), ("R", "L"))
 
@@ -91,7 +92,7 @@ def _volume(header: Header, voxels: np.ndarray, name: str, warnings: tuple[str, 
     affine = _affine(header, name)
     axes, flipped = orientation(affine, name)
     grid = Grid(shape=voxels.shape, axes=axes, flipped=flipped, header=header)
-    sides = np.sqrt((affine[:3, :3] ** 2).sum(axis=0)) * _MM[_unit(header)]
+    sides = _spacing(affine[:3, :3]) * _MM[_unit(header)]
     return Volume(
         voxels=grid.from_file(voxels)[np.newaxis],
         unit="modality",
@@ -99,6 +100,19 @@ def _volume(header: Header, voxels: np.ndarray, name: str, warnings: tuple[str, 
         grid=grid,
         warnings=warnings,
     )
+
+
+def _spacing(axes: np.ndarray) -> np.ndarray:
+    """A voxel's length along each axis of the file, so that the product is its volume.
+
+    Of a sheared grid, a scan with a tilted gantry, the third counts across the plane of the first
+    two, not along the tilted table, as of DICOM series.
+    """
+    lengths = np.sqrt((axes**2).sum(axis=0))
+    whole = float(np.prod(lengths))
+    if whole - abs(np.linalg.det(axes)) <= _SHEARED * whole:
+        return lengths
+    return np.asarray(np.abs(np.diag(np.linalg.qr(axes)[1])))
 
 
 def orientation(affine: np.ndarray, name: str) -> tuple[tuple[int, ...], tuple[bool, ...]]:

@@ -4,8 +4,9 @@ Of the source, only what places the mask is read: the identifiers of study, seri
 their geometry. So nothing about the patient can reach the object, unless the user asks for it.
 """
 
+import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from infer.errors import MissingExtraError, UnreadableScanError
 from infer.manifest import Manifest
 from infer.readers.dicom import stack_of
 from infer.readers.dicom_frame import TAGS
-from infer.readers.dicom_header import header_of, reading, silence
+from infer.readers.dicom_header import header_of, silence
 from infer.readers.dicom_stack import Stack
 from infer.shapes import Mask
 from infer.volume import Volume
@@ -75,11 +76,27 @@ def encode_segmentation(
     planes = np.asarray(volume.grid.to_file(mask)).transpose(2, 1, 0)  # slice, row, column
     sources, planes = _sources(stacked, planes, keep_identifiers=keep_identifiers)
     silence("highdicom")
-    with reading("the series"):
+    with _in_words():
+        _agree(sources, stacked)
         segmentation = _segmentation(sources, planes, manifest)
         target = io.BytesIO()
         segmentation.save_as(target)
     return target.getvalue()
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """What highdicom has against headers that could be read, without quoting them."""
+    try:
+        yield
+    except (UnreadableScanError, MemoryError):
+        raise
+    except Exception as error:
+        raise UnreadableScanError(
+            f"no DICOM Segmentation can be laid over it: its headers lack what one needs, or say "
+            f"what none may ({type(error).__name__})",
+            hint="score it without --dicom-seg, or without --keep-identifiers if that was given",
+        ) from None
 
 
 def _sources(
@@ -94,7 +111,8 @@ def _sources(
         for name in _IDENTIFIERS:
             if name not in header:
                 setattr(header, name, "")
-    if len(files) == len(frames):
+    enhanced = any("PerFrameFunctionalGroupsSequence" in header for header in headers)
+    if len(files) == len(frames) and not (enhanced and len(files) > 1):
         return headers, planes
     if len(files) > 1:
         raise UnreadableScanError(
@@ -104,6 +122,29 @@ def _sources(
     ordered = np.zeros((int(headers[0].NumberOfFrames), *planes.shape[1:]), planes.dtype)
     ordered[[frame.index for frame in frames]] = planes
     return headers, ordered
+
+
+def _agree(headers: Sequence[Any], stacked: Stack) -> None:
+    """Bring what the reader takes for equal to be equal, and name what it can do without.
+
+    Orientations that differ by rounding count as one there (`dicom_stack.SAME_DIRECTION`), and
+    those of frames as that of their file; highdicom compares all digits, and looks in one place.
+    """
+    from pydicom.uid import generate_uid
+
+    first, reference = headers[0], generate_uid()
+    for header in headers:
+        if "ImageOrientationPatient" in header:
+            header.ImageOrientationPatient = first.ImageOrientationPatient
+        if not header.get("SliceThickness") and stacked.spacing_mm is not None:
+            header.SliceThickness = stacked.spacing_mm[2]  # a mask's voxels leave no gap
+        if not header.get("FrameOfReferenceUID"):
+            header.FrameOfReferenceUID = reference
+        for shared in header.get("SharedFunctionalGroupsSequence") or ():
+            for name in ("PlaneOrientationSequence", "PixelMeasuresSequence"):
+                own = header.PerFrameFunctionalGroupsSequence[0]
+                if name not in shared and name in own:
+                    setattr(shared, name, own[name].value)
 
 
 def _segmentation(sources: list[Any], planes: np.ndarray, manifest: Manifest) -> Any:

@@ -132,6 +132,20 @@ def test_microns_become_millimetres(tmp_path):
     assert read(tmp_path / "scan.nii").spacing_mm == pytest.approx((0.5, 0.5, 0.5))
 
 
+@pytest.mark.parametrize("tilt", [0.0, 0.2, 25.0])
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "PIR"])
+def test_the_volume_of_a_voxel_is_right_however_the_gantry_was_tilted(tmp_path, codes, tilt):
+    """The determinant of the affine is the truth; in the plane, lengths stay as they are."""
+    sheared = np.diag([1.0, 2.0, 3.0])
+    sheared[1, 2] = 3.0 * np.tan(np.radians(tilt))
+    affine = np.eye(4)
+    affine[:3, :3] = affine_of(codes, spacing=(1.0, 1.0, 1.0))[:3, :3] @ sheared
+    volume = read(saved(tmp_path / "a.nii", random_voxels(), affine))
+    assert np.prod(volume.spacing_mm) == pytest.approx(6.0, rel=2e-4)
+    by_file = sorted(zip(volume.grid.axes, volume.spacing_mm, strict=True))
+    np.testing.assert_allclose([it for _, it in by_file], [1.0, 2.0, 3.0], rtol=2e-4)
+
+
 def test_of_several_volumes_the_first_is_read_and_a_warning_says_so(tmp_path):
     voxels = random_voxels((4, 5, 6, 3))
     volume = read(saved(tmp_path / "scan.nii", voxels))

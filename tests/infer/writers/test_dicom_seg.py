@@ -6,6 +6,7 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import generate_uid
 
 from infer.errors import MissingExtraError, UnreadableScanError
 from infer.readers.dicom import read
@@ -77,6 +78,78 @@ def test_frames_of_an_enhanced_file_are_found_in_their_own_order(tmp_path):
         dataset.SOPInstanceUID, list(range(1, 6)), combine_segments=True
     )
     np.testing.assert_array_equal(planes.astype(bool), stored[order] > 100)
+
+
+def rounded(dataset, at):
+    dataset.ImageOrientationPatient = [1, 1e-5 * at, 0, -1e-5 * at, 1, 0]
+
+
+def unknown_thickness(dataset, at):
+    dataset.SliceThickness = None  # as PS3.3 C.7.6.2 allows
+
+
+def without(name):
+    def change(dataset, at):
+        if name in dataset:
+            delattr(dataset, name)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        rounded,
+        unknown_thickness,
+        without("SliceThickness"),
+        without("FrameOfReferenceUID"),
+        without("Manufacturer"),
+    ],
+    ids=["rounded", "unknown thickness", "no thickness", "no frame of reference", "no maker"],
+)
+def test_what_the_reader_takes_a_mask_can_be_laid_over(tmp_path, change):
+    stored = head()
+    datasets = series(tmp_path, stored, intercept=0, change=change)
+    _, segmentation = segmentation_of(files_in(tmp_path), lambda voxels: voxels > 100)
+    np.testing.assert_array_equal(planes_of(segmentation, datasets), stored > 100)
+
+
+@pytest.mark.parametrize("name", ["PlaneOrientationSequence", "PixelMeasuresSequence"])
+def test_frames_may_say_each_by_itself_what_all_have_in_common(tmp_path, name):
+    path, stored = tmp_path / "mf.dcm", head()
+    enhanced(path, stored)
+    dataset = pydicom.dcmread(path)
+    [shared] = dataset.SharedFunctionalGroupsSequence
+    for frame in dataset.PerFrameFunctionalGroupsSequence:
+        setattr(frame, name, getattr(shared, name))
+    delattr(shared, name)
+    dataset.save_as(path)
+    _, segmentation = segmentation_of([path], lambda voxels: voxels > 100)
+    planes = segmentation.get_pixels_by_source_frame(
+        dataset.SOPInstanceUID, list(range(1, 6)), combine_segments=True
+    )
+    np.testing.assert_array_equal(planes.astype(bool), stored > 100)
+
+
+def test_slices_that_are_enhanced_files_each_are_refused_in_words(tmp_path):
+    uid, reference, study = generate_uid(), generate_uid(), generate_uid()
+    for at in range(3):
+        path = tmp_path / f"{at}.dcm"
+        enhanced(path, head()[at : at + 1], series=uid, start=at)
+        dataset = pydicom.dcmread(path)
+        dataset.FrameOfReferenceUID, dataset.StudyInstanceUID = reference, study
+        dataset.save_as(path)
+    with pytest.raises(UnreadableScanError, match="several multi-frame files"):
+        segmentation_of(files_in(tmp_path), lambda voxels: voxels > 3)
+
+
+def test_what_no_segmentation_may_say_is_refused_and_not_quoted(tmp_path):
+    """Valid files whose slices name different studies."""
+    series(tmp_path, head(), change=lambda it, at: setattr(it, "StudyInstanceUID", f"1.2.{at}"))
+    with pytest.raises(UnreadableScanError, match="its headers lack what one needs") as refused:
+        segmentation_of(files_in(tmp_path), lambda voxels: voxels > 3)
+    assert "without --dicom-seg" in (refused.value.hint or "")
+    assert refused.value.__cause__ is None
 
 
 def test_an_empty_mask_is_an_object_too(tmp_path):
