@@ -11,14 +11,17 @@ Writes OUT/fanogan_steps_<study>.json and a curve, neither of which shows a scan
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from filelock import FileLock
 
 from benchmarks.machine import cores, processor
+from infer.writers.atomic import write_bytes
 from train.data import data_hash, load_images
 from train.fitting import fitted, task_of, training_images
 from train.keeper import Keeper
@@ -40,17 +43,29 @@ def main(arguments: Sequence[str]) -> None:
     params = load(chosen.params)
     path = chosen.out / f"fanogan_steps_{params.study}.json"
     for steps in sorted(set(chosen.steps)):
-        point = _kept(path, params).get(str(steps)) or measure(params, steps, chosen.out)
-        # Read again: another process may have measured other steps meanwhile.
+        if str(steps) in _kept(path, params):
+            continue
+        with measured(params, steps, chosen.out) as point:
+            add(path, params, steps, point)
+        print(f"{steps} steps: {json.dumps(point)}")
+
+
+def add(path: Path, params: Params, steps: int, point: Mapping[str, float]) -> None:
+    """Put a point beside those that are kept, other processes' as well, and draw them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.stem}.lock")):
         points = {**_kept(path, params), str(steps): point}
         points = dict(sorted(points.items(), key=lambda it: int(it[0])))
         _write(path, params, points)
         draw(points, params.study, path.with_suffix(".png"))
-        print(f"{steps} steps: {json.dumps(point)}")
 
 
-def measure(params: Params, steps: int, folder: Path) -> dict[str, float]:
-    """What a fit of so many generator steps is worth on the validation images."""
+@contextmanager
+def measured(params: Params, steps: int, folder: Path) -> Iterator[dict[str, float]]:
+    """What a fit of so many generator steps is worth on the validation images.
+
+    The fit itself goes when that has been written down.
+    """
     blocks = params.values["fit"]
     fit = {**blocks, METHOD: {**blocks[METHOD], "gan_steps": steps}}
     changed = Params(params.path, {**params.values, "fit": fit})
@@ -72,15 +87,15 @@ def measure(params: Params, steps: int, folder: Path) -> dict[str, float]:
     ) as (session, run):
         result = session.keep(run, keeper, model, pictures=True)
         last = session.progress.history[-1]
+        shown = {name: last[f"auroc_{name}"] for name in SHOWN if f"auroc_{name}" in last}
+        yield {
+            "best": result["validation_auroc"],
+            **shown,
+            "collapse_ratio": result["collapse_ratio"],
+            "fit_seconds": result["fit_seconds"],
+        }
         session.forget()
     model.unlink()
-    shown = {name: last[f"auroc_{name}"] for name in SHOWN if f"auroc_{name}" in last}
-    return {
-        "best": result["validation_auroc"],
-        **shown,
-        "collapse_ratio": result["collapse_ratio"],
-        "fit_seconds": result["fit_seconds"],
-    }
 
 
 def draw(points: Mapping[str, Mapping[str, float]], study: str, path: Path) -> None:
@@ -122,8 +137,7 @@ def _write(path: Path, params: Params, points: Mapping[str, Any]) -> None:
         "fit": _identity(params),
         "steps": points,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 if __name__ == "__main__":

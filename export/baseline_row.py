@@ -1,5 +1,7 @@
 """A trivial baseline as a row of the comparison: calibrated and measured as a model is."""
 
+from dataclasses import replace
+
 from export import where_files
 from export.baselines import Baseline
 from export.calibration import ExportConfig, calibrate
@@ -22,12 +24,13 @@ from train.metrics import Bootstrap
 from train.params import Params
 
 
-def baseline_row(baseline: Baseline, measured: Measured) -> Compared:
+def baseline_row(params: Params, baseline: Baseline, measured: Measured) -> Compared:
     """The line of the comparison."""
+    aggregation = params.block(ExportConfig, "export").aggregation
     return Compared(
         evaluation=measured.evaluation,
         fit_seconds=None,
-        in_words=baseline.in_words,
+        in_words=baseline.said(aggregation),
         where=where_files.flat(measured.where),
         kinds=measured.where.kinds,
         sizes=measured.where.sizes,
@@ -36,7 +39,8 @@ def baseline_row(baseline: Baseline, measured: Measured) -> Compared:
 
 def measure_baseline(params: Params, baseline: Baseline, bootstrap: Bootstrap) -> Measured:
     """Calibrate a baseline on validation and measure it on test, as a model is."""
-    config = params.block(ExportConfig, "export").of_baselines
+    asked = params.block(ExportConfig, "export")
+    config = replace(asked, aggregation=baseline.aggregation(asked.aggregation))
     cases = load_cases(params.study)
     manifest = draft_manifest(
         params.block(DataConfig, "data"),
@@ -44,7 +48,7 @@ def measure_baseline(params: Params, baseline: Baseline, bootstrap: Bootstrap) -
         study=params.study,
         method=baseline.name,
         intensity_range=(0.0, 1.0),
-        score_recipe=baseline.in_words,
+        score_recipe=baseline.said(config.aggregation),
         provenance=_provenance(params.study),
     )
     validation = [it.case for it in cases if it.split == "validation"]

@@ -6,13 +6,14 @@ A trivial score that does as well as a network says that the data, not the netwo
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import laplace, uniform_filter
 
 from infer.finding import EngineOutputs
+from infer.scoring import Aggregation
 from infer.shapes import Images, Maps, Scores
 from train.stored_images import StoredImages
 
@@ -32,6 +33,20 @@ class Baseline:
     to_map: Callable[[Images], Maps]
     to_score: Callable[[Maps], Scores]
     reconstruction: np.ndarray | None = None  # (channel, *pixels), the same for every image
+    # Whether its score says how high its map is. Then it is treated as a model is: where those
+    # score slices by their maps, after all filters, so does it.
+    by_map: bool = True
+
+    def aggregation(self, of_models: Aggregation) -> Aggregation:
+        """How its slices are scored where models' are so."""
+        return of_models if self.by_map else replace(of_models, slice_score="graph")
+
+    def said(self, of_models: Aggregation) -> str:
+        """Its map and its score, in words."""
+        if self.aggregation(of_models).slice_score == "graph":
+            return self.in_words
+        of_map, _, _ = self.in_words.partition("; score")
+        return f"{of_map}; score = the highest value of that, as a mask would be cut from it"
 
     def run(self, images: Images) -> EngineOutputs:
         """Map and score of each image on its own."""
@@ -68,7 +83,7 @@ def baselines(training: Images | StoredImages) -> list[Baseline]:
         ),
         Baseline(
             name="random",
-            in_words="map and score drawn at random from the image's content",
+            in_words="map drawn at random from the image's content; score = its first value",
             to_map=_noise,
             to_score=lambda maps: maps.reshape(len(maps), -1)[:, 0],
         ),
@@ -90,6 +105,7 @@ def baselines(training: Images | StoredImages) -> list[Baseline]:
             "training images', on either side, in their standard deviations",
             to_map=_edges,
             to_score=_unusual(_means(_edges, training)),
+            by_map=False,
         ),
         Baseline(
             name="baseline_mean_intensity",
@@ -97,6 +113,7 @@ def baselines(training: Images | StoredImages) -> list[Baseline]:
             "on either side, in their standard deviations",
             to_map=_brightness,
             to_score=_unusual(_means(_brightness, training)),
+            by_map=False,
         ),
     ]
 
@@ -120,6 +137,9 @@ def _brightness(images: Images) -> Maps:
 def _edges(images: Images) -> Maps:
     """How much brightness changes around each pixel: |Laplacian|; at the border, reflected."""
     grey = np.asarray(_brightness(images), np.float32)
+    if grey.ndim == 5:
+        edges = np.stack([laplace(it[0], mode="mirror") for it in grey])
+        return np.asarray(np.abs(edges))[:, np.newaxis]
     return np.stack([np.abs(cv2.Laplacian(it[0], cv2.CV_32F)) for it in grey])[:, np.newaxis]
 
 

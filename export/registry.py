@@ -48,15 +48,25 @@ def register(path: Path, *, study: str, method: str, run_id: str, example: Image
 
 
 def log_test(
-    metrics: Mapping[str, float], *, study: str, method: str, run_id: str, files: Iterable[Path]
+    metrics: Mapping[str, float],
+    *,
+    study: str,
+    method: str,
+    run_id: str,
+    files: Iterable[Path],
+    precision: str = "",
 ) -> None:
-    """Add the test's metrics, as test_<name>, and files to the run of the fit."""
+    """Add the test's metrics, as test_<name>, and files to the run of the fit.
+
+    Of a variant, which shares that run with the file it was made from, as test_<precision>_<name>.
+    """
+    test = f"test_{precision}" if precision else "test"
     client = tracking.open_client()
     run_id = _known(client, run_id, study, method)
     with mlflow.start_run(run_id=run_id):
-        mlflow.log_metrics({f"test_{name}": value for name, value in metrics.items()})
+        mlflow.log_metrics({f"{test}_{name}": value for name, value in metrics.items()})
         for path in files:
-            mlflow.log_artifact(str(path), "test")
+            mlflow.log_artifact(str(path), test)
 
 
 def log_files(files: Iterable[Path], *, study: str, method: str, run_id: str, to: str) -> None:

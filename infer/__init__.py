@@ -27,8 +27,8 @@ def load(
     """Open a model for scoring scans one by one: `load("cae.onnx").score("scan.nii.gz").score`.
 
     Args:
-        model: An .onnx file of this project's export stage, or `models:/name@alias` in the
-            MLflow registry that MLFLOW_TRACKING_URI names.
+        model: An .onnx file of this project's export stage, `models:/name@alias` in the MLflow
+            registry that MLFLOW_TRACKING_URI names, or an address in object storage (`s3://…`).
         device: auto, cpu, cuda, cuda:N, tensorrt or openvino.
         precision: None: the file's own, fp32 unless it is a variant in fp16 or int8. With openvino
             or tensorrt also bf16 or fp16 of a file in fp32, where the processor can.

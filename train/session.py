@@ -88,9 +88,9 @@ class Session:
 
     @property
     def _fingerprint(self) -> str:
-        """Of the task, and of what is kept of it by which rule."""
+        """Of the task, what it computes in here, and what is kept of it by which rule."""
         rules = [[it.name, it.rule, it.score, it.rows.tolist()] for it in self.keepers]
-        said = json.dumps([self.task.fingerprint, rules])
+        said = json.dumps([self.task.fingerprint, self.precision, rules])
         return hashlib.sha256(said.encode()).hexdigest()
 
     def resume(self) -> None:
@@ -317,7 +317,8 @@ class Session:
         history = self.progress.history
         names = sorted({name for record in history for name in record})
         losses = [name for name in names if "auroc" not in name and "distance" not in name]
-        scorer = Scorer(recipe[kept.score], kept.usual)
+        # What an interrupted fit had kept comes back on the processor, whatever the device is.
+        scorer = Scorer(recipe[kept.score], kept.usual).to(self.fabric.device)
         redrawn = _reconstructions(self.model, scorer, images, abnormal, self.task)
         pictures = {
             "reconstructions": redrawn,

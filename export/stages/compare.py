@@ -52,7 +52,7 @@ def compare(params: Params, *, keep: bool = False) -> None:
     trivial = trivial_rows(study)
     rows = [
         *models,
-        *(baseline_row(it, measure_baseline(params, it, bootstrap)) for it in trivial),
+        *(baseline_row(params, it, measure_baseline(params, it, bootstrap)) for it in trivial),
     ]
     csv_path = report_folder(study, "compare.csv")
     csv_path.write_text(to_csv(rows), encoding="utf-8")

@@ -66,6 +66,7 @@ def evaluate(params: Params, method: str) -> None:
         method=method,
         run_id=manifest.provenance.mlflow_run_id,
         files=[metrics_path, folder / "scores.csv", *written, *(folder / MONTAGES).glob("*.png")],
+        precision=manifest.variant.precision if manifest.variant else "",
     )
     _print(method, found.evaluation, found.where.metrics, metrics_path)
 

@@ -87,13 +87,29 @@ def rotate(params: Params, methods: Sequence[str], *, fits: bool, command: str, 
 def _usable(params: Params, paths: Iterable[Path]) -> list[GroupTest]:
     """Those of these numbers and data, of what the study names; what is not used is said."""
     tests = []
+    present = _groups_of(params, 0)  # which is prepared first, whatever has changed
     for path in paths:
         found = rotation.load(path)
-        if found is not None and found.fingerprint == _fingerprint_now(params, found):
+        if (
+            found is not None
+            and found.fingerprint == _fingerprint_now(params, found)
+            # A fold that was left when groups came or went is still of its own data.
+            and found.fold < len(set(present.values()))
+            and _groups_of(params, found.fold) == present
+        ):
             tests.append(found)
         else:
             print(f"not in the table: {path}: it is of other numbers or data")
     return tests
+
+
+def _groups_of(params: Params, fold: int) -> dict[str, str]:
+    """Scan → its group, as a fold was prepared; {} where it was not."""
+    try:
+        cases = load_cases(rotation.of_fold(params, fold).study)
+    except UadError:
+        return {}
+    return {it.case.scan.as_posix(): it.case.group for it in cases}
 
 
 def _fingerprint_now(params: Params, found: GroupTest) -> str:

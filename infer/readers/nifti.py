@@ -108,7 +108,7 @@ def _spacing(axes: np.ndarray) -> np.ndarray:
     Of a sheared grid, a scan with a tilted gantry, the third counts across the plane of the first
     two, not along the tilted table, as of DICOM series.
     """
-    lengths = np.sqrt((axes**2).sum(axis=0))
+    lengths: np.ndarray = np.sqrt((axes**2).sum(axis=0))
     whole = float(np.prod(lengths))
     if whole - abs(np.linalg.det(axes)) <= _SHEARED * whole:
         return lengths

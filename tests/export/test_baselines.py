@@ -84,3 +84,14 @@ def test_sharpness_is_the_mean_laplacian_counted_in_spreads_of_the_training_imag
     expected = [abs(sharpness(it) - usual.mean()) / usual.std() for it in IMAGES]
     found = BASELINES["baseline_sharpness"].run(IMAGES).score
     np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_an_edge_of_a_volume_is_as_sharp_along_every_axis(axis):
+    volume = np.zeros((8, 8, 8), np.float32)
+    np.moveaxis(volume, axis, 0)[4:] = 1.0
+    training = np.zeros((2, 1, 8, 8, 8), np.float32)
+    sharpness = {it.name: it for it in baselines(training)}["baseline_sharpness"]
+    (found,) = sharpness.run(volume[None, None]).anomaly_map[:, 0]
+    np.testing.assert_allclose(np.moveaxis(found, axis, 0)[[3, 4]], 1.0)
+    np.testing.assert_allclose(np.moveaxis(found, axis, 0)[[0, 1, 2, 5, 6, 7]], 0.0)

@@ -100,6 +100,16 @@ def test_the_map_threshold_leaves_its_share_of_pixels_above():
     assert (np.concatenate(pixels) > value).mean() == pytest.approx(0.05)
 
 
+@pytest.mark.parametrize(
+    ("normals", "rate", "few"), [(6, 0.05, True), (20, 0.05, False), (6, 0.0, False)]
+)
+def test_a_rate_that_so_few_normals_cannot_tell_is_said_to_be_their_highest(normals, rate, few):
+    seen = [scored(1 + at, normal=True) for at in range(normals)]
+    threshold = calibrate(seen, config(score_threshold=rate)).score_threshold
+    assert (threshold.value == normals) == (few or rate == 0)
+    assert ("too few to tell 0.05" in threshold.chosen_by) == few
+
+
 def test_abnormal_scans_leave_the_map_threshold_and_the_normals_alone():
     normals = [scored(1, normal=True), scored(2, normal=True)]
     alone = calibrate(normals, config(score_threshold=0.5))

@@ -8,6 +8,7 @@ import pytest
 import infer
 from export.baseline_row import measure_baseline
 from export.baselines import baselines
+from export.calibration import ExportConfig
 from export.fold_job import FoldJob
 from export.fold_run import run_fold
 from export.stages.ensemble import combine
@@ -88,15 +89,36 @@ def test_the_self_test_counts_scores_from_an_empty_map(study, name):
     assert "agrees with its export" in check_model(path, device="cpu")
 
 
-def test_a_baseline_keeps_the_score_that_it_is_known_by(study):
-    few = Bootstrap(resamples=1, confidence=0.5, seed=0)
-    mean_image = baselines(load_images("tiny", "train")[0])[1]  # its map's mean, not its peak
+FEW = Bootstrap(resamples=1, confidence=0.5, seed=0)
+
+
+def test_a_baseline_is_treated_as_the_models_are(study):
+    """Or what is beaten is the filters that it lacks."""
+    mean_image = named("mean_image")
     by_map, by_graph = (
-        measure_baseline(load(it), mean_image, few).evaluation
+        measure_baseline(load(it), mean_image, FEW) for it in ("params.yaml", "by_graph.yaml")
+    )
+    scans = [it for it in by_map.where.scans if it.truth]
+    peaks = [it.truth.slice_peaks.max() for it in scans]
+    assert [it.score for it in scans] == pytest.approx(peaks)
+    assert by_graph.evaluation.rows != by_map.evaluation.rows
+    words = mean_image.said(load("params.yaml").block(ExportConfig, "export").aggregation)
+    assert words.startswith("map = |image − mean training image|")
+    assert words.endswith("score = the highest value of that, as a mask would be cut from it")
+
+
+@pytest.mark.parametrize("name", ["baseline_sharpness", "baseline_mean_intensity"])
+def test_a_baseline_whose_score_is_of_no_map_keeps_it(study, name):
+    by_map, by_graph = (
+        measure_baseline(load(it), named(name), FEW).evaluation
         for it in ("params.yaml", "by_graph.yaml")
     )
     assert by_map.rows == by_graph.rows
     assert by_map.score_threshold == by_graph.score_threshold
+
+
+def named(name):
+    return {it.name: it for it in baselines(load_images("tiny", "train")[0])}[name]
 
 
 def test_a_fold_ships_the_peak_and_says_so(tmp_path, monkeypatch):
