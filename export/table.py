@@ -181,8 +181,24 @@ def _notes(
         f"`fit_seconds` of {name}, in the CSV file, leaves out whatever it took over from {of}."
         for name, of in variants.items()
     ]
+    notes += _mixed_groups(rows)
     words = [f"`{row.name}`: {row.in_words}." for row in rows if row.trivial]
     return [*notes, "Rows in italics are trivial baselines, on images in [0, 1].", *words]
+
+
+def _mixed_groups(rows: Sequence[Compared]) -> list[str]:
+    """What resampling does to intervals where both labels are in one group."""
+    labels: dict[str, set[str]] = {}
+    for scan in rows[0].evaluation.rows if rows else ():
+        labels.setdefault(scan.group, set()).add(scan.label)
+    mixed = sum(len(found) > 1 for found in labels.values())
+    if not mixed:
+        return []
+    return [
+        f"{mixed} of {len(labels)} groups hold normal and abnormal scans. A resample repeats pairs "
+        "within a group, whose scans differ in little else and are told apart more easily than "
+        "those of two groups: intervals of the AUROC lie rather too high."
+    ]
 
 
 def _line(row: Compared, shown: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from export.evaluation import Evaluation
+from export.evaluation import Evaluation, ScanRow
 from export.panels import Panels
 from export.table import Compared, to_csv, to_markdown, verdicts
 from train.metrics import Interval
@@ -81,3 +81,22 @@ def test_what_else_tells_the_labels_is_said_among_the_results():
     text = to_markdown(rows, study="s", confidence=0.9, resamples=5, variants={}, leaks=[leak])
     shown, _ = text.split("## How to read it")
     assert f"- {leak}" in shown
+
+
+@pytest.mark.parametrize(("groups", "told"), [("aabb", ""), ("abab", "2 of 2"), ("abcb", "1 of 3")])
+def test_what_groups_of_both_labels_do_to_intervals_is_said(groups, told):
+    model = row("cae", 0.8, seconds=1.0)
+    labels = ("normal", "normal", "abnormal", "abnormal")
+    scans = [
+        ScanRow(
+            scan=str(at), group=group, label=label, score=0.0, anomalous=False,
+            normal_percentile=0.0, lesions=0, mask_px=0, truth_px=None, overlap_px=None,
+            psnr_db=None,
+        )
+        for at, (group, label) in enumerate(zip(groups, labels, strict=True))
+    ]  # fmt: skip
+    model.evaluation.rows.extend(scans)
+    text = to_markdown([model], study="tiny", confidence=0.95, resamples=5, variants={}, leaks=[])
+    words = "groups hold normal and abnormal scans"
+    assert (words in text) == bool(told)
+    assert f"- {told} {words}" in text or not told
