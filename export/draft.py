@@ -7,6 +7,7 @@ from infer.manifest import SCHEMA, Manifest, Normals, Parity, Provenance, SelfTe
 from infer.patches import Patches
 from train.data import DataConfig
 
+OF_THE_MAP = "the highest value of its map, as the mask is cut from it"
 NO_NORMALS = Normals(scores=(), intensity_mean=(), intensity_std=(), sizes=(), spacings_mm=())
 NO_SELF_TEST = SelfTest(score=0.0, peak_value=0.0, tolerance=0.0)
 NO_PARITY = Parity(
@@ -38,7 +39,7 @@ def draft_manifest(
         plane=data.plane,
         intensity=data.intensity.to_range(*intensity_range),
         preprocessing=data.preprocessing,
-        score_recipe=score_recipe,
+        score_recipe=score_recipe if config.aggregation.slice_score == "graph" else OF_THE_MAP,
         aggregation=config.aggregation,
         anomalous_by=config.anomalous_by,
         score_threshold=UNCALIBRATED,

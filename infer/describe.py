@@ -40,7 +40,7 @@ def facts(manifest: Manifest) -> dict[str, str]:
             f"→ {intensity.output_low:g} to {intensity.output_high:g}" + _standardised(manifest)
         ),
         "preprocessing": _preprocessing(manifest.preprocessing),
-        **_image_score(manifest, image),
+        _scored(manifest, image): manifest.score_recipe,
         "scan score": "the volume's" if whole else _aggregation(manifest.aggregation.top_share),
         "anomalous if": f"{decided} {manifest.score_threshold.value:.6g}",
         "chosen by": manifest.score_threshold.chosen_by,
@@ -65,11 +65,10 @@ def facts(manifest: Manifest) -> dict[str, str]:
     }
 
 
-def _image_score(manifest: Manifest, image: str) -> dict[str, str]:
-    """Of a slice, a volume or a patch, whichever the graph scores; or what is taken instead."""
-    if manifest.aggregation.slice_score == "map":
-        return {f"{image} score": "the highest value of its map, as the mask is cut from it"}
-    return {f"{image} score" if manifest.patches is None else "patch score": manifest.score_recipe}
+def _scored(manifest: Manifest, image: str) -> str:
+    """Whose score the recipe is of: the graph scores whatever it takes."""
+    by_patch = manifest.patches is not None and manifest.aggregation.slice_score == "graph"
+    return "patch score" if by_patch else f"{image} score"
 
 
 def _preprocessing(recipe: Preprocessing) -> str:

@@ -165,7 +165,7 @@ class Manifest:
     image_size: tuple[int, ...]
     plane: Plane
     intensity: Intensity
-    score_recipe: str  # in words: it is in the graph already
+    score_recipe: str  # in words: it is in the graph already, but for `slice_score: map`
     aggregation: Aggregation
     anomalous_by: Literal["score", "mask"]
     score_threshold: Threshold

@@ -238,6 +238,26 @@ def test_it_says_what_it_is_not_and_where_it_comes_from(page):
         assert fact in words
 
 
+@pytest.mark.parametrize(
+    ("outcome", "missing", "unfinished", "words"),
+    [
+        ("incomplete", ["part 3/3 was not given"], 0, "incomplete: part 3/3 was not given · "),
+        ("interrupted", [], 1200, "interrupted with 1,200 still to do · "),
+        ("incomplete", ["4 scans of <b>a"], 4, "incomplete: 4 scans of <b>a · "),
+    ],
+)
+def test_above_all_it_says_what_is_missing(browser, tmp_path, outcome, missing, unfinished, words):
+    run = RUN | {
+        "outcome": outcome,
+        "missing": missing,
+        "counts": RUN["counts"] | {"unfinished": unfinished},
+    }
+    write_page(tmp_path / "report.html", Results((), run, (1.0, 2.0)))
+    browser.open((tmp_path / "report.html").as_uri())
+    assert browser.value("document.querySelector('#when').innerText").startswith(words)
+    assert not troubles(browser)
+
+
 def test_it_says_which_registered_version_was_meant_and_whether_that_is_sure(browser, tmp_path):
     asked = {"asked": "models:/uad-<b>@champion", "version": "3", "fetched": "2026-01-02T03:04:05"}
     for unconfirmed, sure in ((None, True), ("no answer", False)):

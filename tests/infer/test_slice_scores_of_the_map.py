@@ -6,14 +6,13 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from infer.describe import describe_model
 from infer.finding import find_all
 from infer.manifest import from_json, to_json
 from infer.scoring import Aggregation
 from infer.slicing import looked_at, step_axis
 from infer.volume import Grid, Volume
 from tests.infer.test_finding import BATCH, Brightness, manifest_of, volume_of
-from tests.infer.tiny_model import MANIFEST, save, tiny_graph
+from tests.infer.tiny_model import MANIFEST
 
 PLANES = ["axial", "coronal", "sagittal"]
 SIZE = (6, 8, 10)
@@ -101,14 +100,3 @@ def test_a_manifest_of_before_takes_the_scores_of_its_graph():
     assert old.aggregation.slice_score == "graph"
     new = replace(MANIFEST, aggregation=OF_MAP)
     assert from_json(to_json(new), where="new.onnx") == new
-
-
-def test_the_file_says_so(tmp_path):
-    path = tmp_path / "a.onnx"
-    lines = []
-    for how in (MANIFEST.aggregation, OF_MAP):
-        save(path, tiny_graph(), replace(MANIFEST, aggregation=how))
-        lines.append(next(it for it in describe_model(path).splitlines() if "slice score" in it))
-    assert MANIFEST.score_recipe in lines[0]
-    assert "the highest value of its map" in lines[1]
-    assert MANIFEST.score_recipe not in lines[1]

@@ -14,6 +14,7 @@ from export.fold_run import run_fold
 from export.stages.ensemble import combine
 from export.stages.evaluate import evaluate
 from export.stages.export import export
+from infer.describe import describe_model
 from infer.engine import read_manifest
 from infer.self_test import check_model
 from tests.export.stages.test_crossval import numbers
@@ -68,6 +69,13 @@ def test_what_is_measured_is_the_peak_of_each_picture_as_the_file_finds_it(study
         found = model.score(study / line["scan"])
         assert found.score == found.peak_value
         assert float(line["score"]) == pytest.approx(found.peak_value, rel=1e-5)
+
+
+def test_the_file_says_what_its_score_is(study):
+    path = study / "models/tiny/cae.onnx"
+    assert "highest value of its map" in read_manifest(path).score_recipe
+    (line,) = [it for it in describe_model(path).splitlines() if it.startswith("slice score")]
+    assert "highest value of its map" in line
 
 
 def test_the_threshold_is_one_of_peaks(study):
