@@ -22,7 +22,7 @@ from infer.errors import BadOutputError, UnknownChoiceError
 from infer.executors.executor import Executor
 from infer.executors.flight import Tally
 from infer.executors.local import LocalExecutor
-from infer.interruption import Interruption
+from infer.interruption import Interruption, StoppedAtOnce
 from infer.journal import Entry
 from infer.log import logging_to
 from infer.manifest import Manifest, Threshold
@@ -176,6 +176,7 @@ def score_folder(
         stack.enter_context(results.claimed())
         stack.enter_context(logging_to(results.folder / output_folder.LOG))
         if options.overwrite:
+            _stop_if_asked(interruption)
             results.start_afresh()
         progress.prepare("looking at what is done")
         record = Record.open(
@@ -188,6 +189,7 @@ def score_folder(
             parts=worker.engine.score_parts,
             workers=here.workers,
             is_elsewhere=(lambda scan: scan in everything and scan not in scans) if part else None,
+            before_removal=partial(_stop_if_asked, interruption),
         )
 
         def is_over() -> bool:
@@ -217,6 +219,16 @@ def score_folder(
         _write_page(results.folder, record, run, worker.manifest)
         results.publish()
     return summary
+
+
+def _stop_if_asked(interruption: Interruption) -> None:
+    """Where what is there would go: whoever stops a run that has not begun means to keep it.
+
+    Raises:
+        StoppedAtOnce: it was asked for.
+    """
+    if interruption.requested:
+        raise StoppedAtOnce(interruption)
 
 
 def _spool() -> tempfile.TemporaryDirectory[str]:

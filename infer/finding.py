@@ -281,6 +281,7 @@ def finding_of(
     foreground = None
     if manifest.postprocessing.acts_on_map:
         anomaly_map, foreground, more = _postprocessed(anomaly_map, volume, manifest)
+        anomaly_map = _where_looked(anomaly_map, volume, manifest)
         warnings += more
     above, highest, peak_value = thresholded(anomaly_map, manifest.map_threshold.value)
     _refuse_not_finite(peak_value)
@@ -327,8 +328,9 @@ def _postprocessed(
     recipe = manifest.postprocessing.foreground
     foreground: Foreground | None = None
     warnings: tuple[str, ...] = ()
+    blank = manifest.preprocessing.blank
     if recipe == "stripped":
-        foreground = stripped(volume.voxels)
+        foreground = stripped(blanked(volume.voxels, blank, manifest.plane))
     elif recipe != "none":
         inside = _foreground(volume, manifest, recipe)
         foreground = from_slices(inside, manifest.plane, spatial=anomaly_map.shape)
@@ -337,11 +339,25 @@ def _postprocessed(
     thresholded = filtered(
         anomaly_map,
         foreground,
-        with_channels(volume.voxels, manifest.channels, manifest.colours),
+        blanked(
+            with_channels(volume.voxels, manifest.channels, manifest.colours), blank, manifest.plane
+        ),
         manifest.postprocessing,
         manifest.plane,
     )
     return thresholded, foreground, warnings
+
+
+def _where_looked(anomaly_map: AnomalyMap, volume: Volume, manifest: Manifest) -> AnomalyMap:
+    """Without what filters have drawn into blanks, and into slices that are not looked at."""
+    looked = slices_of(volume, manifest)
+    slices = to_slices(anomaly_map[np.newaxis], manifest.plane)[:, 0]
+    if not manifest.preprocessing.blank and len(looked) == len(slices):
+        return anomaly_map
+    maps = without_blanks(slices, manifest.preprocessing.blank)[_as_slice(looked)]
+    return from_slices(
+        _among_all(maps, volume, manifest), manifest.plane, spatial=anomaly_map.shape
+    )
 
 
 def _foreground(

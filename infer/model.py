@@ -142,8 +142,9 @@ def volume_of(array: np.ndarray, spacing_mm: Sequence[float] | None = None) -> V
             hint=f"from 1 to {MAX_VOXELS:,} can",
         )
     is_coloured = array.ndim == 3 and array.shape[-1] in COLOURS
-    if array.dtype in PICTURE_DTYPES and (array.ndim == 2 or is_coloured):
-        return _picture(array)
+    native = array.dtype.newbyteorder("=")
+    if native in PICTURE_DTYPES and (array.ndim == 2 or is_coloured):
+        return _picture(array.astype(native, copy=False))
     if array.ndim not in (2, 3) or array.dtype.kind not in "iuf":
         raise UnreadableScanError(
             f"an array of shape {array.shape} and type {array.dtype} is no scan",

@@ -77,6 +77,7 @@ class Record:
         parts: Sequence[str],
         workers: int,
         is_elsewhere: Callable[[str], bool] | None,
+        before_removal: Callable[[], None],
     ) -> "Record":
         """Find what earlier runs did of these tasks, and start the reports with it.
 
@@ -84,7 +85,8 @@ class Record:
 
         `normals` and `parts` are the model's: what scans are compared with, and the names of its
         further scores. `is_elsewhere`: whether a scan is the share of others; with its results in
-        this folder, the report would lose them.
+        this folder, the report would lose them. `before_removal` is called where results of earlier
+        runs are about to go since they are to be made anew; it may raise.
 
         Raises:
             BadOutputError: results of those are here.
@@ -102,6 +104,8 @@ class Record:
             kept.put((as_name(name), b"") for entry in finished for name in entry.outputs)
             pending.add(task for task, _, is_done in some if not is_done)
             again.add(task for task, entry, is_done in some if entry is not None and not is_done)
+        if again:
+            before_removal()
         for task in again:
             if (entry := entries.get(task.scan)) is not None:
                 entries.forget(task.scan)

@@ -102,9 +102,11 @@ def _volume(opened: Stack, stored: np.ndarray) -> Volume:
         else np.stack([grid.from_file(colour) for colour in stored])
     )
     # A picture has its white, as an exported one has; all others hold what the scanner measured.
-    is_picture = opened.affine is None and (
-        first.colours > 1
-        or (first.bits <= _BITS_OF_A_PICTURE and (first.slope, first.intercept) == (1, 0))
+    # Colours are no quantities, wherever they lie: a screenshot may have the position of its slice.
+    is_picture = first.colours > 1 or (
+        opened.affine is None
+        and first.bits <= _BITS_OF_A_PICTURE
+        and (first.slope, first.intercept) == (1, 0)
     )
     if is_picture:
         voxels /= np.float32(2 ** (_BITS_OF_A_PICTURE if first.colours > 1 else first.bits) - 1)

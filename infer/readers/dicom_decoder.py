@@ -111,7 +111,14 @@ def decoder() -> Decoder:
 
 
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """The child: decode one frame after the other until the parent goes away."""
+    """The child: decode one frame after the other until the parent goes away.
+
+    Whoever stops a run may signal all of its processes; what is in flight is finished all the same.
+    """
+    import signal
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
     _limit()
     while line := requests.readline():
         request = json.loads(line)

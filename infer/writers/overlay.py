@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from infer.blanking import blanked
 from infer.colours import with_channels
 from infer.finding import Finding, slices_of
 from infer.intensity import Intensity, rescale
@@ -63,7 +64,8 @@ def _panels(
     """
     intensity, plane = manifest.intensity, manifest.plane
     channels = with_channels(volume.voxels, manifest.channels, manifest.colours)
-    voxels = rescale(channels, volume.unit, intensity)
+    # As the network sees them: what is burnt in there may be a name.
+    voxels = rescale(blanked(channels, manifest.preprocessing.blank, plane), volume.unit, intensity)
     at = slices_of(volume, manifest)[worst]
     seen = _shown(to_slices(voxels, plane)[at], intensity)
     size = _size(seen.shape[:2], _pixel_mm(volume, plane))
@@ -94,11 +96,14 @@ def colour_map(anomaly_map: AnomalyMap, threshold: float) -> np.ndarray:
 def with_contour(picture: np.ndarray, mask: Mask) -> np.ndarray:
     """A copy of the picture (height, width, 3) with the mask's border drawn in red."""
     height, width = picture.shape[:2]
-    large = cv2.resize(
-        np.ascontiguousarray(mask).astype(np.uint8),
+    shrinks = height < mask.shape[0] or width < mask.shape[1]
+    drawn_mask = cv2.resize(
+        np.ascontiguousarray(mask).astype(np.float32),
         (width, height),
-        interpolation=cv2.INTER_NEAREST,
+        # Of a lesion that is smaller than a pixel of the picture, one must be left.
+        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST,
     )
+    large = (drawn_mask > 0).astype(np.uint8)
     contours, _ = cv2.findContours(large, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     drawn = picture.copy()
     cv2.drawContours(drawn, contours, -1, RED, 2)

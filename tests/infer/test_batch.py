@@ -15,7 +15,7 @@ from infer.batch import score_folder
 from infer.engine import OnnxEngine
 from infer.errors import BadOutputError, UnknownChoiceError, UnreadableScanError
 from infer.executors.local import LocalExecutor
-from infer.interruption import Interruption
+from infer.interruption import Interruption, StoppedAtOnce
 from infer.progress import Silence
 from tests.infer.run_options import options
 
@@ -261,6 +261,34 @@ def test_an_interrupted_run_finishes_what_is_in_flight_and_says_so(scans, tiny_m
     assert len(report(tmp_path / "out")) == 7 - summary.counts.unfinished
     assert json.loads((tmp_path / "out/run.json").read_text())["outcome"] == "interrupted"
     assert run(scans, tiny_model, tmp_path / "out").ok == 7
+
+
+@pytest.mark.parametrize(
+    ("when", "changed"),
+    [
+        ("looking for scans", {"overwrite": True}),
+        ("looking for scans", {"threshold": 0.01}),
+        ("looking at what is done", {"threshold": 0.01}),
+    ],
+)
+def test_whoever_stops_a_run_before_it_begins_keeps_what_was_there(
+    scans, tiny_model, tmp_path, when, changed
+):
+    """A wrong option, and Ctrl-C when it is noticed."""
+
+    class Noticed(Silence):
+        def prepare(self, what):
+            interruption.requested |= what == when
+
+    run(scans, tiny_model, tmp_path / "out")
+    before, interruption = results(tmp_path / "out"), Interruption()
+    with pytest.raises(StoppedAtOnce):
+        score_folder(
+            scans, tiny_model, tmp_path / "out", options(**changed),
+            progress=Noticed(), interruption=interruption,
+        )  # fmt: skip
+    assert results(tmp_path / "out") == before
+    assert run(scans, tiny_model, tmp_path / "out").resumed == 7
 
 
 def test_results_inside_the_folder_are_not_scored(scans, tiny_model, tmp_path):

@@ -71,6 +71,28 @@ def test_neither_the_letters_nor_their_brightness_change_image_score_or_map(
     assert (other.anomaly_map[..., :4, 8:] == 0).all()
 
 
+@pytest.mark.parametrize(
+    "post",
+    [
+        {"gaussian": "volume", "gaussian_px": 3.0},
+        {"median": "volume", "gaussian": "slices"},
+        {"foreground": "stripped", "prior": "bright_ramp", "prior_first": True},
+    ],
+    ids=str,
+)
+def test_no_filter_brings_anything_into_a_rectangle_or_letters_into_the_map(post):
+    recipe = Intensity(recipe="percentile", low=0, high=100, output_low=0, output_high=1)
+    manifest = dataclasses.replace(blanking(manifest_of("axial")), intensity=recipe)
+    post = dataclasses.replace(manifest.postprocessing, **post)
+    manifest = dataclasses.replace(manifest, postprocessing=post)
+    plain, letters = stamped((1, 5, 16, 16), 255.0)
+    one, other = find_all([plain, letters], manifest, Brightness(), batch_size=BATCH)
+    np.testing.assert_array_equal(one.anomaly_map, other.anomaly_map)
+    assert one.anomaly_map.any()
+    assert (other.anomaly_map[..., :4, 8:] == 0).all()
+    assert not other.mask[..., :4, 8:].any()
+
+
 @pytest.mark.parametrize("wrong", [(0.0, 0.0, 0.0, 1.0), (0.5, 0.0, 0.2, 1.0), (0.0, 0.0, 1.0, 2)])
 def test_a_rectangle_beyond_the_slice_or_without_area_is_refused(wrong):
     with pytest.raises(ValueError, match="blank is of rectangles"):

@@ -304,6 +304,18 @@ def test_slices_out_of_range_have_no_part_in_map_mask_or_score(plane):
     assert not np.moveaxis(ill.mask, step_axis(plane), 0)[outside].any()
 
 
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+def test_no_filter_brings_anything_into_slices_out_of_range(plane):
+    voxels = np.full((1, 10, 12, 14), 60.0, np.float32)
+    manifest = dataclasses.replace(manifest_of(plane), slice_range=(0.4, 0.6))
+    post = dataclasses.replace(manifest.postprocessing, gaussian="volume", gaussian_px=2.0)
+    manifest = dataclasses.replace(manifest, postprocessing=post)
+    [found] = find_all([volume_of(voxels)], manifest, Brightness(), batch_size=BATCH)
+    maps = np.moveaxis(found.anomaly_map, step_axis(plane), 0)
+    looked = looked_at(voxels.shape[1:], plane, (0.4, 0.6))
+    assert set(np.flatnonzero(maps.any(axis=(1, 2)))) == set(looked)
+
+
 def test_slices_in_range_are_found_as_among_all():
     _, volume = head_slice()
     stack = volume_of(np.repeat(volume.voxels[:, np.newaxis], 5, axis=1) + 0.0)

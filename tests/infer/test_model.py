@@ -73,14 +73,20 @@ def test_arrays_lie_on_the_grid_of_the_file(scans, model):
     assert found.map[..., 2].max() == found.map.max()  # its last axis is the model's
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("colours", [0, 3, 4])
-def test_a_picture_in_an_array_is_the_same_picture_in_a_file(model, tmp_path, dtype, colours):
+def test_a_picture_in_an_array_is_the_same_picture_in_a_file(
+    model, tmp_path, dtype, colours, order
+):
     shape = (40, 50, colours) if colours else (40, 50)
     noise = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype)
     written = noise[..., [2, 1, 0, *range(3, colours)]] if colours else noise
     cv2.imwrite(str(tmp_path / "a.png"), written)
-    of_file, of_array = model.score(tmp_path / "a.png"), model.score(noise)
+    of_file, of_array = (
+        model.score(it)
+        for it in (tmp_path / "a.png", noise.astype(noise.dtype.newbyteorder(order)))
+    )
     assert of_array.score == of_file.score
     np.testing.assert_array_equal(of_array.map, of_file.map)
     assert of_array.map.shape == (40, 50)

@@ -335,11 +335,15 @@ def test_a_radiograph_is_one_upright_slice_that_lies_nowhere(tmp_path):
     assert volume.grid.header.get_zooms()[:2] == pytest.approx((0.1, 0.2))
 
 
-def test_a_colour_picture_has_its_colours_from_black_to_white(tmp_path):
+@pytest.mark.parametrize("placed", [False, True], ids=["nowhere", "beside its slice"])
+def test_a_colour_picture_has_its_colours_from_black_to_white(tmp_path, placed):
     colours = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3) * 3
     dataset = with_pixels(base(modality="OP"), colours[..., 0], bits=8)
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "RGB"
     dataset.PlanarConfiguration, dataset.PixelData = 0, colours.tobytes()
+    if placed:  # as screenshots are that a workstation puts into a study
+        dataset.ImagePositionPatient, dataset.PixelSpacing = [0, 0, 0], [1, 1]
+        dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
     volume = read([saved(dataset, tmp_path / "fundus.dcm")])[0]
     np.testing.assert_allclose(volume.voxels[:, 0], colours.transpose(2, 0, 1) / 255, rtol=1e-6)
     assert volume.unit == "display"

@@ -1,5 +1,6 @@
 """The process that decodes: it may die, the run goes on."""
 
+import signal
 import sys
 import threading
 
@@ -53,6 +54,15 @@ def test_a_damaged_frame_is_an_error_and_the_next_is_decoded(decoder, frame):
     with pytest.raises(DecoderError, match="RuntimeError"):
         decoder.decode(b"hello", frame[1], syntax=JPEG2000Lossless, library="pylibjpeg")
     np.testing.assert_array_equal(decoded(decoder, frame), frame[2])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_every_process_lets_it_finish(decoder, frame, number):
+    decoded(decoder, frame)
+    first = decoder._process
+    first.send_signal(number)
+    np.testing.assert_array_equal(decoded(decoder, frame), frame[2])
+    assert decoder._process is first
 
 
 def test_a_process_that_died_is_replaced(decoder, frame):

@@ -9,6 +9,8 @@ import pytest
 
 from infer.engine import open_engine
 from infer.finding import find_all
+from infer.intensity import Intensity
+from infer.preprocessing import UNPROCESSED
 from infer.readers.source import Source
 from infer.volume import Grid, Volume
 from infer.worker import row_of, task_for
@@ -87,6 +89,26 @@ def test_the_contour_surrounds_the_mask():
     assert changed.max() <= 81
     assert (drawn[45:55, 50:70] == 90).all()
     assert (grey == 90).all()
+
+
+@pytest.mark.parametrize("at", [0, 3, 101, 1998])
+def test_of_a_lesion_smaller_than_a_pixel_of_the_picture_something_is_drawn(at):
+    mask = np.zeros((2000, 2000), bool)
+    mask[at : at + 2, at : at + 2] = True
+    grey = np.full((320, 320, 3), 90, np.uint8)
+    changed = np.argwhere((with_contour(grey, mask) != grey).any(axis=-1))
+    assert len(changed)
+    assert np.abs(changed - at * 320 / 2000).max() <= 3
+
+
+def test_burnt_in_letters_are_not_seen_and_darken_nothing(tiny_model):
+    recipe = replace(UNPROCESSED, blank=((0.0, 0.0, 0.2, 1.0),))
+    intensity = Intensity(recipe="percentile", low=0, high=100, output_low=0, output_high=1)
+    changed = {"preprocessing": recipe, "intensity": intensity}
+    plain, letters = picture(100, 100), picture(100, 100)
+    letters.voxels[:, 5:10, 5:60] = 50.0
+    drawn = [overlay(it, tiny_model, **changed) for it in (plain, letters)]
+    np.testing.assert_array_equal(*drawn)
 
 
 def test_of_a_model_that_looks_at_some_slices_the_worst_of_them_is_drawn(tiny_model):
