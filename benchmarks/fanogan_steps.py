@@ -4,7 +4,7 @@ python -m benchmarks.fanogan_steps --params studies/head_ct/params.yaml --steps 
 
 One whole fit per number of steps, with every other number as the params file has it; test images
 are never read. Each fit goes on where it was interrupted, and one that is kept is not repeated;
-several processes may share the steps.
+several processes may run at once, each with steps of its own.
 Writes OUT/fanogan_steps_<study>.json and a curve, neither of which shows a scan.
 """
 

@@ -86,6 +86,7 @@ def baselines(training: Images | StoredImages) -> list[Baseline]:
             in_words="map drawn at random from the image's content; score = its first value",
             to_map=_noise,
             to_score=lambda maps: maps.reshape(len(maps), -1)[:, 0],
+            by_map=False,  # the highest of many draws tells how many there are
         ),
         Baseline(
             name="baseline_maximum",

@@ -39,7 +39,9 @@ def draft_manifest(
         plane=data.plane,
         intensity=data.intensity.to_range(*intensity_range),
         preprocessing=data.preprocessing,
-        score_recipe=score_recipe if config.aggregation.slice_score == "graph" else OF_THE_MAP,
+        score_recipe=score_recipe
+        if config.aggregation.slice_score == "graph"
+        else f"{OF_THE_MAP} (the graph's own, not used: {score_recipe})",
         aggregation=config.aggregation,
         anomalous_by=config.anomalous_by,
         score_threshold=UNCALIBRATED,

@@ -46,14 +46,14 @@ def ensembles(params: Params) -> dict[str, EnsembleConfig]:
 
 
 def refuse_unusable_name(params: Params, where: str, name: str) -> None:
-    """Files, stages and models in MLflow are called as an ensemble is.
+    """Files, stages, models and metrics in MLflow are called as a block of ours is.
 
     Raises:
         BadParamsError: one of them cannot be called so.
     """
     if not NAME.fullmatch(name):
         raise BadParamsError(
-            f"{params.path}: {where} has {name!r}, which cannot be the name of a model",
+            f"{params.path}: {where} has {name!r}, after which no file and no metric can be called",
             hint="use letters, digits, - and _",
         )
 

@@ -63,6 +63,8 @@ def _check_numbers(params: Params) -> None:
         refuse_reversed(config, where=f"{params.path}: fit.{method}")
     if not params.blocks(ScoreRecipe, "scores"):
         raise BadParamsError(f"{params.path}: scores is empty", hint="name at least one recipe")
+    for name in params.names("scores"):
+        refuse_unusable_name(params, "scores", name)
     params.block(ExportConfig, "export")
 
 
@@ -130,6 +132,7 @@ def check_crossval(params: Params) -> None:
     for name, members in config.ensembles.items():
         refuse_patches(params, f"crossval.ensembles.{name}", members)
     for name, blocks in config.ablations.items():
+        refuse_unusable_name(params, "crossval.ablations", name)
         _check_numbers(params.with_blocks(blocks, where=f"crossval.ablations.{name}"))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from export.scan_scores import THREADS, score_scans
-from infer.engine import open_engine
+from infer.engine import open_engine, read_manifest
 from infer.errors import UnknownChoiceError
 from infer.model_source import located
 from train import tracking
@@ -48,6 +48,11 @@ class Promotion:
     def in_words(self) -> str:
         """One sentence."""
         who = f"version {self.candidate} of {self.name}"
+        if self.difference is None and self.champion:
+            return (
+                f"{who} is {self.alias} now, by force: version {self.champion} was made of other "
+                "prepared data than are here, so nothing was compared"
+            )
         if self.difference is None:
             return f"{who} is {self.alias} now; nobody was before, so nothing was compared"
         found = self.difference
@@ -92,7 +97,7 @@ def promote(
             f"version {candidate} of {name} is {alias} already", hint="name another with --version"
         )
     difference, scans = None, 0
-    if champion:
+    if champion and not (force and _is_of_other_data(f"models:/{name}/{champion}", study)):
         test = [it.case for it in load_cases(study) if it.split == "test"]
         new, old = (_scores(f"models:/{name}/{it}", test, study) for it in (candidate, champion))
         difference, scans = compare(new, old, test), len(test)
@@ -183,6 +188,12 @@ def _candidate(versions: Sequence[Any], name: str, version: str | None) -> str:
     return str(int(version))
 
 
+def _is_of_other_data(address: str, study: str) -> bool:
+    """Whether a registered file was made of other prepared data than are here."""
+    manifest = read_manifest(located(address, warnings.warn).path)
+    return manifest.provenance.data_hash != data_hash(study)
+
+
 def _scores(address: str, test: Sequence[Case], study: str) -> np.ndarray:
     """Of a registered file on the test scans.
 
@@ -195,7 +206,7 @@ def _scores(address: str, test: Sequence[Case], study: str) -> np.ndarray:
         raise UnknownChoiceError(
             f"{address} was made of other prepared data ({made_of[:12]}) than are here "
             f"({here[:12]}): what is test now may have trained it",
-            hint="export it again from a fit on these data, or check its data out",
+            hint="compare two of the same data, or replace the present one uncompared: --force",
         )
     return np.array([it.finding.score for it in score_scans(test, engine.manifest, engine)])
 

@@ -17,6 +17,7 @@ from infer.executors.elsewhere import opened_with
 from infer.executors.ray import RayExecutor, connected, machines
 from infer.executors.room import Machine, room_on_cores, room_on_gpus
 from train.provenance import repository_root
+from train.tracking import ADDRESS
 
 CODE = str(Path(__file__).resolve().parents[1])  # where `train` and `export` are: not installed
 RETRIES = 1  # of a job whose worker was lost with it
@@ -48,7 +49,9 @@ class RayJobs:
             retries=RETRIES,
             instead=_lost,
         )
-        opening = opened_with([CODE], partial(_opened, work, Path.cwd(), str(repository_root())))
+        store = os.environ.get(ADDRESS, "")
+        here = partial(_opened, work, Path.cwd(), str(repository_root()), store)
+        opening = opened_with([CODE], here)
         ended: Iterator[list[Done]] = executor.map(opening, ([job] for job in jobs))
         for some in ended:
             yield from some
@@ -76,7 +79,7 @@ def _lost(job: Any, reason: str) -> Done:
 
 
 def _opened(
-    work: Callable[[Any], Any], folder: Path, root: str
+    work: Callable[[Any], Any], folder: Path, root: str, store: str
 ) -> Callable[[Sequence[Any]], list[Done]]:
     """In a new process of the cluster: go where the jobs' files are."""
     try:
@@ -87,4 +90,8 @@ def _opened(
             hint="every machine of the cluster must see it at the same path",
         ) from error
     os.environ[ROOT] = root
+    if store:  # else that of the repository, whatever the cluster was started with
+        os.environ[ADDRESS] = store
+    else:
+        os.environ.pop(ADDRESS, None)
     return lambda jobs: [attempt(work, job) for job in jobs]

@@ -127,7 +127,8 @@ def _known(client: mlflow.MlflowClient, run_id: str, study: str, method: str) ->
     """The run, or a new one where the fit's is not in this store (DVC may have restored it)."""
     if tracking.exists(client, run_id):
         return run_id
-    return tracking.record(study, method, tags={"fit_run": run_id, "study": study})
+    tags = {"fit_run": run_id, "study": study, "method": method}
+    return tracking.record(study, method, tags=tags, once=True)
 
 
 def _sizes(value: onnx.ValueInfoProto) -> tuple[int, ...]:

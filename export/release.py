@@ -94,6 +94,8 @@ def parity_images(
     images, _ = open_images(study, "validation")
     count = max(2, min(PARITY_IMAGES, at_once(images.shape[2:])))
     chosen = np.unique(np.linspace(0, len(images) - 1, count).round().astype(int))
+    if len(chosen) == 1:  # a batch of more than one is compared, too
+        chosen = np.repeat(chosen, 2)
     low, high = intensity_range
     ranged = np.ascontiguousarray(images[chosen] * (high - low) + low, np.float32)
     return as_taken(standardise(ranged, scale.mean, scale.std), patches)

@@ -196,8 +196,8 @@ def _mixed_groups(rows: Sequence[Compared]) -> list[str]:
         return []
     return [
         f"{mixed} of {len(labels)} groups hold normal and abnormal scans. A resample repeats pairs "
-        "within a group, whose scans differ in little else and are told apart more easily than "
-        "those of two groups: intervals of the AUROC lie rather too high."
+        "within a group. Where such scans differ in little else and are told apart more easily "
+        "than those of two groups, intervals of the AUROC lie too high."
     ]
 
 

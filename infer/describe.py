@@ -141,12 +141,13 @@ def _patches(manifest: Manifest) -> dict[str, str]:
     )
     count = len(manifest.patches.windows(manifest.image_size))
     image = "volume" if is_volumetric(manifest.image_size) else "slice"
-    return {
-        "in patches": (
-            f"of {size} every {stride}, {count} per {image}; {image} score: mean of the highest "
-            f"{manifest.patches.top_share:.1%} of its patches', of at least one"
+    said = f"of {size} every {stride}, {count} per {image}"
+    if manifest.aggregation.slice_score == "graph":
+        said += (
+            f"; {image} score: mean of the highest {manifest.patches.top_share:.1%} of its "
+            "patches', of at least one"
         )
-    }
+    return {"in patches": said}
 
 
 def _members(runs: dict[str, str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ UadError                 2
     BadModelError        2   the model file is damaged, foreign, or from a newer version
     BadOutputError       2   the output folder cannot be used
     StoreError           2   an object store cannot be reached, or refuses
+        ArchivedError    2   it has the object in an archive
     AwayError            2   an MLflow store gives no answer
     MissingExtraError    2   an optional package is not installed
 """
@@ -41,8 +42,8 @@ class StoreError(UadError):
     """An object store that cannot be reached, or that refuses."""
 
 
-class StoreRefusalError(StoreError):
-    """One that answers, but gives or takes this object not: keys, or an archive that sleeps."""
+class ArchivedError(StoreError):
+    """An object that its store has put into an archive: it must be restored before it is read."""
 
 
 class AwayError(UadError):

@@ -262,7 +262,8 @@ def finding_of(
     Raises:
         UnreadableScanError: the model gave no finite number for it.
     """
-    if not np.isfinite(outputs.score).all():
+    by_graph = manifest.aggregation.slice_score == "graph"
+    if by_graph and not np.isfinite(outputs.score).all():
         raise UnreadableScanError("the model gave no finite score for it")
     spatial = volume.voxels.shape[1:]
     if is_volumetric(manifest.image_size):
@@ -286,9 +287,9 @@ def finding_of(
     above, highest, peak_value = thresholded(anomaly_map, manifest.map_threshold.value)
     _refuse_not_finite(peak_value)
     mask, lesions = lesions_in(above, manifest.postprocessing, manifest.plane)
-    scores = outputs.score
-    if manifest.aggregation.slice_score == "map":
-        scores = _highest(anomaly_map, slices_of(volume, manifest), manifest)
+    scores = (
+        outputs.score if by_graph else _highest(anomaly_map, slices_of(volume, manifest), manifest)
+    )
     return Finding(
         score=scan_score(scores, manifest.aggregation),
         anomaly_map=anomaly_map,

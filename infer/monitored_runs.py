@@ -83,6 +83,7 @@ def _places(folder: Path) -> Iterator[Path]:
         ) from error
 
     some = False
+    root = folder.resolve()
     seen = set()  # links may lead to where we have been
     for place, below, names in os.walk(folder, onerror=refuse, followlinks=True):
         if (real := Path(place).resolve()) in seen:
@@ -93,7 +94,9 @@ def _places(folder: Path) -> Iterator[Path]:
             below.clear()
             some = True
             yield Path(place)
-        below.sort()
+        # One that leads above would also lead to our neighbours.
+        ways = (it for it in below if not root.is_relative_to(Path(place, it).resolve()))
+        below[:] = sorted(ways)
     if not some:
         raise BadOutputError(
             f"{folder} holds no run of uad-infer", hint="--monitor wants the --out of runs"

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -18,11 +19,18 @@ class GitState:
 
 
 def git_state() -> GitState:
-    """The state of the repository around the working directory.
+    """The state of the repository around the working directory, when this process first asked.
+
+    What is committed or edited while it works is not what it works with: its code is loaded.
 
     DVC rewrites dvc.lock after each stage: it says what was run, it is not what runs. Nor is the
     copy of dvc.yaml that switches a further study on.
     """
+    return _state_in(Path.cwd())
+
+
+@cache
+def _state_in(folder: Path) -> GitState:
     commit = _git("rev-parse", "HEAD")
     own = (":(exclude)*dvc.lock", ":(exclude)studies/*/dvc.yaml")
     changed = _git("status", "--porcelain", "--", ".", *own)

@@ -32,13 +32,7 @@ def refuse_insufficient(
     Raises:
         BadDatasetError: a split lacks what training, thresholds or the test need.
     """
-    found = Counter((it.split, it.case.normal) for it in kept)
-    for split, normal in NEEDED.get(scheme, ()):
-        if not found[split, normal]:
-            raise BadDatasetError(
-                f"no readable {'normal' if normal else 'abnormal'} scan is left for {split}",
-                hint="training needs normal scans; validation and test normal and abnormal ones",
-            )
+    refuse_one_sided(kept, scheme)
     for split in SPLITS[:2]:
         if split not in normal_images:
             raise BadDatasetError(
@@ -47,5 +41,20 @@ def refuse_insufficient(
                 "ones whose mask leaves slices free; is there a mask, and does data.slice_range "
                 "hold such slices?",
             )
-    if not any(it.split == "test" for it in kept):
+
+
+def refuse_one_sided(cases: Sequence[SplitCase], scheme: Scheme) -> None:
+    """What can be known of a division before any scan is read, which may take hours.
+
+    Raises:
+        BadDatasetError: a split lacks scans of a kind that the scheme needs, or none is tested.
+    """
+    found = Counter((it.split, it.case.normal) for it in cases)
+    for split, normal in NEEDED.get(scheme, ()):
+        if not found[split, normal]:
+            raise BadDatasetError(
+                f"no readable {'normal' if normal else 'abnormal'} scan is left for {split}",
+                hint="training needs normal scans; validation and test normal and abnormal ones",
+            )
+    if not any(it.split == "test" for it in cases):
         raise BadDatasetError("no scan is left for the test", hint="see the block split")

@@ -87,15 +87,15 @@ def rotate(params: Params, methods: Sequence[str], *, fits: bool, command: str, 
 def _usable(params: Params, paths: Iterable[Path]) -> list[GroupTest]:
     """Those of these numbers and data, of what the study names; what is not used is said."""
     tests = []
-    present = _groups_of(params, 0)  # which is prepared first, whatever has changed
+    present = _groups_of(params, 0)  # fold 0 is prepared first, whatever has changed
     for path in paths:
         found = rotation.load(path)
         if (
             found is not None
             and found.fingerprint == _fingerprint_now(params, found)
             # A fold that was left when groups came or went is still of its own data.
-            and found.fold < len(set(present.values()))
-            and _groups_of(params, found.fold) == present
+            and found.fold < (len(present) or found.fold + 1)
+            and (not present or _groups_of(params, found.fold) == present)
         ):
             tests.append(found)
         else:
@@ -103,13 +103,16 @@ def _usable(params: Params, paths: Iterable[Path]) -> list[GroupTest]:
     return tests
 
 
-def _groups_of(params: Params, fold: int) -> dict[str, str]:
-    """Scan → its group, as a fold was prepared; {} where it was not."""
+def _groups_of(params: Params, fold: int) -> set[str]:
+    """The groups of a fold as it was prepared; none where it was not.
+
+    Not their scans: a fold may lack those of which nothing is stored, and has planted ones of its
+    own. What it has is in the hash of its data.
+    """
     try:
-        cases = load_cases(rotation.of_fold(params, fold).study)
+        return {it.case.group for it in load_cases(rotation.of_fold(params, fold).study)}
     except UadError:
-        return {}
-    return {it.case.scan.as_posix(): it.case.group for it in cases}
+        return set()
 
 
 def _fingerprint_now(params: Params, found: GroupTest) -> str:

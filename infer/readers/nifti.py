@@ -106,7 +106,7 @@ def _spacing(axes: np.ndarray) -> np.ndarray:
     """A voxel's length along each axis of the file, so that the product is its volume.
 
     Of a sheared grid, a scan with a tilted gantry, the third counts across the plane of the first
-    two, not along the tilted table, as of DICOM series.
+    two, not along the tilted table: as of DICOM series, where slices run along the third.
     """
     lengths: np.ndarray = np.sqrt((axes**2).sum(axis=0))
     whole = float(np.prod(lengths))

@@ -1,6 +1,7 @@
 """Which scans a folder of a store holds: as of a folder here, from one listing."""
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from infer.errors import BadOutputError, StoreRefusalError, UnreadableScanError
+from infer.errors import ArchivedError, UnreadableScanError
 from infer.output_folder import JOURNAL, OF_SCANS, OF_THE_RUN, SEGMENTS
 from infer.readers.dicom_series import (
     SUFFIXES,
@@ -166,14 +167,17 @@ def _membership(item: tuple[str, Stored], root: Path) -> list[Membership]:
         if not name.lower().endswith(SUFFIXES) and not _begins_as_dicom(stored):
             return []
         with tempfile.TemporaryDirectory(prefix="uad-header-") as folder:
+            if shutil.disk_usage(folder).free < stored.size:
+                return [unknown(file)]  # its row will say that there is no room for it
             here = Path(folder) / f"header{SUFFIXES[0]}"
             with contextlib.suppress(FileNotFoundError):  # gone meanwhile: its row will say so
                 fetch(stored.address, here)
             found = memberships([here])
-    except (BadOutputError, StoreRefusalError):
-        # An object in an archive, or too large for this machine, is one failed row, which will say
-        # why. A store that is away is no such thing: of series, slices would be missed.
-        return [unknown(file)]
+    except ArchivedError:
+        # One failed row, which will say why; nothing, if its ending is of other files. A store that
+        # is away or wants other keys is no such thing: series would lose slices.
+        may_be_one = name.lower().endswith(SUFFIXES) or not file.suffix
+        return [unknown(file)] if may_be_one else []
     return [
         it._replace(file=file, key=tuple(str(file) if key == str(here) else key for key in it.key))
         for it in found

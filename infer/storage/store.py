@@ -16,10 +16,10 @@ from typing import Any
 from infer.address_keys import without_keys
 from infer.digest import digest
 from infer.errors import (
+    ArchivedError,
     BadOutputError,
     MissingExtraError,
     StoreError,
-    StoreRefusalError,
     UadError,
     UnknownChoiceError,
 )
@@ -243,11 +243,17 @@ def _in_words(address: Address, done: str) -> Iterator[None]:
             hint="is there such a bucket? None is made",
         ) from None
     except Exception as error:  # of botocore, aiohttp, Google's, …: they share no class
-        kind = StoreRefusalError if isinstance(error, PermissionError) else StoreError
+        kind = ArchivedError if _is_archived(error) else StoreError
         # Without what caused it: its pages may hold what was sent, keys among it.
         raise kind(
             f"{address} could not be {done}, its store says: {_reason(error)}", hint=_hint(error)
         ) from None
+
+
+def _is_archived(error: BaseException) -> bool:
+    """By S3's own code for it: the others that refuse concern keys, and so every object."""
+    answer = getattr(error.__cause__, "response", None) or {}
+    return bool(answer.get("Error", {}).get("Code") == "InvalidObjectState")
 
 
 def _reason(error: BaseException) -> str:

@@ -50,7 +50,7 @@ def test_an_ensemble_cannot_be_called_as_a_method(params_with):
 
 @pytest.mark.parametrize("name", ["both v1.0", "a/b", "all:two", "50%", "''", "-x"])
 def test_what_cannot_be_a_models_name_is_refused(params_with, name):
-    with pytest.raises(BadParamsError, match="which cannot be the name of a model"):
+    with pytest.raises(BadParamsError, match="after which no file and no metric can be called"):
         ensembles(params_with(f"{{{name!r}: {{members: [cae, fanogan]}}}}"))
 
 

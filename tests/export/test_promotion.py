@@ -148,6 +148,21 @@ def test_force_that_was_not_needed_is_called_that(study):
     assert tags(study, "2")["forced"] == "not needed"
 
 
+def test_once_data_were_added_force_replaces_a_holder_that_nothing_compares_with(
+    study, monkeypatch
+):
+    promote("tiny", "cae", alias="champion", version="1")
+    monkeypatch.setattr("export.promotion.data_hash", lambda study: "of more scans")
+    with pytest.raises(UnknownChoiceError, match="other prepared data") as refused:
+        promote("tiny", "cae", alias="champion", version="2")
+    assert "--force" in refused.value.hint
+    scores_of(monkeypatch)  # none: to ask for one is an error
+    found = promote("tiny", "cae", alias="champion", version="2", force=True)
+    assert champion(study) == "2"
+    assert tags(study, "2") == {"instead_of": "1", "forced": "nothing was compared"}
+    assert "by force: version 1 was made of other prepared data" in found.in_words()
+
+
 def test_tags_of_an_earlier_promotion_do_not_outlive_a_later_one(study):
     promote("tiny", "cae", alias="champion", version="1", force=True)
     promote("tiny", "cae", alias="second", version="1")

@@ -158,6 +158,7 @@ def test_runs_behind_links_are_found_and_each_counts_once(runs, tmp_path):
     (runs / "one").symlink_to(tmp_path / "elsewhere")
     (runs / "two").symlink_to(tmp_path / "elsewhere")
     (runs / "deep/back").symlink_to(runs)
+    (runs / "up").symlink_to(tmp_path)  # to `elsewhere`, which is nobody's to find
     folders = [run["folder"] for run in as_json(runs)["models"][0]["runs"]]
     assert folders == [str(runs / it) for it in ("b", "a", "deep/c", "one/d")]
 

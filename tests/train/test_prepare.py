@@ -302,6 +302,18 @@ def test_a_store_that_there_is_not_is_refused(wrong, complaint, capsys, monkeypa
     assert complaint in capsys.readouterr().err
 
 
+def test_a_division_that_cannot_work_is_refused_before_any_scan_is_read(capsys, monkeypatch):
+    """Which may take hours; what was read would be gone."""
+    _own_data()
+    shutil.rmtree("mine/abnormal")
+    monkeypatch.setattr(
+        "train.stages.prepare.store_images", lambda *given: pytest.fail("scans were read")
+    )
+    assert _prepare(study="own", dataset="folder", source="mine", options="{}") == 2
+    assert "abnormal scan is left for validation" in capsys.readouterr().err
+    assert not Path("data/own").exists()
+
+
 def test_with_no_scan_left_nothing_is_written(capsys):
     _own_data()
     for scan in Path("mine/normal").iterdir():

@@ -18,7 +18,7 @@ from train.params import Params, build
 from train.paths import data_folder
 from train.protocol import SplitConfig, divide
 from train.storing import rows_of, store_images
-from train.sufficiency import refuse_insufficient
+from train.sufficiency import refuse_insufficient, refuse_one_sided
 from train.unfinished import tables_in, taking_the_place_of
 
 
@@ -46,6 +46,7 @@ def prepared_study(params: Params, partial: Path, *, report: Callable[[str], Non
     divided = divide(cases, config)
     if chosen.dealt is not None:
         divided = chosen.dealt(divided, options, partial / "scans")
+    refuse_one_sided(divided, config.scheme)
     order = [it for split in SPLITS[:2] for it in divided if it.split == split]
     stored = store_images(partial, [it.case for it in order], data, report)
     kept = [it for it in divided if it.split == "test" or it.case.scan in stored]

@@ -107,6 +107,7 @@ def test_a_baseline_is_treated_as_the_models_are(study):
         measure_baseline(load(it), mean_image, FEW) for it in ("params.yaml", "by_graph.yaml")
     )
     scans = [it for it in by_map.where.scans if it.truth]
+    assert scans
     peaks = [it.truth.slice_peaks.max() for it in scans]
     assert [it.score for it in scans] == pytest.approx(peaks)
     assert by_graph.evaluation.rows != by_map.evaluation.rows

@@ -83,7 +83,7 @@ def test_empty_objects_are_no_scans_and_hinder_none(bucket, scans, tmp_path):
 def test_an_object_that_sleeps_in_an_archive_is_one_failed_row(bucket, scans, tiny_model, tmp_path):
     where = bucket.upload(scans, "scans")
     bucket.put("scans/awake.dcm", b"no DICOM")
-    for name in ("asleep.dcm", "asleep_too"):
+    for name in ("asleep.dcm", "asleep_too", "asleep.json"):
         bucket.archive(f"scans/{name}", b"\0" * 128 + b"DICM" + b"\0" * 50)
     counts = run(where, tiny_model, tmp_path / "out")
     rows = report(tmp_path / "out")
