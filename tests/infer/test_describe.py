@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from infer.describe import describe_model
+from infer.describe import describe_model, facts
+from infer.patches import Patches
 from tests.infer.tiny_model import MANIFEST, save, tiny_graph
 
 
@@ -42,6 +43,20 @@ def test_a_prior_is_named_where_it_comes(tmp_path, first):
     changed = {"prior": "bright", "median": "slices", "prior_first": first}
     said = said_of(tmp_path / "a.onnx", **changed)
     assert (said.index("kept within") < said.index("median of squares")) == first
+
+
+@pytest.mark.parametrize("how", ["graph", "map"])
+def test_of_patches_it_says_once_what_a_slice_scores(tmp_path, how):
+    patches = Patches(size=(32, 32), stride=(16, 16), top_share=0.5)
+    manifest = replace(
+        MANIFEST,
+        image_size=(64, 64),
+        patches=patches,
+        aggregation=replace(MANIFEST.aggregation, slice_score=how),
+    )
+    lines = facts(manifest)
+    assert ("slice score: mean of the highest 50.0%" in lines["in patches"]) == (how == "graph")
+    assert lines["patch score" if how == "graph" else "slice score"] == manifest.score_recipe
 
 
 def test_nothing_is_said_of_a_map_to_which_nothing_happens(tmp_path):

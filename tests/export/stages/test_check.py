@@ -179,6 +179,21 @@ def test_a_variant_that_is_not_called_after_its_method_is_refused(tmp_path, caps
 
 
 @pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        ("  top_1_percent:", "  top_1%:", "scores has 'top_1%'"),
+        ("    no_affine:", "    latent=64:", "crossval.ablations has 'latent=64'"),
+    ],
+)
+def test_what_mlflow_could_not_name_is_refused_before_anything_is_fitted(
+    tmp_path, capsys, right, wrong, says
+):
+    assert right in TEXT
+    assert check_text(tmp_path, TEXT.replace(right, wrong)) == 2
+    assert f"{says}, after which no file and no metric can be called" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("methods", "variants", "says"),
     [
         ("[cae]", "{fanogan-izi: fanogan}", "methods lacks fanogan"),
