@@ -6,8 +6,8 @@ draws it. Anomalous is what differs, in the image and in the critic's features. 
 the published slides give an image AUROC of 0.87 ± 0.06; here it was 0.908 ± 0.031, or 0.879 ± 0.024
 without abnormal images. The quickest of five fits took 34 minutes, on one thread of a shared
 machine, three quarters of them for generator and critic; `fanogan-izi` and `fanogan-ziz`, which
-share those, repeat only the encoder's part. AUROC against generator steps:
-`benchmarks/fanogan_steps.py`.
+share those, repeat only the encoder's part. Validation AUROC against generator steps, one seed:
+0.84 after 100, 0.89 after 200, 0.87 after 400, 0.89 after 1,500 (`benchmarks/fanogan_steps.py`).
 """
 
 import math
