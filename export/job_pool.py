@@ -8,9 +8,11 @@ without the run that it is of.
 import multiprocessing
 import os
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import psutil
@@ -45,44 +47,74 @@ def run_jobs(
     if at_once == 1:
         yield from (attempt(work, job) for job in jobs)
         return
-    # Now and not in the process: libraries read them when they are first imported.
+    waiting = deque(jobs)
+    while waiting:
+        lost: list[Any] = []
+        yield from _spread(work, waiting, at_once, gpus, lost)
+        for job in lost:  # one of them is the end of its process: each has one of its own now
+            again: list[Any] = []
+            yield from _spread(work, deque([job]), 1, gpus, again)
+            if again:
+                yield Done(job, None, "its process was killed: is there enough memory for it?")
+
+
+def _spread(
+    work: Callable[[Any], Any], waiting: deque[Any], at_once: int, gpus: int, lost: list[Any]
+) -> Iterator[Done]:
+    """Each job's end, until none waits or a process is killed: `lost` are those under way then.
+
+    No more are handed over than are worked on: whatever the pool has when it breaks is lost.
+    """
+    context = multiprocessing.get_context("spawn")  # CUDA and threads do not survive a fork
+    turns: Any = context.Queue()
+    for turn in range(at_once):
+        turns.put(turn)
+    with (
+        _threads(at_once),
+        ProcessPoolExecutor(at_once, context, _settle, (turns, gpus)) as pool,
+    ):
+        try:
+            under_way: dict[Future[Done], Any] = {}
+            while not lost and (waiting or under_way):
+                while waiting and len(under_way) < at_once:
+                    job = waiting[0]
+                    under_way[pool.submit(attempt, work, job)] = job
+                    waiting.popleft()
+                for ended in wait(under_way, return_when=FIRST_COMPLETED).done:
+                    yield from _end_of(ended, under_way.pop(ended), lost)
+            for ended, job in under_way.items():
+                yield from _end_of(ended, job, lost)
+        except BrokenProcessPool:  # killed between two jobs: what was to be handed over waits
+            for ended, job in under_way.items():
+                yield from _end_of(ended, job, lost)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _end_of(ended: "Future[Done]", job: Any, lost: list[Any]) -> Iterator[Done]:
+    try:
+        yield ended.result()
+    except BrokenProcessPool:
+        lost.append(job)
+
+
+@contextmanager
+def _threads(at_once: int) -> Iterator[None]:
+    """Processes that are started meanwhile have a share of the cores each.
+
+    Now and not in the process: libraries read this when they are first imported.
+    """
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(max(1, cores() // at_once))))
     try:
-        lost: list[Any] = []
-        yield from _spread(work, jobs, at_once, gpus, lost)
-        for job in lost:  # one of them is the end of its process: each has one of its own now
-            again: list[Any] = []
-            yield from _spread(work, [job], 1, gpus, again)
-            if again:
-                yield Done(job, None, "its process was killed: is there enough memory for it?")
+        yield
     finally:
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _spread(
-    work: Callable[[Any], Any], jobs: Sequence[Any], at_once: int, gpus: int, lost: list[Any]
-) -> Iterator[Done]:
-    """Each job's end; those that were under way or waiting when a process was killed are `lost`."""
-    context = multiprocessing.get_context("spawn")  # CUDA and threads do not survive a fork
-    turns: Any = context.Queue()
-    for turn in range(at_once):
-        turns.put(turn)
-    with ProcessPoolExecutor(at_once, context, _settle, (turns, gpus)) as pool:
-        try:
-            waiting = {pool.submit(attempt, work, job): job for job in jobs}
-            for ended in as_completed(waiting):
-                try:
-                    yield ended.result()
-                except BrokenProcessPool:
-                    lost.append(waiting[ended])
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _settle(turns: Any, gpus: int) -> None:

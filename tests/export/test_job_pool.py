@@ -40,6 +40,31 @@ def test_a_job_whose_process_is_killed_is_said_and_the_others_are_done():
     assert "was killed" in done[-1.0].error
 
 
+def dies_lingers_or_meets(job):
+    """Of those that meet: whether another one of them was there within patience."""
+    kind, mark = job
+    if kind == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "lingers":
+        time.sleep(2)
+        return True
+    mark.touch()
+    until = time.monotonic() + PATIENCE_SECONDS
+    while len(list(mark.parent.iterdir())) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    return len(list(mark.parent.iterdir())) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_jobs_that_had_not_begun_are_done_several_at_once_as_before(tmp_path):
+    kinds = ("dies", "lingers", "meets", "meets")
+    jobs = [(kind, tmp_path / str(at)) for at, kind in enumerate(kinds)]
+    done = list(run_jobs(dies_lingers_or_meets, jobs, at_once=2, gpus=0))
+    assert {it.job: it.result for it in done} == {
+        job: None if job[0] == "dies" else True for job in jobs
+    }
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 def test_no_job_goes_on_for_a_run_that_was_killed():
     command = (
