@@ -1,9 +1,10 @@
 """What a cross validation leaves to be read: tables, curves, and pages with a fold's scans."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from export import (
@@ -16,8 +17,10 @@ from export import (
     resolution,
 )
 from export.crossval_table import Summary
+from export.evaluation import Evaluation
 from export.fold_job import FoldJob
-from export.fold_result import FoldResult
+from export.fold_result import FoldResult, HalfResult
+from export.fold_testing import SHOWN
 from export.page import to_html
 from export.side_by_side import pictures
 from train.metrics import Bootstrap
@@ -99,7 +102,7 @@ def write(
     return Report(
         tables=[report_folder(study, name) for name in tables],
         curves=[save_png(figure, path) for path, figure in curves],
-        pages=list(_pages(folder, config, dict.fromkeys(it.method for it in results))),
+        pages=list(_pages(folder, config, results)),
         text=text,
         numbers=_numbers(summaries),
     )
@@ -154,14 +157,22 @@ def _curves(results: Sequence[FoldResult], config: CrossvalConfig) -> Iterator[t
         yield f"training_{name}", crossval_figures.training_curves(results, name, grouped=grouped)
 
 
-def _pages(folder: Path, config: CrossvalConfig, methods: Iterable[str]) -> Iterator[Path]:
-    """Pictures of one fold's test scans, in the order of `methods`: not for the repository."""
+def _pages(folder: Path, config: CrossvalConfig, results: Sequence[FoldResult]) -> Iterator[Path]:
+    """Pictures of one fold's test scans, in the order of the table: not for the repository."""
+    fold, half = SHOWN
+    shown = [it for it in results if it.fold == fold and not it.grouped]
     for protocol in config.protocols:
-        found = {
-            it: evaluation.load(kept, kept / "metrics.json")
-            for it in methods
-            if ((kept := folder / "panels" / protocol / it) / "metrics.json").exists()
-        }
+        found = {}
+        for result in shown:
+            kept = folder / "panels" / protocol / result.method
+            tests = [it for it in result.tests if (it.protocol, it.half) == (protocol, half)]
+            if not (tests and (kept / "metrics.json").exists()):
+                continue
+            panels = evaluation.load(kept, kept / "metrics.json")
+            if _are_of(panels, tests[0]):
+                found[result.method] = panels
+            else:
+                print(f"no page of {result.method}, {protocol}: {kept} is of another fit")
         for name, one in found.items():
             page = folder / "pages" / f"{name}_{protocol}.html"
             page.parent.mkdir(parents=True, exist_ok=True)
@@ -172,6 +183,15 @@ def _pages(folder: Path, config: CrossvalConfig, methods: Iterable[str]) -> Iter
         for at, figure in enumerate(pictures(found.values(), SIDE_BY_SIDE), start=1):
             further = f"_{at}" if at > 1 else ""
             yield save_png(figure, folder / "pages" / f"side_by_side_{protocol}{further}.png")
+
+
+def _are_of(panels: Evaluation, test: HalfResult) -> bool:
+    """Whether they show a test's scans as it scored them: fits of before leave theirs there."""
+    own = {it.scan: it.score for it in test.scans}
+    rows = {it.scan: it.score for it in panels.rows}
+    return own.keys() == rows.keys() and np.allclose(
+        list(own.values()), [rows[name] for name in own], rtol=1e-4
+    )
 
 
 def _numbers(summaries: Sequence[Summary]) -> dict[str, dict[str, float]]:

@@ -19,18 +19,14 @@ from train.stored_images import StoredImages
 
 IMAGES = StoredImages(np.zeros((1, 1, 32, 32), np.float32), np.arange(1))
 PROTOCOLS, GROUPINGS = ("study", "blind"), ("published", "grouped")
-# (normal, score): with a threshold of 0.5, one scan of each outcome.
-SCANS = {
-    "hit.png": (False, 0.9),
-    "alarm.png": (True, 0.7),
-    "miss.png": (False, 0.3),
-    "rejected.png": (True, 0.1),
-}
+SCORES = (0.1, 0.2, 0.6, 0.4, 0.7, 0.8)
+# Of the first fold and half (normal, score): with a threshold of 0.5, scans of each outcome.
+SCANS = {f"f0h0s{at}.png": (at < 3, score) for at, score in enumerate(SCORES)}
 SIDE = 16
 
 
-def panels_of_each_outcome(method):
-    """What a fold keeps of its test scans for the pages."""
+def panels_of_each_outcome(method, further=0.0):
+    """What a fold keeps of its test scans for the pages; of another fit, scores lie `further`."""
     draw = np.random.default_rng(len(method))
     images = draw.random((len(SCANS), 1, SIDE, SIDE), np.float32).astype(np.float16)
     mask = np.zeros((len(SCANS), SIDE, SIDE), bool)
@@ -40,7 +36,7 @@ def panels_of_each_outcome(method):
             scan=name,
             group=name,
             label="normal" if normal else "abnormal",
-            score=score,
+            score=score + further,
             anomalous=score > 0.5,
             normal_percentile=50.0,
             lesions=0,
@@ -80,7 +76,7 @@ def results():
                     protocol=protocol,
                     half=half,
                     names=f"f{number}h{half}s",
-                    scores=[0.1, 0.2, 0.6, 0.4, 0.7, 0.8 + 0.1 * number],
+                    scores=[*SCORES[:-1], SCORES[-1] + 0.1 * number],
                 )
                 for protocol in PROTOCOLS
                 for half in (0, 1)
@@ -113,9 +109,11 @@ def report(tmp_path_factory):
         for case in cases:
             cv2.imwrite(str(case.scan), np.zeros((SIDE, SIDE), np.uint8))
         for protocol in PROTOCOLS:
-            for method in ("cae", "ssae"):  # the second has panels of another run and no results
+            # Of `random` there are those of another fit, of `ssae` no results.
+            for method, further in (("cae", 0.0), ("random", 0.01), ("ssae", 0.0)):
                 kept = folder / "panels" / protocol / method
-                evaluation.save(kept, kept / "metrics.json", panels_of_each_outcome(method))
+                panels = panels_of_each_outcome(method, further)
+                evaluation.save(kept, kept / "metrics.json", panels)
         yield crossval_report.write(
             params,
             params.block(CrossvalConfig, "crossval"),
