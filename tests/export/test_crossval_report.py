@@ -9,6 +9,7 @@ import pytest
 
 from export import crossval_report, evaluation
 from export.evaluation import Evaluation, ScanRow
+from export.fold_result import ScanResult
 from export.panels import Panels
 from tests.export import fold_results
 from tests.export.tiny_pool import numbers
@@ -19,9 +20,13 @@ from train.stored_images import StoredImages
 
 IMAGES = StoredImages(np.zeros((1, 1, 32, 32), np.float32), np.arange(1))
 PROTOCOLS, GROUPINGS = ("study", "blind"), ("published", "grouped")
-SCORES = (0.1, 0.2, 0.6, 0.4, 0.7, 0.8)
-# Of the first fold and half (normal, score): with a threshold of 0.5, scans of each outcome.
-SCANS = {f"f0h0s{at}.png": (at < 3, score) for at, score in enumerate(SCORES)}
+# (normal, score): with a threshold of 0.5, one scan of each outcome.
+SCANS = {
+    "hit.png": (False, 0.9),
+    "alarm.png": (True, 0.7),
+    "miss.png": (False, 0.3),
+    "rejected.png": (True, 0.1),
+}
 SIDE = 16
 
 
@@ -63,6 +68,23 @@ def panels_of_each_outcome(method, further=0.0):
     )
 
 
+def as_in_panels(test):
+    """The same test, of those scans."""
+    scans = tuple(
+        ScanResult(
+            scan=name,
+            group=name,
+            abnormal=not normal,
+            score=score,
+            anomalous=score > 0.5,
+            psnr=20.0 if normal else None,
+            ssim=None,
+        )
+        for name, (normal, score) in SCANS.items()
+    )
+    return replace(test, scans=scans)
+
+
 def results():
     """Two folds of a method and of a baseline, both halves under both protocols and groupings."""
     return [
@@ -72,14 +94,17 @@ def results():
             trivial=trivial,
             grouped=grouped,
             tests=[
-                fold_results.half_result(
-                    protocol=protocol,
-                    half=half,
-                    names=f"f{number}h{half}s",
-                    scores=[*SCORES[:-1], SCORES[-1] + 0.1 * number],
-                )
+                as_in_panels(it) if (number, half, grouped) == (0, 0, False) else it
                 for protocol in PROTOCOLS
                 for half in (0, 1)
+                for it in [
+                    fold_results.half_result(
+                        protocol=protocol,
+                        half=half,
+                        names=f"f{number}h{half}s",
+                        scores=[0.1, 0.2, 0.6, 0.4, 0.7, 0.8 + 0.1 * number],
+                    )
+                ]
             ],
         )
         for method, trivial in (("cae", False), ("random", True))
