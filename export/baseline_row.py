@@ -26,11 +26,11 @@ from train.params import Params
 
 def baseline_row(params: Params, baseline: Baseline, measured: Measured) -> Compared:
     """The line of the comparison."""
-    aggregation = params.block(ExportConfig, "export").aggregation
+    of_models = params.block(ExportConfig, "export").aggregation
     return Compared(
         evaluation=measured.evaluation,
         fit_seconds=None,
-        in_words=baseline.said(aggregation),
+        in_words=baseline.in_words(of_models),
         where=where_files.flat(measured.where),
         kinds=measured.where.kinds,
         sizes=measured.where.sizes,
@@ -48,7 +48,7 @@ def measure_baseline(params: Params, baseline: Baseline, bootstrap: Bootstrap) -
         study=params.study,
         method=baseline.name,
         intensity_range=(0.0, 1.0),
-        score_recipe=baseline.said(config.aggregation),
+        score_recipe=baseline.score_in_words,
         provenance=_provenance(params.study),
     )
     validation = [it.case for it in cases if it.split == "validation"]

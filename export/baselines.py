@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import laplace, uniform_filter
 
+from export.draft import OF_THE_MAP
 from infer.finding import EngineOutputs
 from infer.scoring import Aggregation
 from infer.shapes import Images, Maps, Scores
@@ -21,6 +22,9 @@ BOX_PX = 7
 # Five grey levels of 255: where all training images agree (air), noise is no anomaly.
 SMALLEST_STD = 0.02
 AT_ONCE = 256  # training images: a matter of memory only
+UNUSUAL = (
+    "distance of its mean from the training images', on either side, in their standard deviations"
+)
 SMALLEST_SPREAD = 1e-6  # of a mean over an image: below, it is rounding
 
 
@@ -29,7 +33,8 @@ class Baseline:
     """An engine of array functions."""
 
     name: str
-    in_words: str
+    map_in_words: str
+    score_in_words: str
     to_map: Callable[[Images], Maps]
     to_score: Callable[[Maps], Scores]
     reconstruction: np.ndarray | None = None  # (channel, *pixels), the same for every image
@@ -41,12 +46,11 @@ class Baseline:
         """How its slices are scored where models' are so."""
         return of_models if self.by_map else replace(of_models, slice_score="graph")
 
-    def said(self, of_models: Aggregation) -> str:
-        """Its map and its score, in words."""
-        if self.aggregation(of_models).slice_score == "graph":
-            return self.in_words
-        of_map, _, _ = self.in_words.partition("; score")
-        return f"{of_map}; score = the highest value of that, as a mask would be cut from it"
+    def in_words(self, of_models: Aggregation) -> str:
+        """Its map and its score, where models' slices are scored so."""
+        by_graph = self.aggregation(of_models).slice_score == "graph"
+        score = self.score_in_words if by_graph else OF_THE_MAP
+        return f"map = {self.map_in_words}; score = {score}"
 
     def run(self, images: Images) -> EngineOutputs:
         """Map and score of each image on its own."""
@@ -70,48 +74,53 @@ def baselines(training: Images | StoredImages) -> list[Baseline]:
     return [
         Baseline(
             name="intensity_threshold",
-            in_words="map = brightness; score = its 99th percentile",
+            map_in_words="brightness",
+            score_in_words="its 99th percentile",
             to_map=_brightness,
             to_score=lambda maps: np.quantile(maps.reshape(len(maps), -1), 0.99, axis=1),
         ),
         Baseline(
             name="mean_image",
-            in_words="map = |image − mean training image| / its standard deviation; score = mean",
+            map_in_words="|image − mean training image| / its standard deviation",
+            score_in_words="mean",
             to_map=deviation,
             to_score=_mean,
             reconstruction=mean,
         ),
         Baseline(
             name="random",
-            in_words="map drawn at random from the image's content; score = its first value",
+            map_in_words="drawn at random from the image's content",
+            score_in_words="its first value",
             to_map=_noise,
             to_score=lambda maps: maps.reshape(len(maps), -1)[:, 0],
             by_map=False,  # the highest of many draws tells how many there are
         ),
         Baseline(
             name="baseline_maximum",
-            in_words="map = brightness; score = its maximum",
+            map_in_words="brightness",
+            score_in_words="its maximum",
             to_map=_brightness,
             to_score=_maximum,
         ),
         Baseline(
             name=f"baseline_strongest_{BOX_PX}x{BOX_PX}",
-            in_words=f"map = brightness averaged over {BOX_PX} × {BOX_PX} px; score = its maximum",
+            map_in_words=f"brightness averaged over {BOX_PX} × {BOX_PX} px",
+            score_in_words="its maximum",
             to_map=lambda images: _box(_brightness(images)),
             to_score=_maximum,
         ),
         Baseline(
             name="baseline_sharpness",
-            in_words="map = |Laplacian| of brightness; score = distance of its mean from the "
-            "training images', on either side, in their standard deviations",
+            map_in_words="|Laplacian| of brightness",
+            score_in_words=UNUSUAL,
             to_map=_edges,
             to_score=_unusual(_means(_edges, training)),
             by_map=False,
         ),
         Baseline(
             name="baseline_mean_intensity",
-            in_words="map = brightness; score = distance of its mean from the training images', "
-            "on either side, in their standard deviations",
+            map_in_words="brightness",
+            score_in_words=UNUSUAL,
             to_map=_brightness,
             to_score=_unusual(_means(_brightness, training)),
             by_map=False,

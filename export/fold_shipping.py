@@ -95,10 +95,9 @@ class Shipping:
 
     def baseline(self, engine: Baseline, keeper: str) -> Shipped:
         """A baseline, with the threshold that a model would have got."""
-        aggregation = self.export.aggregation
         draft = replace(
-            self._draft((0.0, 1.0), engine.said(aggregation), run_id="", seed=0),
-            aggregation=engine.aggregation(aggregation),
+            self._draft((0.0, 1.0), engine.score_in_words, run_id="", seed=0),
+            aggregation=engine.aggregation(self.export.aggregation),
         )
         scored = score_scans(validating(self.fold, keeper), draft, engine)
         manifest = calibrated(draft, calibrate(scored, self._calibration(keeper)))

@@ -76,15 +76,15 @@ def _spread(
         try:
             under_way: dict[Future[Done], Any] = {}
             while not lost and (waiting or under_way):
-                while waiting and len(under_way) < at_once:
-                    job = waiting[0]
-                    under_way[pool.submit(attempt, work, job)] = job
-                    waiting.popleft()
+                try:
+                    while waiting and len(under_way) < at_once:
+                        job = waiting[0]
+                        under_way[pool.submit(attempt, work, job)] = job
+                        waiting.popleft()
+                except BrokenProcessPool:  # killed between two jobs: the next one waits
+                    break
                 for ended in wait(under_way, return_when=FIRST_COMPLETED).done:
                     yield from _end_of(ended, under_way.pop(ended), lost)
-            for ended, job in under_way.items():
-                yield from _end_of(ended, job, lost)
-        except BrokenProcessPool:  # killed between two jobs: what was to be handed over waits
             for ended, job in under_way.items():
                 yield from _end_of(ended, job, lost)
         except BaseException:
@@ -93,6 +93,7 @@ def _spread(
 
 
 def _end_of(ended: "Future[Done]", job: Any, lost: list[Any]) -> Iterator[Done]:
+    """A job's end; none, and it is lost, where the process was killed over it."""
     try:
         yield ended.result()
     except BrokenProcessPool:

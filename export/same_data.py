@@ -7,9 +7,7 @@ it would be true. DVC fits again; whoever runs stages by hand may forget to.
 from pathlib import Path
 
 from infer.errors import BadModelError
-from train.data import DataConfig, data_hash
-from train.looked_at import changed_look
-from train.params import Params
+from train.data import data_hash
 
 SHORT = 12  # characters of a hash, in words
 
@@ -26,18 +24,4 @@ def refuse_other_data(path: Path, fitted_to: str, study: str, *, hint: str) -> N
             f"{path} was fitted to other data ({fitted_to[:SHORT]}) than is prepared for {study} "
             f"now ({here[:SHORT]}): what is test now may have trained it",
             hint=hint,
-        )
-
-
-def refuse_other_look(params: Params) -> None:
-    """Say so where scans would be looked at otherwise than when the study was prepared.
-
-    Raises:
-        BadModelError: they would: a model would ship with images that it was not fitted to.
-    """
-    if changed := changed_look(params.study, params.block(DataConfig, "data")):
-        raise BadModelError(
-            f"{params.path}: data.{', data.'.join(changed)} has changed since {params.study} was "
-            "prepared, so the model would be shown other images than it was fitted to",
-            hint="prepare and fit again, as `dvc repro` does, or change it back",
         )

@@ -86,13 +86,13 @@ def _refuse_harmful(out: Path, folders: Sequence[Path]) -> None:
     Raises:
         BadOutputError: it would.
     """
+    output_folder.refuse_foreign(out)
     scored = Entries.read(out / output_folder.JOURNAL)
     if scored or _is_a_run(out) or out.resolve() in {folder.resolve() for folder in folders}:
         raise BadOutputError(
             f"{out} holds the results of a run, the merged report would replace its own",
             hint="choose another --out",
         )
-    output_folder.refuse_foreign(out)
 
 
 def _is_a_run(out: Path) -> bool:
@@ -102,7 +102,7 @@ def _is_a_run(out: Path) -> bool:
     except FileNotFoundError:
         return False
     except (OSError, ValueError, TypeError):
-        return True  # whose it is cannot be told
+        return True  # damaged: it may be one
 
 
 def _refuse_foreign(share: Share, first: Share) -> None:

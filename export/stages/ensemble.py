@@ -12,7 +12,8 @@ from export.ensemble import INTENSITY_RANGE, ensemble_of, score_in_words
 from export.fitted import Fitted, load_fitted
 from export.membership import members_of
 from export.release import in_words, parity_images, release
-from export.same_data import refuse_other_data, refuse_other_look
+from export.same_data import refuse_other_data
+from export.same_numbers import refuse_other_numbers
 from infer.manifest import Provenance
 from train import tracking
 from train.command import run_stage
@@ -38,7 +39,7 @@ def combine(params: Params, name: str) -> None:
         method: load_fitted(checkpoint_path(study, method), method, data)
         for method in members_of(params, name)
     }
-    refuse_other_look(params)
+    refuse_other_numbers(params)
     for method, fitted in members.items():
         path, fitted_to = checkpoint_path(study, method), fitted.metadata["data_hash"]
         refuse_other_data(path, fitted_to, study, hint=f"fit {method} again")

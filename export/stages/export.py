@@ -10,7 +10,8 @@ from export.calibration import ExportConfig
 from export.draft import draft_manifest
 from export.fitted import Fitted, load_fitted
 from export.release import in_words, parity_images, release
-from export.same_data import refuse_other_data, refuse_other_look
+from export.same_data import refuse_other_data
+from export.same_numbers import refuse_other_numbers
 from infer.manifest import Provenance
 from train.command import run_stage
 from train.data import DataConfig, load_cases
@@ -32,7 +33,7 @@ def export(params: Params, method: str) -> None:
     config = params.block(ExportConfig, "export")
     checkpoint = checkpoint_path(study, method)
     fitted = load_fitted(checkpoint, method, data)
-    refuse_other_look(params)
+    refuse_other_numbers(params)
     refuse_other_data(checkpoint, fitted.metadata["data_hash"], study, hint=f"fit {method} again")
     images = parity_images(study, fitted.intensity_range, fitted.scale, fitted.patches)
     draft = draft_manifest(

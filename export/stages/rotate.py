@@ -93,8 +93,7 @@ def _usable(params: Params, paths: Iterable[Path]) -> list[GroupTest]:
         if (
             found is not None
             and found.fingerprint == _fingerprint_now(params, found)
-            # A fold that was left when groups came or went is still of its own data.
-            and found.fold < (len(present) or found.fold + 1)
+            # One that was left when groups came or went is still of its own data.
             and (not present or _groups_of(params, found.fold) == present)
         ):
             tests.append(found)

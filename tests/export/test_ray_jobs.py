@@ -15,6 +15,8 @@ ray = pytest.importorskip("ray", reason="the extra ray is not installed")
 from export.ray_jobs import ray_jobs  # noqa: E402
 from infer.executors.ray import QUIET  # noqa: E402
 
+STORE = "http://127.0.0.1:5999"
+
 
 @pytest.fixture(scope="module")
 def cluster():
@@ -33,7 +35,8 @@ def cluster():
 
 
 def root_and_where(number):
-    return math.sqrt(number), str(Path.cwd()), os.environ["DVC_ROOT"]
+    store = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return math.sqrt(number), str(Path.cwd()), os.environ["DVC_ROOT"], store
 
 
 def root_or_death(number):
@@ -53,6 +56,7 @@ def die_once(mark):
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", STORE)  # after the cluster was started
     return tmp_path
 
 
@@ -63,7 +67,7 @@ def test_jobs_end_as_in_this_process_and_see_its_directory(cluster, here):
         found = sorted(jobs.run(root_and_where, numbers), key=lambda it: it.job)
     expected = sorted(run_jobs(root_and_where, numbers, at_once=1, gpus=0), key=lambda it: it.job)
     assert found == expected
-    assert found[1].result == (2.0, str(here), str(here))
+    assert found[1].result == (2.0, str(here), str(here), STORE)
     assert found[0].error.startswith("ValueError")
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from infer.finding import images_of
 from infer.readers import read
+from tests.train.methods import test_fanogan
 from tests.train.methods.test_cae import TINY, cae
 from train import checkpoint
 from train.data import DataConfig, ImageRow, Prepared, SplitCase, data_hash, save
@@ -57,6 +58,18 @@ def make_study() -> Params:
     torch.manual_seed(0)
     write_fit("cae", cae(), TINY)
     return params
+
+
+def make_study_of_two(slice_score: str = "graph") -> Params:
+    """The same with a second method, and with both in one file, `both`."""
+    make_study()
+    write_fit("fanogan", test_fanogan.fanogan().eval(), test_fanogan.TINY)
+    text = Path("params.yaml").read_text().replace("  - cae\n", "  - cae\n  - fanogan\n")
+    text = text.replace("ensembles: {}", "ensembles: {both: {members: [cae, fanogan]}}")
+    Path("params.yaml").write_text(
+        text.replace("slice_score: graph", f"slice_score: {slice_score}")
+    )
+    return load("params.yaml")
 
 
 def write_params() -> Params:

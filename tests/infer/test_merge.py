@@ -172,6 +172,8 @@ def test_missing_parts_are_named(done):
     run = json.loads((done / "all/run.json").read_text())
     assert run["outcome"] == "incomplete"
     assert run["missing"] == ["part 1/3 was not given", "part 3/3 was not given"]
+    page = (done / "all/report.html").read_text()
+    assert '"missing":["part 1/3 was not given","part 3/3 was not given"]' in page
 
 
 def test_merging_again_with_what_was_missing_completes_it(done):

@@ -14,9 +14,9 @@ from train.command import run_stage
 from train.data import SPLITS, DataConfig, Tables, save_tables
 from train.datasets.case import BadDatasetError
 from train.datasets.catalog import dataset
-from train.looked_at import save_look
 from train.params import Params, build
 from train.paths import data_folder
+from train.prepared_with import save_numbers
 from train.protocol import SplitConfig, divide
 from train.storing import rows_of, store_images
 from train.sufficiency import refuse_insufficient, refuse_one_sided
@@ -30,7 +30,7 @@ def prepare(params: Params) -> None:
     with taking_the_place_of(folder) as partial:
         prepared = tables_in(folder, prepared_study(params, partial, report=_report))
         save_tables(partial, prepared)
-        save_look(partial, params.block(DataConfig, "data"))
+        save_numbers(partial, params.block(DataConfig, "data"))
     print(f"{folder}: {summary(prepared)}")
 
 

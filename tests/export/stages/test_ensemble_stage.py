@@ -2,7 +2,6 @@
 
 import csv
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +14,7 @@ from export.stages.evaluate import evaluate
 from export.stages.export import export
 from infer.cli import app
 from infer.engine import open_engine, read_manifest
-from tests.export.tiny_study import COUNTS, make_study, write_fit
-from tests.train.methods import test_fanogan
+from tests.export.tiny_study import COUNTS, make_study_of_two
 from train.data import load_cases, load_images
 from train.params import BadParamsError, load
 
@@ -38,13 +36,7 @@ def study(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("DVC_ROOT", str(folder))
-        make_study()
-        write_fit("fanogan", test_fanogan.fanogan().eval(), test_fanogan.TINY)
-        text = Path("params.yaml").read_text()
-        text = text.replace("  - cae\n", "  - cae\n  - fanogan\n")
-        both = "ensembles: {both: {members: [cae, fanogan]}}"
-        Path("params.yaml").write_text(text.replace("ensembles: {}", both))
-        params = load("params.yaml")
+        params = make_study_of_two()
         for method in MEMBERS:
             export(params, method)
         combine(params, "both")

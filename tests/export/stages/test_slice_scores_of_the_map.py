@@ -9,6 +9,7 @@ import infer
 from export.baseline_row import measure_baseline
 from export.baselines import baselines
 from export.calibration import ExportConfig
+from export.draft import OF_THE_MAP
 from export.fold_job import FoldJob
 from export.fold_run import run_fold
 from export.stages.ensemble import combine
@@ -18,8 +19,7 @@ from infer.describe import describe_model
 from infer.engine import read_manifest
 from infer.self_test import check_model
 from tests.export.stages.test_crossval import numbers
-from tests.export.tiny_study import make_study, write_fit
-from tests.train.methods import test_fanogan
+from tests.export.tiny_study import make_study_of_two
 from train.data import load_images
 from train.metrics import Bootstrap
 from train.params import load
@@ -42,15 +42,9 @@ def study(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("DVC_ROOT", str(folder))
-        make_study()
-        write_fit("fanogan", test_fanogan.fanogan().eval(), test_fanogan.TINY)
+        params = make_study_of_two(slice_score="map")
         text = Path("params.yaml").read_text()
-        Path("by_graph.yaml").write_text(text)
-        text = text.replace("  - cae\n", "  - cae\n  - fanogan\n")
-        text = text.replace("slice_score: graph", "slice_score: map")
-        both = "ensembles: {both: {members: [cae, fanogan]}}"
-        Path("params.yaml").write_text(text.replace("ensembles: {}", both))
-        params = load("params.yaml")
+        Path("by_graph.yaml").write_text(text.replace("slice_score: map", "slice_score: graph"))
         for method in ("cae", "fanogan"):
             export(params, method)
         combine(params, "both")
@@ -111,9 +105,9 @@ def test_a_baseline_is_treated_as_the_models_are(study):
     peaks = [it.truth.slice_peaks.max() for it in scans]
     assert [it.score for it in scans] == pytest.approx(peaks)
     assert by_graph.evaluation.rows != by_map.evaluation.rows
-    words = mean_image.said(load("params.yaml").block(ExportConfig, "export").aggregation)
+    words = mean_image.in_words(load("params.yaml").block(ExportConfig, "export").aggregation)
     assert words.startswith("map = |image − mean training image|")
-    assert words.endswith("score = the highest value of that, as a mask would be cut from it")
+    assert words.endswith(f"score = {OF_THE_MAP}")
 
 
 @pytest.mark.parametrize("name", ["baseline_sharpness", "baseline_mean_intensity"])

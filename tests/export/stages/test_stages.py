@@ -5,8 +5,11 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from export import registry
+from export.release import parity_images
 from export.stages.compare import compare, main
 from export.stages.evaluate import evaluate
 from export.stages.export import export
@@ -14,7 +17,7 @@ from export.stages.quantise import quantise
 from export.table import COLUMNS
 from infer.engine import read_manifest
 from infer.errors import BadModelError
-from tests.export.tiny_study import COUNTS, make_study
+from tests.export.tiny_study import ANOTHER_STORE, COUNTS, make_study
 from train.data import data_hash, load_cases
 from train.params import load
 
@@ -210,6 +213,29 @@ def test_another_option_of_compare_is_refused(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["params.yaml", "keep"])
     assert "unrecognized arguments: keep" in capsys.readouterr().err
+
+
+def test_a_variants_test_stands_beside_that_of_its_file_in_the_same_run(study):
+    """Whose run is not here: one stands for it, however often it is asked for."""
+    from train import tracking
+
+    client = tracking.open_client()
+    run_id = client.search_model_versions("name = 'uad-tiny-cae'")[0].run_id
+    before = client.get_run(run_id).data.metrics
+    registry.log_test(
+        {"auroc": 0.125}, study="tiny", method="cae", run_id=ANOTHER_STORE, files=[],
+        precision="int8",
+    )  # fmt: skip
+    after = client.get_run(run_id).data.metrics
+    assert after == before | {"test_int8_auroc": 0.125}
+    assert "test_auroc" in before
+
+
+def test_the_only_validation_image_is_compared_in_a_batch_of_two(study, monkeypatch):
+    one = np.random.default_rng(0).random((1, 1, 32, 32), np.float32)
+    monkeypatch.setattr("export.release.open_images", lambda *given: (one, np.zeros(1, bool)))
+    images = parity_images("tiny", (0.0, 1.0))
+    np.testing.assert_array_equal(images, np.concatenate([one, one]))
 
 
 def test_the_model_is_registered_and_leads_back_to_its_run(study):
