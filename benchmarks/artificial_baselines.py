@@ -25,7 +25,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.machine import keep
 from export.baselines import BOX_PX, SMALLEST_STD, baselines
-from infer.finding import images_of
+from infer.images import images_of
 from infer.intensity import Intensity
 from infer.preprocessing import UNPROCESSED
 from infer.readers import read

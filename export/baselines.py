@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import laplace, uniform_filter
 
 from export.draft import OF_THE_MAP
-from infer.finding import EngineOutputs
+from infer.engine_batches import EngineOutputs
 from infer.scoring import Aggregation
 from infer.shapes import Images, Maps, Scores
 from train.stored_images import StoredImages

@@ -16,7 +16,7 @@ from export.graph import ExportedGraph, Graph
 from export.release import as_taken, release
 from export.scan_scores import THREADS, score_scans
 from infer.engine import open_engine
-from infer.finding import Engine
+from infer.engine_batches import Engine
 from infer.manifest import Manifest, Provenance
 from infer.patches import Patches
 from train import tracking

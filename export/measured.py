@@ -12,7 +12,7 @@ from export.montage import Montages
 from export.normal_voxels import NormalOf, NormalVoxels
 from export.scan_scores import score_under
 from export.where_config import WhereConfig
-from infer.finding import Engine
+from infer.engine_batches import Engine
 from infer.manifest import Manifest
 from train.datasets.case import Case
 from train.metrics import Bootstrap

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 
 from export.scan_scores import ScoredScan
-from infer.finding import slices_of
+from infer.images import slices_of
 from infer.manifest import Manifest
 from infer.resizing import to_image_size
 from infer.shapes import Images

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from export.graph import Graph, output_names
+from infer.engine_batches import Engine, EngineOutputs
 from infer.errors import UadError
-from infer.finding import Engine, EngineOutputs
 from infer.manifest import Parity
 from infer.shapes import Images
 

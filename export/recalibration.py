@@ -25,7 +25,7 @@ from export.scan_scores import THREADS, ScoredScan, score_volumes
 from infer.digest import digest, digest_of_all
 from infer.engine import open_engine
 from infer.errors import BadModelError, BadOutputError, UnreadableScanError
-from infer.finding import images_for
+from infer.images import images_for
 from infer.manifest import SCHEMA, Manifest, Recalibration
 from infer.readers import read_series, read_with_digest
 from infer.readers.choice import seen_along

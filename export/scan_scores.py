@@ -7,15 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from infer.batch import BATCH_SIZES
-from infer.finding import (
-    Engine,
-    EngineOutputs,
-    Finding,
-    ask,
-    finding_of,
-    images_for,
-    slices_of,
-)
+from infer.engine_batches import Engine, EngineOutputs, ask
+from infer.finding import Finding, finding_of
+from infer.images import images_for, slices_of
 from infer.manifest import Manifest
 from infer.masking import Postprocessing, lesions_above
 from infer.readers import read

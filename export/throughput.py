@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from statistics import median
 
-from infer.finding import Engine
+from infer.engine_batches import Engine
 from infer.shapes import Images
 
 ROUNDS = 25

@@ -26,8 +26,8 @@ from export.scan_scores import BATCH_SIZE, THREADS, ScoredScan, is_anomalous, sc
 from export.variant_check import Comparison, Scored, compared, objections
 from infer.digest import digest
 from infer.engine import OnnxEngine, open_engine
+from infer.engine_batches import Engine, EngineOutputs, run_batches
 from infer.errors import UnreadableScanError
-from infer.finding import Engine, EngineOutputs, run_batches
 from infer.manifest import SCHEMA, Manifest, SelfTest, Variant
 from infer.precision import VariantPrecision
 from infer.self_test import measure as measure_self_test

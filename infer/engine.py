@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from infer.digest import digest
+from infer.engine_batches import EngineOutputs
 from infer.engine_cache import cache_of, check_cache
 from infer.errors import BadModelError, UnknownChoiceError
-from infer.finding import EngineOutputs
 from infer.manifest import METADATA_KEY, Manifest, from_json
 from infer.openvino_session import OpenVinoSession
 from infer.precision import Precision

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from infer.engine import OnnxEngine, open_engine
+from infer.engine_batches import Engine
 from infer.errors import BadModelError
-from infer.finding import Engine, find_all
+from infer.finding import find_all
 from infer.manifest import Manifest, SelfTest
 from infer.precision import Precision
 from infer.shapes import Voxels

@@ -108,6 +108,11 @@ def looked_at(spatial: tuple[int, ...], plane: Plane, slice_range: SliceRange) -
     return range(nearest, nearest + 1)
 
 
+def as_slice(looked: range) -> slice:
+    """What `looked_at` names, to cut it out with."""
+    return slice(looked.start, looked.stop)
+
+
 def plane_axes(plane: Plane) -> tuple[int, int, int]:
     """Which axes `(depth, height, width)` are stepped through, the rows and the columns."""
     return _AXES[plane]

@@ -13,8 +13,10 @@ import numpy as np
 
 from infer.digest import digest
 from infer.engine import OnnxEngine
+from infer.engine_batches import EngineOutputs, ask
 from infer.errors import BadOutputError, StoreError, UadError
-from infer.finding import EngineOutputs, Finding, ask, finding_of, images_for, slices_of
+from infer.finding import Finding, finding_of
+from infer.images import images_for, slices_of
 from infer.journal import Entry
 from infer.log import LOGGER, keep_logging_to
 from infer.manifest import Manifest

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from infer.errors import UnreadableScanError
-from infer.finding import images_of
 from infer.foreground import LEVELS, air_of, three_classes
+from infer.images import images_of
 from infer.readers import read
 from infer.readers.choice import seen_along
 from infer.shapes import Images

@@ -7,7 +7,8 @@ import numpy as np
 
 from infer.blanking import blanked
 from infer.colours import with_channels
-from infer.finding import Finding, slices_of
+from infer.finding import Finding
+from infer.images import slices_of
 from infer.intensity import Intensity, rescale
 from infer.manifest import Manifest
 from infer.report_csv import Row

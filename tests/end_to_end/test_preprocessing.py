@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from export.stages.export import export
 from infer.cli import app
 from infer.engine import read_manifest
-from infer.finding import images_for
+from infer.images import images_for
 from infer.readers import read
 from tests.train.tiny_configs import tiny
 from train.data import load_cases, load_images, load_rows

@@ -12,7 +12,7 @@ from export.calibration import BY_ODDS, map_threshold_at
 from export.measured import is_measurable, measure, recalibrate
 from export.scan_scores import score_scans, score_under
 from export.where_config import WhereConfig
-from infer.finding import EngineOutputs
+from infer.engine_batches import EngineOutputs
 from infer.manifest import Threshold
 from infer.masking import Postprocessing
 from tests.export.tiny_graph import TINY_MANIFEST

@@ -7,7 +7,8 @@ import numpy as np
 
 from export.panels import panel_of
 from export.scan_scores import ScoredScan
-from infer.finding import find_all, slices_of
+from infer.finding import find_all
+from infer.images import slices_of
 from infer.preprocessing import UNPROCESSED
 from tests.infer.test_finding import BATCH, Brightness, manifest_of, volume_of
 from train.datasets.case import Case

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from export import parity
-from infer.finding import EngineOutputs
+from infer.engine_batches import EngineOutputs
 from tests.export.tiny_graph import SIZE, tiny_graph
 
 IMAGES = np.random.default_rng(0).random((4, 1, *SIZE), np.float32)

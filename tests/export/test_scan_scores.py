@@ -7,8 +7,8 @@ import pytest
 
 from export import scan_scores
 from export.scan_scores import is_anomalous, score_scans
+from infer.engine_batches import EngineOutputs
 from infer.errors import UadError
-from infer.finding import EngineOutputs
 from infer.manifest import Threshold
 from tests.export.tiny_graph import TINY_MANIFEST
 from train.datasets.case import Case

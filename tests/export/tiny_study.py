@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from infer.finding import images_of
+from infer.images import images_of
 from infer.readers import read
 from tests.train.methods import test_fanogan
 from tests.train.methods.test_cae import TINY, cae

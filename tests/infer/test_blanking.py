@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from infer.blanking import blanked, check_rectangles, without_blanks
-from infer.finding import find_all, images_for
+from infer.finding import find_all
+from infer.images import images_for
 from infer.intensity import Intensity
 from infer.preprocessing import UNPROCESSED
 from tests.infer.test_finding import BATCH, Brightness, manifest_of, volume_of

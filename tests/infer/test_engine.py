@@ -15,8 +15,8 @@ from onnx import helper
 
 from infer import providers
 from infer.engine import open_engine, read_manifest
+from infer.engine_batches import Engine
 from infer.errors import BadModelError, UnknownChoiceError
-from infer.finding import Engine
 from infer.manifest import METADATA_KEY, SCHEMA, from_json, to_json
 from infer.preprocessing import UNPROCESSED
 from tests.infer.tiny_model import MANIFEST, SIZE, save, tiny_graph

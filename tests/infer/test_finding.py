@@ -5,8 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from infer.engine_batches import EngineOutputs, run_batches
 from infer.errors import UnreadableScanError
-from infer.finding import EngineOutputs, find_all, images_for, run_batches
+from infer.finding import find_all
+from infer.images import images_for
 from infer.intensity import Intensity, rescale
 from infer.manifest import (
     SCHEMA,

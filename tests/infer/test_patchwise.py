@@ -61,7 +61,7 @@ def test_a_slices_score_and_its_parts_are_those_of_its_strongest_patch():
 def test_what_is_found_by_patches_does_not_depend_on_the_other_volumes(monkeypatch, at_once):
     volumes, manifest = volumes_of_many_shapes(), patchwise_manifest("coronal")
     alone = [find_all([it], manifest, Patchwise(), batch_size=BATCH)[0] for it in volumes]
-    monkeypatch.setattr("infer.finding.PATCHES_AT_ONCE", at_once)
+    monkeypatch.setattr("infer.engine_batches.PATCHES_AT_ONCE", at_once)
     together = find_all(volumes, manifest, Patchwise(), batch_size=BATCH)
     for one, other in zip(alone, together, strict=True):
         assert_same(one, other)

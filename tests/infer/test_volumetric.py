@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
+from infer.engine_batches import EngineOutputs
 from infer.errors import UnreadableScanError
-from infer.finding import EngineOutputs, find_all, images_for
+from infer.finding import find_all
+from infer.images import images_for
 from infer.manifest import Manifest
 from infer.patches import Patches
 from infer.preprocessing import UNPROCESSED

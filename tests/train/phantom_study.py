@@ -8,7 +8,7 @@ import cv2
 import nibabel
 import numpy as np
 
-from infer.finding import images_of
+from infer.images import images_of
 from infer.phantom import brain_window, head, head_volume
 from infer.readers import read
 from tests.train.tiny_configs import tiny

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from infer.errors import UnreadableScanError
-from infer.finding import images_of
+from infer.images import images_of
 from infer.intensity import Intensity
 from infer.preprocessing import UNPROCESSED
 from infer.readers import read
