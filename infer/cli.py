@@ -22,7 +22,7 @@ from infer.errors import UadError, UnknownChoiceError
 from infer.printable import printable
 
 if TYPE_CHECKING:
-    from infer.batch import Options
+    from infer.options import Options
     from infer.part import Part
     from infer.readers.choice import Choice
     from infer.storage.address import Place
@@ -245,7 +245,7 @@ def uad_infer(
             raise UnknownChoiceError(
                 "--json goes with --list or --monitor", hint="the record is run.json"
             )
-        from infer.batch import Options
+        from infer.options import Options
 
         options = Options(
             device=device,

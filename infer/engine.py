@@ -5,13 +5,11 @@ The session is ONNX Runtime's; or, once that has seen the file, OpenVINO's.
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from infer.contract import EXPORT_HINT, SCORE_PREFIX, check_contract, check_outputs
 from infer.digest import digest
 from infer.engine_batches import EngineOutputs
 from infer.engine_cache import cache_of, check_cache
@@ -22,14 +20,11 @@ from infer.precision import Precision
 from infer.providers import INSTALL_HINT, Device, choose_device, computing
 from infer.shapes import Images
 from infer.signature import require_signature, unsigned
-from infer.volumetric import is_volumetric
 
-SCORE_PREFIX = "score_"
 EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 ON_CPU = Device(asked="cpu", got="cpu", reason="asked for")
 NO_FOLDER = str(Path(os.devnull, "none"))  # below a file: it cannot exist
 LARGEST_BYTES = 2**31  # of a protocol buffer, which an ONNX file is
-EXPORT_HINT = "make model files with this project's export stage"
 
 
 class OpenedFile(NamedTuple):
@@ -108,7 +103,7 @@ class OnnxEngine:
         except Exception as error:  # pybind11 classes of its own, one per status code
             raise BadModelError(f"the model failed on it: {_shortened(error)}") from error
         outputs = dict(zip(self._outputs, arrays, strict=True))
-        _check_outputs(outputs, images)
+        check_outputs(outputs, images)
         return EngineOutputs(
             anomaly_map=outputs["anomaly_map"],
             score=outputs["score"],
@@ -244,61 +239,6 @@ def read_manifest(path: Path, *, public_key: Path | None = None) -> Manifest:
         BadModelError: the file is no model of ours.
     """
     return open_engine(path, device="cpu", threads=1, public_key=public_key).manifest
-
-
-def check_contract(
-    inputs: Sequence[Any], outputs: Sequence[Any], manifest: Manifest, *, where: str
-) -> None:
-    """Compare a graph's inputs and outputs with the contract every exported graph keeps.
-
-    Raises:
-        BadModelError: they differ.
-    """
-    if [value.name for value in inputs] != ["image"]:
-        found = ", ".join(value.name for value in inputs) or "none"
-        raise BadModelError(
-            f"{where}: the graph's only input must be 'image', found {found}", hint=EXPORT_HINT
-        )
-    expected = (manifest.channels, *manifest.input_size)
-    shape = tuple(inputs[0].shape)
-    axes = "depth, " if is_volumetric(manifest.input_size) else ""
-    if inputs[0].type != "tensor(float)" or len(shape) != len(expected) + 1:
-        raise BadModelError(
-            f"{where}: the graph's input must be float32 (batch, channel, {axes}height, width), "
-            f"found {inputs[0].type} of shape {shape}",
-            hint=EXPORT_HINT,
-        )
-    fixed = zip(shape[1:], expected, strict=True)
-    if isinstance(shape[0], int) or any(isinstance(s, int) and s != e for s, e in fixed):
-        raise BadModelError(
-            f"{where}: the graph takes {shape}, its manifest says (any batch, "
-            f"{', '.join(map(str, expected))})",
-            hint=EXPORT_HINT,
-        )
-    known = {"anomaly_map", "score"}
-    if missing := known - {value.name for value in outputs}:
-        raise BadModelError(
-            f"{where}: the graph has no output {' or '.join(sorted(missing))}", hint=EXPORT_HINT
-        )
-
-
-def _check_outputs(outputs: Mapping[str, Any], images: Images) -> None:
-    """A graph may declare one thing and give another.
-
-    Raises:
-        BadModelError: it does.
-    """
-    count, _, *spatial = images.shape
-    for name, values in outputs.items():
-        shapes = {"anomaly_map": (count, 1, *spatial), "reconstruction": images.shape}
-        expected = shapes.get(name, (count,))
-        known = name in shapes or name.startswith(SCORE_PREFIX) or name == "score"
-        if known and (values.shape != expected or values.dtype != np.float32):
-            raise BadModelError(
-                f"the model gave {name} as {values.dtype} of shape {values.shape}, "
-                f"not as float32 of {expected}",
-                hint=EXPORT_HINT,
-            )
 
 
 def read_graph(path: Path) -> bytes:

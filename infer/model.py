@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from infer.batch import batch_size_of, with_thresholds
+from infer.batch import batch_size_of
 from infer.cores import cores
 from infer.engine import OnnxEngine, open_engine
 from infer.errors import UnreadableScanError
 from infer.finding import Finding, find_all
 from infer.manifest import Manifest
 from infer.model_source import located
+from infer.options import with_thresholds
 from infer.precision import Precision
 from infer.providers import Device
 from infer.readers import read

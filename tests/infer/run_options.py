@@ -1,6 +1,6 @@
 """What a run of `uad-infer` is asked for in tests, where a test does not care."""
 
-from infer.batch import Options
+from infer.options import Options
 
 PLAIN = {
     "device": "cpu",

@@ -9,8 +9,8 @@ from dataclasses import fields, replace
 import pytest
 from typer.testing import CliRunner
 
-from infer.batch import Options
 from infer.cli import app
+from infer.options import Options
 from tests.infer.tiny_model import MANIFEST, write_tiny_model, write_tiny_scans
 
 PARTS = 3

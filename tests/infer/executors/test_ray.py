@@ -203,8 +203,8 @@ def test_scans_that_the_cluster_does_not_see_are_no_failed_rows(connected, tiny_
 
 
 def _sent_elsewhere(sent, model, out):
-    from infer.batch import choice_of
     from infer.engine import open_engine
+    from infer.options import choice_of
     from infer.worker import Worker
 
     engine = open_engine(model, device="cpu", threads=1)
