@@ -28,7 +28,7 @@ from infer.model_source import ModelFile, located
 from infer.options import Options, choice_of, with_thresholds
 from infer.output_names import PICTURE, Names, map_ending, mask_ending, segmentation_names
 from infer.progress import Progress
-from infer.readers.discovery import scans_in
+from infer.readers.discovery import home_of, scans_in
 from infer.readers.sources import Sources
 from infer.record import Record
 from infer.report_csv import Row
@@ -86,7 +86,8 @@ def score_folder(
         file = located(model, progress.tell)
         # Before the scans are looked for, which may take minutes: what is wrong is said at once.
         opened = _divided(options.workers or cores())
-        worker = _open_worker(file, results, options, opened)
+        home = home_of(folder)
+        worker = _open_worker(file, home, results, options, opened)
         change = change_of(worker.engine, file.path)
         progress.prepare("looking for scans")
         everything, left_out = scans_in(folder, out)
@@ -104,7 +105,7 @@ def score_folder(
         cluster = _cluster(stack, options, scans=len(scans), on_gpu=on_gpu)
         shares = Shares(cluster.workers, cluster.threads) if cluster else here
         if shares != opened:
-            worker = _open_worker(file, results, options, shares)
+            worker = _open_worker(file, home, results, options, shares)
         worker = replace(worker, spool=spool)
         progress.prepare("seeing that no other run writes there")
         stack.enter_context(results.claimed())
@@ -117,13 +118,14 @@ def score_folder(
             results,
             _tasks(scans, case_matters=results.tells_case(), dicom_seg=options.dicom_seg),
             key=worker.key,
+            folder=home,
             overlays=options.overlays,
             maps=options.maps,
             normals=worker.manifest.normals,
             parts=worker.engine.score_parts,
             workers=here.workers,
             is_elsewhere=(lambda scan: scan in everything and scan not in scans) if part else None,
-            before_removal=partial(_stop_if_asked, interruption),
+            before_replacing=partial(_stop_if_asked, interruption),
         )
 
         def is_over() -> bool:
@@ -189,7 +191,9 @@ def _divided(workers: int) -> Shares:
     return Shares(workers, max(1, cores() // workers))
 
 
-def _open_worker(file: ModelFile, results: Results, options: Options, shares: Shares) -> Worker:
+def _open_worker(
+    file: ModelFile, home: str, results: Results, options: Options, shares: Shares
+) -> Worker:
     engine = open_engine(
         file.path,
         device=options.device,
@@ -205,6 +209,7 @@ def _open_worker(file: ModelFile, results: Results, options: Options, shares: Sh
         out=results.folder,
         store=results.store,
         key=_key(engine, options),
+        folder=home,
         overlays=options.overlays,
         maps=options.maps,
         keep_identifiers=options.keep_identifiers,

@@ -25,6 +25,7 @@ class Entry(NamedTuple):
     row: Row
     slices: str  # its lines in slices.csv, without its name
     traits: Traits | None = None  # None: an earlier version kept none
+    folder: str = ""  # that the scan's name is relative to; empty: an earlier version kept none
 
 
 def key_of(**shaping: Any) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO
@@ -42,6 +43,18 @@ def refuse_harmful(out: Path, folder: Path) -> None:
             hint="choose another --out",
         )
     refuse_foreign(out)
+    if is_merged(out):
+        raise BadOutputError(
+            f"{out} holds a merged report, which a run would replace", hint="choose another --out"
+        )
+
+
+def is_merged(out: Path) -> bool:
+    """Whether what is there is the joined report of several runs."""
+    try:
+        return "merged" in json.loads((out / RUN).read_text(errors="replace"))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def refuse_own_results(out: Path, scans: Iterable[Path]) -> None:

@@ -56,6 +56,11 @@ class Summary:
         lines += in_lines(self.monitoring)
         if counts.resumed:
             lines.append(f"{counts.resumed} were done by an earlier run with the same settings")
+        if counts.replaced:
+            lines.append(
+                f"{counts.replaced} took the place of what another model, option or version had "
+                "given"
+            )
         if counts.forgotten:
             lines.append(
                 f"{counts.forgotten} earlier results are of scans that are no longer there: "

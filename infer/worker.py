@@ -87,6 +87,7 @@ class Worker:
     manifest: Manifest
     out: Path
     key: str
+    folder: str  # that names of scans are relative to
     overlays: Overlays
     maps: bool
     keep_identifiers: bool
@@ -194,7 +195,7 @@ class Worker:
         )
         row = row._replace(seconds=seconds)
         traits = traits_of(volume, finding.images)
-        return Entry(self.key, attempt.content, outputs, row, lines, traits)
+        return Entry(self.key, attempt.content, outputs, row, lines, traits, self.folder)
 
     def _encoded_segmentation(self, task: Task, finding: Finding, volume: Volume) -> bytes:
         from infer.writers.dicom_seg import encode_segmentation

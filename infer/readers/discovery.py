@@ -64,6 +64,13 @@ def _refuse_absent(given: Path) -> None:
         ) from error
 
 
+def home_of(given: Place) -> str:
+    """What the names of scans are relative to: the folder, or that of the list or of the scan."""
+    if isinstance(given, Address):
+        return str(given)
+    return str((given if is_folder(given) else given.parent).resolve())
+
+
 def find_sources(given: Path, *, without: Path | None = None) -> dict[str, Source]:
     """Every scan that an input names; see `find`."""
     return dict(find(given, without=without).scans.items())

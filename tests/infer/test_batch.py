@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from infer.engine import OnnxEngine
 from infer.errors import BadOutputError, UnknownChoiceError, UnreadableScanError
 from infer.executors.local import LocalExecutor
 from infer.interruption import Interruption, StoppedAtOnce
+from infer.merge import merge_reports
 from infer.progress import Silence
 from tests.infer.run_options import options
 
@@ -188,6 +190,77 @@ def test_the_mask_of_a_scan_that_became_unreadable_goes(scans, tiny_model, tmp_p
     run(scans, tiny_model, tmp_path / "out")
     assert report(tmp_path / "out")["lesion000.png"]["status"] == "failed"
     assert not (tmp_path / "out/masks/lesion000.png").exists()
+
+
+def test_results_of_a_scan_that_cannot_be_read_just_now_stay(scans, tiny_model, tmp_path):
+    """A share that is not mounted, where links lead: when it is back, they count again."""
+    out, share = tmp_path / "out", tmp_path / "share"
+    share.mkdir()
+    shutil.move(scans / "lesion000.png", share / "it.png")
+    (scans / "lesion000.png").symlink_to(share / "it.png")
+    run(scans, tiny_model, out)
+    _, before = results(out)
+    share.rename(tmp_path / "not mounted")
+    counts = run(scans, tiny_model, out)
+    assert (counts.failed, counts.resumed, counts.replaced) == (1, 6, 0)
+    row = report(out)["lesion000.png"]
+    assert (row["status"], row["mask"]) == ("failed", "")
+    assert results(out)[1] == before
+    (tmp_path / "not mounted").rename(share)
+    assert run(scans, tiny_model, out).resumed == 7
+
+
+def test_results_of_other_settings_go_one_by_one_as_they_are_replaced(scans, tiny_model, tmp_path):
+    class Stopping(Silence):
+        def advance(self, rows, machines=()):
+            interruption.requested = True
+
+    out, interruption = tmp_path / "out", Interruption()
+    run(scans, tiny_model, out, overlays="all")
+    _, before = results(out)
+    chosen = options(threshold=0.01, overlays="none", workers=1, batch_size=1)
+    summary = score_folder(
+        scans, tiny_model, out, chosen, progress=Stopping(), interruption=interruption
+    )
+    replaced = report(out).keys()
+    assert 0 < len(replaced) == summary.counts.replaced < 7
+    assert "took the place" in summary.in_words(out)
+    gone = {f"overlays/{scan.removesuffix('.png')}.png" for scan in replaced}
+    assert results(out)[1].keys() == before.keys() - gone
+    # Earlier settings find what they had made and has not been replaced.
+    counts = run(scans, tiny_model, out, overlays="all")
+    assert (counts.resumed, counts.replaced) == (7 - len(replaced), len(replaced))
+    assert results(out)[1] == before
+
+
+def test_scans_of_another_folder_do_not_take_the_place_of_those_with_their_names(
+    scans, tiny_model, tmp_path
+):
+    out, tuesday = tmp_path / "out", tmp_path / "tuesday"
+    run(scans, tiny_model, out)
+    before = results(out)
+    tuesday.mkdir()
+    shutil.copy(scans / "healthy002.png", tuesday / "lesion000.png")
+    for changed in ({}, {"threshold": 0.01}):
+        with pytest.raises(BadOutputError, match=r"other scans .* lesion000\.png of .*scans"):
+            run(tuesday, tiny_model, out, **changed)
+        assert results(out) == before
+    assert run(tuesday, tiny_model, out, overwrite=True).ok == 1
+
+
+def test_a_merged_report_is_not_replaced_by_a_run(scans, tiny_model, tmp_path):
+    run(scans, tiny_model, tmp_path / "one")
+    merge_reports([tmp_path / "one"], tmp_path / "all")
+    with pytest.raises(BadOutputError, match="holds a merged report"):
+        run(scans, tiny_model, tmp_path / "all")
+    assert len(report(tmp_path / "all")) == 7
+
+
+def test_a_folder_that_was_moved_is_the_same(scans, tiny_model, tmp_path):
+    run(scans, tiny_model, tmp_path / "out")
+    shutil.move(scans, tmp_path / "moved")
+    counts = run(tmp_path / "moved", tiny_model, tmp_path / "out")
+    assert counts.resumed == counts.scans
 
 
 def test_results_of_a_scan_that_is_gone_stay_but_leave_the_report(scans, tiny_model, tmp_path):

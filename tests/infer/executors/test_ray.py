@@ -213,6 +213,7 @@ def _sent_elsewhere(sent, model, out):
         manifest=engine.manifest,
         out=out,
         key="",
+        folder="",
         overlays="none",
         maps=False,
         keep_identifiers=False,
