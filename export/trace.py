@@ -97,12 +97,23 @@ def _result(path: Path, run: Path) -> Link:
     if path.is_dir() or name in output_folder.OF_THE_RUN:
         return Link("result", True, f"{path} is of the run that {run} tells of")
     entries = Entries.read(folder / output_folder.JOURNAL)
-    written = next((it.outputs[name] for it in entries if name in it.outputs), None)
-    if written is None:
+    entry = next((it for it in entries if name in it.outputs), None)
+    if entry is None:
         return Link("result", False, f"{path} lies beside {run}, but no scan of that run wrote it")
-    if digest_of(path) != written:
+    if entry.key != _key_in(run, entry.key):
+        said = f"{path} is of an earlier run with another model or options than {run} tells of"
+        return Link("result", False, said)
+    if digest_of(path) != entry.outputs[name]:
         return Link("result", False, f"{path} has changed since the run that {run} tells of")
     return Link("result", True, f"{path} is of the run that {run} tells of, as it was written")
+
+
+def _key_in(run: Path, otherwise: str) -> str:
+    """Of its model and options; earlier versions kept none."""
+    try:
+        return str(json.loads(run.read_text(encoding="utf-8")).get("key", otherwise))
+    except (OSError, ValueError, AttributeError):
+        return otherwise  # `_of_run` says what is wrong with it
 
 
 def _of_manifest(manifest: Manifest, content: bytes) -> Origin:

@@ -265,6 +265,7 @@ def _write_run(
     scored = summary.counts.scans - summary.counts.resumed - summary.counts.unfinished
     return write_run(
         home / output_folder.RUN,
+        key=worker.key,
         model=model,
         engine=worker.engine,
         change=summary.change,

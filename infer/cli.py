@@ -1,15 +1,17 @@
 """`uad-infer`: parse, one call, print, exit code.
 
 0 all scored · 1 finished with failed scans, merged with parts missing, or monitored with runs left
-out · 2 wrong usage or model, or the disk is full · 3 stopped by --max-failures · 130 interrupted
-(SIGINT) · 143 (SIGTERM)
+out · 2 wrong usage or model, or the disk is full · 3 stopped by --max-failures · 70 a bug of ours,
+with its traceback · 129 interrupted (SIGHUP) · 130 (SIGINT) · 143 (SIGTERM)
 """
 
 import contextlib
+import inspect
 import io
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -32,10 +34,23 @@ Value = TypeVar("Value")
 FAILED_SCANS = 1
 INCOMPLETE = 1
 TOO_MANY_FAILURES = 3
+BUG = 70  # EX_SOFTWARE of sysexits.h: no number that says how a run went
 INTERRUPTED = (
     "stopping: scans in flight are finished and the reports written; "
     "interrupt again to stop at once\n"
 )
+
+
+# What the uses of the command that score nothing take; all else they would leave unheeded.
+TAKEN_BY = {
+    "describe": {"describe", "require_signature", "quiet"},
+    "self_test": {
+        *("self_test", "model", "device", "precision"),
+        *("require_signature", "tensorrt_cache", "quiet"),
+    },
+    "monitor": {"monitor", "folders", "out", "as_json", "quiet"},
+    "merge": {"merge", "folders", "out", "quiet"},
+}
 
 
 class Precision(StrEnum):
@@ -193,10 +208,15 @@ def uad_infer(
 
     A run that was stopped goes on where it was when it is started again.
     """
+    usual = inspect.signature(uad_infer).parameters
+    asked = {
+        name for name, value in locals().items() if name in usual and value != usual[name].default
+    }
     # Heavy imports (numpy, OpenCV, ONNX Runtime) come after the options: `--help` is instant.
     with user_errors():
         from infer.model_source import located
 
+        refuse_unheeded(asked)
         if describe is not None:
             from infer.describe import describe_model
 
@@ -222,19 +242,10 @@ def uad_infer(
 
         places, target = list(map(place_of, folders or [])), place_of(out)
         if monitor:
-            if merge or list_scans or part or model:
-                raise UnknownChoiceError(
-                    "--monitor reads runs that are over",
-                    hint="leave --merge, --list, --part and --model out",
-                )
             raise typer.Exit(run_monitor(places, target, as_json=as_json, quiet=quiet))
-        share = part_asked_for(part) if part else None
         if merge:
-            if share:
-                raise UnknownChoiceError(
-                    "--part scores a part, --merge joins all of them", hint="leave --part out"
-                )
             raise typer.Exit(run_merge(places, target, quiet=quiet))
+        share = part_asked_for(part) if part else None
         if list_scans:
             from infer.readers.choice import Choice
 
@@ -290,7 +301,7 @@ def run(folder: "Place", model: str, out: "Place", options: "Options", *, quiet:
             interruption=interruption,
         )
     if not quiet:
-        typer.echo(summary.in_words(out))
+        tell_result(summary.in_words(out))
     if interruption.requested:
         return interruption.exit_code
     if summary.outcome == "stopped":
@@ -304,6 +315,17 @@ def tell_of_interruption() -> None:
     # Past Python's buffers: a signal may have come while they were being written.
     with contextlib.suppress(OSError):
         os.write(sys.stderr.fileno(), line.encode())
+
+
+def tell_result(words: str) -> None:
+    """Say how a run went, if anybody listens: whoever does not changes nothing of it."""
+    try:
+        typer.echo(words)
+    except OSError:
+        # What is left in the stream would be tried again at our end, and be our exit code.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(nowhere, sys.stdout.fileno())
 
 
 def tell_by_the_way(words: str) -> None:
@@ -360,6 +382,26 @@ def run_monitor(folders: Sequence["Place"], out: "Place", *, as_json: bool, quie
     for line in monitored_table.left_out_lines(monitored.left_out):
         typer.echo(line, err=True)
     return INCOMPLETE if monitored.left_out else 0
+
+
+def refuse_unheeded(asked: set[str]) -> None:
+    """See that nothing was asked for that this use of the command does not do.
+
+    Raises:
+        UnknownChoiceError: something was.
+    """
+    for use, taken in TAKEN_BY.items():
+        if use in asked and (left := sorted(asked - taken)):
+            option, own = map(option_of, (left[0], use))
+            raise UnknownChoiceError(
+                f"{option} does nothing beside {own}", hint=f"leave {option} out"
+            )
+
+
+def option_of(parameter: str) -> str:
+    """What users type for a parameter of the command."""
+    names = {"folders": "FOLDER", "list_scans": "--list", "as_json": "--json"}
+    return names.get(parameter, "--" + parameter.replace("_", "-"))
 
 
 def part_asked_for(text: str) -> "Part":
@@ -435,6 +477,14 @@ app.command()(uad_infer)
 
 def main() -> None:
     """The console script."""
+    for missing in (0, 1, 2):  # a scheduler may close them: what we open would be taken for one
+        try:
+            os.fstat(missing)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # of one that was closed
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - until our end
     # NumPy's matrix products would call up threads of their own beside our workers.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for stream in (sys.stdout, sys.stderr):
@@ -449,6 +499,9 @@ def main() -> None:
             sys.stderr.flush()
             os._exit(done.code)
         raise
+    except Exception:
+        traceback.print_exc()
+        raise SystemExit(BUG) from None
 
 
 if __name__ == "__main__":

@@ -31,6 +31,11 @@ from infer.slicing import as_slice, from_slices, to_slices
 from infer.volume import Volume
 from infer.volumetric import is_volumetric, slice_maps
 
+NOTHING_SEEN = (
+    "all that the model sees of it has one value: is it blank, or beyond the model's window? Its "
+    "score means nothing"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -80,6 +85,8 @@ def finding_of(
         slice_size = to_slices(volume.voxels[:1], manifest.plane).shape[-2:]
         maps = to_slice_size(outputs.anomaly_map[:, 0], slice_size)
     warnings = warnings_of(volume.modality, made_for=manifest.modality)
+    if images.min() == images.max():
+        warnings += (NOTHING_SEEN,)
     if manifest.preprocessing.foreground != "none":
         looked = as_slice(slices_of(volume, manifest))
         inside = foreground_slices(volume, manifest, manifest.preprocessing.foreground, looked)

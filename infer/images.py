@@ -62,14 +62,14 @@ def images_of(
             blank=preprocessing.blank,
             colours=colours,
         )[looked]
-        _refuse_thin(slices, plane)
+        _refuse_thin(slices, plane, of=volume)
         images = to_image_size(preprocess(slices, preprocessing), image_size)
         return scaled(images, _from_shares(intensity))
     seen = with_channels(volume.voxels, channels, colours)
     voxels = blanked(seen, preprocessing.blank, plane)
     scaling = scaling_of(voxels, volume.unit, intensity)
     slices = to_slices(voxels, plane)[looked]
-    _refuse_thin(slices, plane)
+    _refuse_thin(slices, plane, of=volume)
     if not scaling.clips:
         # A linear map and means may change places, and the images are much smaller than the scan.
         return scaled(to_image_size(slices, image_size), scaling)
@@ -134,9 +134,14 @@ def _from_shares(intensity: Intensity) -> Scaling:
     return Scaling(low=(0.0,), high=(1.0,), output_low=low, output_high=high, clips=False)
 
 
-def _refuse_thin(slices: Slices, plane: Plane) -> None:
+def _refuse_thin(slices: Slices, plane: Plane, *, of: Volume) -> None:
     height, width = slices.shape[-2:]
     if min(height, width) < 2:
+        if of.voxels.ndim == 3:
+            raise UnreadableScanError(
+                f"it has {height} × {width} pixels, too few to look at",
+                hint="is this a picture of a scan? Export it again, or remove it from the folder",
+            )
         raise UnreadableScanError(
             f"its {plane} slices would be {height} × {width} voxels, too thin to look at",
             hint=f"the model looks at {plane} slices: is this scan cut in another plane?",

@@ -1,11 +1,13 @@
-"""Ctrl-C, or a scheduler's SIGTERM: finish what is in flight; a second one: stop at once."""
+"""Ctrl-C, SIGTERM or a closed terminal: finish what is in flight; a second one: stop at once."""
 
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# A terminal that closes, or a connection that breaks; Windows has none.
+_HANGUP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *_HANGUP)
 
 
 class Interruption:
@@ -49,7 +51,9 @@ def watching_for_interruption(tell: Callable[[], None]) -> Iterator[Interruption
             raise StoppedAtOnce(interruption)
         tell()
 
-    before = {each: signal.signal(each, request) for each in SIGNALS}
+    # Whoever had hang-ups ignored (nohup) wants the run to outlive its terminal.
+    outlived = [each for each in _HANGUP if signal.getsignal(each) is signal.SIG_IGN]
+    before = {each: signal.signal(each, request) for each in SIGNALS if each not in outlived}
     try:
         yield interruption
     finally:

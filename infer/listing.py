@@ -47,7 +47,7 @@ def list_scans(given: Place, out: Place, choice: Choice, *, part: Part | None = 
     """
     found = scans_in(given, out)
     sources = dict(found.scans.items())
-    taken = (scan for scan in sorted(sources) if part is None or part.takes(scan))
+    taken = (scan for scan in sorted(sources) if part is None or part.takes(scan, sources[scan]))
     scans = [_listed(scan, sources[scan], choice) for scan in taken]
     return Listing(scans, in_words(found.left_out))
 

@@ -87,13 +87,19 @@ def with_thresholds(
     """The manifest with the user's own thresholds in place of its own.
 
     Raises:
-        UnknownChoiceError: one is not a finite number: nothing would ever lie above it, or below.
+        UnknownChoiceError: one is not a finite number: nothing would ever lie above it, or below;
+            or that of the score decides nothing.
     """
     for name, given in (("threshold", threshold), ("map-threshold", map_threshold)):
         if given is not None and not math.isfinite(given):
             raise UnknownChoiceError(
                 f"{name} must be a finite number, got {given}", hint="without it, the model's own"
             )
+    if threshold is not None and manifest.anomalous_by == "mask":
+        raise UnknownChoiceError(
+            "threshold is of the score, but this model calls a scan anomalous by its mask",
+            hint="--map-threshold says which voxels are in it",
+        )
     score, of_map = manifest.score_threshold, manifest.map_threshold
     if threshold is not None:
         score = Threshold(value=threshold, chosen_by="given as --threshold")

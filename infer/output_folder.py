@@ -122,6 +122,19 @@ def refuse_claimed(out: Path) -> None:
             raise BadOutputError(f"an uad-infer is writing to {out}", hint="wait for it to end")
 
 
+def refuse_moved(out: Path) -> None:
+    """See that a folder that is claimed is where it was.
+
+    Raises:
+        BadOutputError: it is not; what was written last may have made another in its place.
+    """
+    if not (out / LOCK).exists():
+        raise BadOutputError(
+            f"{out} was moved or removed while results were written to it",
+            hint="move it back, over what lies there now; then the same command goes on",
+        )
+
+
 def case_matters(out: Path) -> bool:
     """Does this file system tell `A` from `a`? (The folder must be claimed.)"""
     return not (out / JOURNAL.upper()).exists()

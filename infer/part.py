@@ -5,30 +5,29 @@ import re
 from typing import NamedTuple
 
 from infer.errors import UnknownChoiceError
+from infer.readers.source import Source
 
-# What `infer.readers.dicom_series` adds to a folder that holds several series.
-_SERIES = re.compile(r"/series-(?:-?\d+-)?[0-9a-f]{8}\Z")
+# Of a NIfTI pair: called after its header, once that is there.
+_OF_A_PAIR = re.compile(r"\.(hdr|img)(\.gz)?\Z", re.IGNORECASE)
 
 
 class Part(NamedTuple):
     """One of `of` parts, counted from 1.
 
-    A scan's part follows from its name alone, of DICOM series that share a folder from that of the
-    folder: what else lies there decides whether a series is called after it. So each scan lies in
-    exactly one part whatever else is in the folder, also where scans come and go while the tasks of
-    an array wait for their turn; shares of a sorted list would then lose scans. (But for a FOLDER
-    whose own files are one series, into which files of another come: it is called after the FOLDER,
-    which its parts do not know.) The price: parts differ in size by chance, by about the square
-    root of what they hold.
+    A scan's part follows from what stays the same while scans come and go, as they do while the
+    tasks of an array wait for their turn: of a DICOM series from its UID, since the name of a
+    series changes when its second slice arrives; of others from the name. So each scan lies in
+    exactly one part; shares of a sorted list would lose scans. The price: parts differ in size by
+    chance, by about the square root of what they hold.
     """
 
     number: int
     of: int
 
-    def takes(self, scan: str) -> bool:
-        """Is this scan, by its name in the report, in this part?"""
-        place = _SERIES.sub("", scan)
-        digest = hashlib.sha256(place.encode(errors="surrogateescape")).digest()
+    def takes(self, scan: str, source: Source) -> bool:
+        """Is this scan, of this name in the report, in this part?"""
+        known_by = source.series_key or _OF_A_PAIR.sub("", scan)
+        digest = hashlib.sha256(known_by.encode(errors="surrogateescape")).digest()
         return int.from_bytes(digest[:8], "big") % self.of == self.number - 1
 
     def __str__(self) -> str:

@@ -129,7 +129,12 @@ class FolderResults:
         entries.write(self.folder / output_folder.JOURNAL)
 
     def add_to_journal(self, entries: Sequence[Entry]) -> None:
-        """Lines at its end."""
+        """Lines at its end.
+
+        Raises:
+            BadOutputError: the folder was moved away, and files that it had would be missed.
+        """
+        output_folder.refuse_moved(self.folder)
         journal.append_entries(self.folder / output_folder.JOURNAL, entries)
 
     def publish(self) -> None:

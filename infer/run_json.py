@@ -22,6 +22,7 @@ LIBRARIES = ("numpy", "cv2", "onnxruntime", "openvino", "nibabel", "pydicom", "s
 def write_run(
     path: Path,
     *,
+    key: str,
     model: ModelFile,
     engine: OnnxEngine,
     change: Change | None,
@@ -37,6 +38,7 @@ def write_run(
     """Write the record of a run; what was written."""
     record = {
         "outcome": outcome,
+        "key": key,  # that the journal has beside each result of this model and these options
         "model": {
             "file": model.path.name,
             "registered": dict(model.registered) if model.registered else None,

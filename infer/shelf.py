@@ -86,8 +86,12 @@ class Shelf:
         self._database.execute("BEGIN")
         try:
             yield
-        finally:
-            self._database.execute("COMMIT")
+        except BaseException:
+            # Without a journal nothing can be taken back; and a full disk has ended it already.
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._database.execute("COMMIT")
+            raise
+        self._database.execute("COMMIT")
 
 
 def batched(many: Iterable[Item]) -> Iterator[list[Item]]:

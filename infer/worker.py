@@ -4,7 +4,7 @@ import contextlib
 import errno
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -186,7 +186,7 @@ class Worker:
             contents[task.overlay] = draw_overlay(
                 volume, finding, self.manifest, scan=task.scan, row=row
             )
-        outputs = {name: self._write(name, content) for name, content in contents.items()}
+        outputs = self._written(contents)
         seconds = round(attempt.seconds + time.perf_counter() - start, 3)
         lines = slice_lines(
             scored_slices(finding, volume, self.manifest),
@@ -204,6 +204,19 @@ class Worker:
         return encode_segmentation(
             finding.mask, volume, task.series, self.manifest, keep_identifiers=keep
         )
+
+    def _written(self, contents: Mapping[str, bytes]) -> dict[str, str]:
+        """Write a scan's outputs, all or none, as the journal keeps them."""
+        outputs: dict[str, str] = {}
+        try:
+            for name, content in contents.items():
+                outputs[name] = self._write(name, content)
+        except BadOutputError:  # the name of one is too long, say
+            if self.store is None:
+                for name in outputs:
+                    (self.out / name).unlink(missing_ok=True)
+            raise
+        return outputs
 
     def _write(self, name: str, content: bytes) -> str:
         """The digest of what was written, as the journal keeps it."""

@@ -13,6 +13,8 @@ import sys
 import threading
 from typing import IO, Any, Literal, NamedTuple
 
+from infer.interruption import SIGNALS
+
 _LENGTH = struct.Struct("<Q")  # of the pickled message that follows
 
 
@@ -51,7 +53,7 @@ def receive(stream: IO[bytes]) -> bytes:
 def main() -> None:
     """Work until standard input ends."""
     # Whoever interrupts a run means our parent: this piece is finished, and no other will come.
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     # What libraries print must not get between answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")

@@ -23,6 +23,7 @@ from infer.errors import MissingExtraError, UadError, UnknownChoiceError
 from infer.executors.child import Answer, sendable
 from infer.executors.flight import Piece, Queue, Tally
 from infer.executors.room import Machine, Room, workers_of
+from infer.interruption import SIGNALS
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
@@ -360,7 +361,7 @@ def _own_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    kept = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    kept = {each: signal.getsignal(each) for each in SIGNALS}
     try:
         yield
     finally:

@@ -21,6 +21,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from infer.interruption import SIGNALS
+
 # Not from the folder one happens to stand in (-P): what lies there is not ours.
 COMMAND = [sys.executable, "-P", "-m", __name__]
 SECONDS = 60  # for one frame, after which a decoder hangs
@@ -117,7 +119,7 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     """
     import signal
 
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     _limit()
     while line := requests.readline():

@@ -45,6 +45,13 @@ class Series(NamedTuple):
     key: tuple[str, ...]  # what its files share: its UID, of a concatenation also that one's
     number: int | None
 
+    def known_by(self, root: Path) -> str:
+        """Its key as one word, the same wherever `root` lies; "" without a UID."""
+        uid, *own = self.key
+        file = str(self.files[0])
+        inside = (self.files[0].relative_to(root).as_posix() if it == file else it for it in own)
+        return "\0".join((uid, *inside)) if uid else ""
+
 
 class Membership(NamedTuple):
     """To which series a file belongs."""

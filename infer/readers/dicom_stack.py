@@ -83,7 +83,7 @@ def stack(frames: Sequence[Frame]) -> Stack:
         slices=tuple(tuple(each) for each in slices),
         affine=affine,
         spacing_mm=spacing_mm,
-        warnings=_warnings(positions, normal, first.spacing, len(frames) - len(slices)),
+        warnings=_warnings(positions, normal, first, len(frames) - len(slices)),
     )
 
 
@@ -186,12 +186,17 @@ def _geometry(
 
 
 def _warnings(
-    positions: np.ndarray, normal: np.ndarray, pixel: tuple[float, float] | None, doubles: int
+    positions: np.ndarray, normal: np.ndarray, first: Frame, doubles: int
 ) -> tuple[str, ...]:
     warnings = []
     if doubles:
         warnings.append(f"{doubles} slices are there twice and equal: each was scored once")
     if len(positions) < 2:
+        if first.thickness is None:
+            warnings.append(
+                "it does not say how thick its slice is: the mask's affine and volumes in ml take "
+                "1 mm"
+            )
         return tuple(warnings)
     whole = positions[-1] - positions[0]
     heights = (positions - positions[0]) @ normal
@@ -204,7 +209,7 @@ def _warnings(
     warnings += _spacing_warnings(np.diff(heights))
     line = positions[0] + np.outer(heights / heights[-1], whole)
     shift = float(np.linalg.norm(positions - line, axis=1).max())
-    if shift > UNEVEN * min(pixel or (1.0, 1.0)):
+    if shift > UNEVEN * min(first.spacing or (1.0, 1.0)):
         warnings.append(
             f"slices are shifted against each other by up to {shift:.2g} mm, which the mask's "
             "affine does not show"

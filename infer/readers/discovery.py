@@ -93,7 +93,7 @@ def find(given: Path, *, without: Path | None = None) -> Found:
         scans, others = _listed(given, without)
     else:
         scans, others = _grouped([given], given.parent, named={given})
-    return Found(scans, left_out.count(others))
+    return Found(scans, left_out.count(others, is_empty=_is_empty))
 
 
 def find_scans(folder: Path) -> list[Path]:
@@ -185,12 +185,20 @@ def _grouped(
 
         found = find_series(others)
         for name, series in series_names(found, root, taken=scans).items():
-            scans.add([(name, Source(series.files[0], series.files))])
+            key = series.known_by(root)
+            scans.add([(name, Source(series.files[0], series.files, series_key=key))])
         grouped = {file for series in found for file in series.files}
         strangers = [path for path in others if path not in grouped]
         scans.add((_name(path, root), Source(path)) for path in strangers if path in named)
         strangers = [path for path in strangers if path not in named]
     return scans, strangers
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return path.stat().st_size == 0
+    except OSError:
+        return False
 
 
 def _name(path: Path, root: Path) -> str:

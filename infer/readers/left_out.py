@@ -2,21 +2,28 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from infer.counted import counted
 
 WITHOUT_ENDING = "without ending"
+EMPTY = "empty (0 bytes; cut off while copying?)"  # whatever their ending: slices may be missing
 _ENDING = re.compile(r"(\.[a-z][a-z0-9]{0,7})?\.[a-z][a-z0-9]{0,7}")
 _PACKED = (".gz", ".bz2", ".xz", ".zst")
 _INDEX = "DICOMDIR"  # of a disc: nobody misses it
 _MOST_KINDS = 5
 
 
-def count(files: Iterable[Path]) -> dict[str, int]:
+def count(
+    files: Iterable[Path], *, is_empty: Callable[[Path], bool] = lambda file: False
+) -> dict[str, int]:
     """Ending → how many files have it, the most frequent first, whatever their order."""
-    endings = Counter(ending_of(file.name) for file in files if file.name.upper() != _INDEX)
+    endings = Counter(
+        EMPTY if is_empty(file) else ending_of(file.name)
+        for file in files
+        if file.name.upper() != _INDEX
+    )
     return dict(sorted(endings.items(), key=lambda kind: (-kind[1], kind[0])))
 
 

@@ -1,5 +1,7 @@
 """NIfTI files → Volume: axes towards S, P, L; values of the scanner."""
 
+import contextlib
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from infer.volume import Grid, Volume
 
 _MM = {"unknown": 1.0, "mm": 1.0, "meter": 1e3, "micron": 1e-3}
 _SHEARED = 1e-4  # of a voxel's volume: more than headers are rounded by
+_SAME_SIDE = 0.01  # of a voxel's: what headers are rounded by
 # Our axes in nibabel's words, e.g. "from I to S"; see `Volume`.
 _OUR_AXES = (("I", "S"), ("A", "P"), ("R", "L"))
 
@@ -160,4 +163,33 @@ def _warnings(header: Header, volume: int) -> tuple[str, ...]:
         warnings.append(f"it holds {count} volumes: {which} was read")
     if header["sform_code"] == 0 and header["qform_code"] == 0:
         warnings.append("its header gives no orientation: left and right may be exchanged")
+    elif header["sform_code"] > 0:
+        warnings += _contradictions(header)
     return tuple(warnings)
+
+
+def _contradictions(header: Header) -> list[str]:
+    """Where what a header says beside its sform, which counts, is not the same."""
+    sform = np.asarray(header.get_sform())
+    sides, told = np.sqrt((sform[:3, :3] ** 2).sum(axis=0)), np.abs(header["pixdim"][1:4])
+    shape = (*header.get_data_shape()[:3], 1, 1)[:3]
+    said = []
+    if header["qform_code"] > 0:
+        ends = np.array(list(itertools.product(*((0, int(side) - 1) for side in shape))))
+        homogeneous = np.column_stack([ends, np.ones(len(ends))])
+        with contextlib.suppress(ValueError):  # a quaternion longer than 1: no qform
+            apart = homogeneous @ (sform - np.asarray(header.get_qform())).T
+            apart_mm = float(np.linalg.norm(apart[:, :3], axis=1).max()) * _MM[_unit(header)]
+            if apart_mm > sides.min() * _MM[_unit(header)] / 2:
+                said.append(
+                    f"its sform and its qform lie up to {apart_mm:.3g} mm apart: the former was "
+                    "taken"
+                )
+    known = (np.array(shape) > 1) & (told > 0)  # of a single slice, its thickness may be anything
+    if (np.abs(sides - told) > _SAME_SIDE * sides)[known].any():
+        by_sform, by_pixdim = (" × ".join(f"{it:.3g}" for it in each) for each in (sides, told))
+        said.append(
+            f"its header gives two sizes of a voxel, {by_sform} (sform) and {by_pixdim} (pixdim): "
+            "the former was taken"
+        )
+    return said

@@ -67,7 +67,10 @@ def voxel_offset(header: Header, name: str) -> int:
         offset = int(header.get_data_offset())
     except (ValueError, OverflowError):  # it is a float in the file: infinite, or not a number
         offset = -1
-    if not 0 <= offset <= _LONGEST_HEADER:
+    # Of a single file they come after the header: nibabel takes 0 for that of a pair in any file.
+    is_pair = bytes(header["magic"])[:3] in _OF_PAIRS
+    first = 0 if is_pair else int(header.single_vox_offset)
+    if not first <= offset <= _LONGEST_HEADER:
         raise UnreadableScanError(
             f"{name} does not say where its voxels begin", hint="its header may be damaged"
         )

@@ -12,6 +12,7 @@ class Source(NamedTuple):
     path: Path  # its file; of a DICOM series, the first
     series: tuple[Path, ...] = ()  # the files of a DICOM series; empty: any other format
     stored: tuple[Stored, ...] = ()  # its objects; empty: it is on the disk
+    series_key: str = ""  # what its series is known by, whatever else lies there; see `infer.part`
 
     def size(self) -> int:
         """Bytes of its file, or of all files of its series; 0 for one that cannot be asked."""

@@ -10,7 +10,7 @@ from infer.readers.source import Source
 from infer.shelf import Shelf, as_name, batched
 from infer.storage.stored import Stored
 
-_Values: TypeAlias = tuple[str, str, tuple[str, ...], tuple[Stored, ...]]
+_Values: TypeAlias = tuple[str, str, tuple[str, ...], tuple[Stored, ...], str]
 
 
 class Sources:
@@ -27,9 +27,9 @@ class Sources:
             self._names.put((as_name(name), b"") for name, _ in some)
             self._places.put(map(_pickled, some))
 
-    def only(self, takes: Callable[[str], bool]) -> "Sources":
-        """Those of some names."""
-        return Sources((name, source) for name, source in self.items() if takes(name))
+    def only(self, takes: Callable[[str, Source], bool]) -> "Sources":
+        """Some of them."""
+        return Sources((name, source) for name, source in self.items() if takes(name, source))
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and as_name(name) in self._names
@@ -42,12 +42,12 @@ class Sources:
 
     def items(self) -> Iterator[tuple[str, Source]]:
         """Names and sources."""
-        for name, path, series, stored in self._values():
-            yield name, Source(Path(path), tuple(map(Path, series)), stored)
+        for name, path, series, stored, key in self._values():
+            yield name, Source(Path(path), tuple(map(Path, series)), stored, key)
 
     def kinds(self) -> Iterator[tuple[str, bool]]:
         """Names, each with whether it is a DICOM series."""
-        return ((name, bool(series)) for name, _, series, _ in self._values())
+        return ((name, bool(series)) for name, _, series, *_ in self._values())
 
     def one_of_each_folder(self) -> Iterator[Path]:
         """A file for each folder that holds any first file of a scan."""
@@ -66,5 +66,6 @@ def _pickled(item: tuple[str, Source]) -> tuple[bytes, bytes]:
     name, source = item
     # As paths are ordered: part by part. No part holds the separator.
     place = "\0".join((*source.path.parts, "", name))
-    values = (name, str(source.path), tuple(map(str, source.series)), source.stored)
+    files = tuple(map(str, source.series))
+    values = (name, str(source.path), files, source.stored, source.series_key)
     return as_name(place), pickle.dumps(values)

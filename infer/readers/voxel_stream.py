@@ -60,7 +60,15 @@ def read_voxels(
             infinite += len(part) - int(np.count_nonzero(np.isfinite(part)))
     # Damage explains more than what it made of the values: on to the end, where checksums are.
     if isinstance(stream, GzipStream):
-        _read_on(stream, name, most=further + _MOST_AFTER)
+        after = _read_on(stream, name, most=further + _MOST_AFTER)
+    else:
+        here = stream.tell()
+        after = stream.seek(0, io.SEEK_END) - here
+    if after < further:
+        raise UnreadableScanError(
+            f"{name} ends before the last of its volumes ({further - after:,} bytes earlier)",
+            hint=CUT_OFF,
+        )
     if infinite:
         raise UnreadableScanError(
             f"{name} holds {infinite:,} voxels that are not finite numbers (NaN or infinite)",
@@ -117,8 +125,8 @@ def _fill(target: memoryview, stream: Stream) -> int:
     return filled
 
 
-def _read_on(stream: Stream, name: str, *, most: int) -> None:
-    """Read to the end: a checksum there is the only sign of some damage."""
+def _read_on(stream: Stream, name: str, *, most: int) -> int:
+    """Read to the end, where a checksum is the only sign of some damage; how many bytes it was."""
     buffer = memoryview(bytearray(_BLOCK))
     passed = 0
     while count := _fill(buffer, stream):
@@ -128,3 +136,4 @@ def _read_on(stream: Stream, name: str, *, most: int) -> None:
                 f"{name} goes on for more than {most:,} bytes after its voxels",
                 hint="its header may be damaged: export it again",
             )
+    return passed

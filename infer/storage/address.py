@@ -12,6 +12,7 @@ from infer.errors import UnknownChoiceError
 
 # Two letters at least: one is a drive of Windows.
 _FORM = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
+_WITH_ONE_SLASH = re.compile(r"(s3a?|gs|gcs|az|abfss?|wasbs?|https?|file):/(?!/)")
 _PORT = re.compile(r":\d+")
 # Azure's own form has an @ that is no user's: abfs://container@account.dfs.core.windows.net/folder
 _OF_AZURE = ("abfs", "abfss", "wasb", "wasbs")
@@ -55,8 +56,18 @@ def place_of(text: str) -> Place:
     """What a user means: an address, or else a path of this machine.
 
     Raises:
-        UnknownChoiceError: an address with a key in it, or one that may mean another place.
+        UnknownChoiceError: nothing; an address with a key in it, or one that may mean another
+            place.
     """
+    if not text:
+        raise UnknownChoiceError(
+            "the name of a folder is empty", hint="is a variable of your script not set?"
+        )
+    if _WITH_ONE_SLASH.match(text):
+        raise UnknownChoiceError(
+            f"{text} is neither an address nor a path",
+            hint="an address has two slashes after the colon: s3://bucket/folder",
+        )
     form = _FORM.fullmatch(text)
     if form is not None:
         return _address(form[1].lower(), form[2])

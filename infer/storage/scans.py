@@ -113,7 +113,7 @@ def _found(objects: Objects, folder: Address, *, named: bool) -> tuple[Sources, 
     for name, series in series_names(found, root, taken=scans).items():
         files = tuple(file.relative_to(root) for file in series.files)
         stored = tuple(others[file.as_posix()] for file in files)
-        scans.add([(name, Source(files[0], files, stored))])
+        scans.add([(name, Source(files[0], files, stored, series.known_by(root)))])
     seen = {file.relative_to(root).as_posix() for series in found for file in series.files}
     strangers = [name for name in others if name not in seen]
     left = []

@@ -1,6 +1,7 @@
 """Write a file whole or not at all."""
 
 import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
@@ -69,7 +70,9 @@ def in_words(path: Path) -> Iterator[None]:
     except OSError as error:
         raise BadOutputError(
             f"{path} could not be written: {error.strerror or error}",
-            hint="is there space left, and may you write there? Then the same command goes on",
+            hint="give the scan, or a folder above it, a shorter name"
+            if error.errno == errno.ENAMETOOLONG
+            else "is there space left, and may you write there? Then the same command goes on",
         ) from error
 
 

@@ -105,7 +105,9 @@ def partial_files(out):
     return [path for path in out.rglob("*") if path.name.endswith(".part")]
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_finishes_what_is_in_flight_and_writes_the_report(
     scans, slow_model, tmp_path, sent, code
 ):

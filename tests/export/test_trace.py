@@ -60,12 +60,12 @@ def made(tmp_path_factory):
     return folder
 
 
-def score(out):
+def score(out, **changed):
     score_folder(
         data_folder("tiny") / "scans",
         MODEL,
         out,
-        options(),
+        options(**changed),
         progress=Silence(),
         interruption=Interruption(),
     )
@@ -177,6 +177,21 @@ def test_a_file_that_no_run_wrote_or_that_was_changed_since_is_no_result(study):
     assert broken(notes) == {"result"}
     mask.write_bytes(mask.read_bytes() + b"!")
     assert broken(mask) == {"result"}
+
+
+def test_what_a_run_with_other_options_left_is_not_taken_for_the_last_run_s(study):
+    """A scan that could not be read again keeps the mask of before; other options made it."""
+    scan = data_folder("tiny") / "scans/test_0.png"
+    content = scan.read_bytes()
+    scan.unlink()
+    scan.symlink_to("nowhere")
+    score(Path("out"), threshold=0.123)
+    scan.unlink()
+    scan.write_bytes(content)
+    assert broken(Path("out/masks/test_0.png")) == {"result"}
+    assert broken(Path("out/masks/test_1.png")) == set()
+    score(Path("out"), threshold=0.123)
+    assert broken(Path("out/masks/test_0.png")) == set()
 
 
 def test_a_record_that_does_not_say_what_was_used_is_refused(study):

@@ -135,6 +135,37 @@ def test_help_is_instant_and_imports_nothing_heavy():
     assert seconds < 0.5
 
 
+@pytest.mark.parametrize(
+    ("asked", "idle", "use"),
+    [
+        (("scans", "--self-test", "--model", "m.onnx"), "FOLDER", "--self-test"),
+        (("--self-test", "--model", "m.onnx", "--threshold", "0.9"), "--threshold", "--self-test"),
+        (("--describe", "m.onnx", "--model", "m.onnx"), "--model", "--describe"),
+        (("--merge", "a", "b", "--json"), "--json", "--merge"),
+        (("--merge", "a", "--dicom-seg", "--list"), "--dicom-seg", "--merge"),
+        (("--monitor", "a", "--overwrite"), "--overwrite", "--monitor"),
+    ],
+)
+def test_what_a_use_of_the_command_would_not_heed_is_refused(asked, idle, use):
+    done = uad_infer(*asked)
+    assert done.exit_code == 2
+    assert f"{idle} does nothing beside {use}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (("", "--model", "m.onnx"), "is a variable of your script not set"),
+        (("scans", "--model", "m.onnx", "--out", ""), "is a variable of your script not set"),
+        (("scans", "--model", "m.onnx", "--out", "s3:/b/c"), "has two slashes"),
+    ],
+)
+def test_what_names_no_place_is_refused(asked, why):
+    done = uad_infer(*asked)
+    assert done.exit_code == 2
+    assert why in done.stderr.replace("\n", " ")
+
+
 def test_addresses_reach_the_run_as_they_were_given(monkeypatch):
     seen = []
     monkeypatch.setattr(cli, "run", lambda *given, **how: seen.append(given[:3]) or 0)
@@ -145,7 +176,8 @@ def test_addresses_reach_the_run_as_they_were_given(monkeypatch):
 
 @pytest.mark.parametrize("option", ["--model", "--out", "--describe"])
 def test_an_address_with_a_key_is_refused_and_not_repeated(option):
-    asked = ["scans", "--model", "m.onnx", option, "s3://AKIA:secret@bucket/a"]
+    asked = [] if option == "--describe" else ["scans", "--model", "m.onnx"]
+    asked += [option, "s3://AKIA:secret@bucket/a"]
     done = uad_infer(*asked)
     assert done.exit_code == 2
     assert "with a key" in done.stderr

@@ -2,7 +2,6 @@
 
 import ast
 import re
-import signal
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ import pytest
 import typer
 
 from infer import cli, errors
+from infer.interruption import SIGNALS
 from infer.report_csv import Row
 from infer.slices_csv import SliceTable
 
@@ -103,8 +103,9 @@ def test_the_page_has_every_column_of_the_slices(tmp_path):
 
 def test_the_page_has_every_exit_code():
     used = {cli.FAILED_SCANS, cli.INCOMPLETE, cli.TOO_MANY_FAILURES, errors.UadError.exit_code}
-    interrupted = {128 + signal.SIGINT, 128 + signal.SIGTERM}
-    assert {int(code) for code, _ in rows(section("Exit codes"))} == {0} | used | interrupted
+    interrupted = {128 + each for each in SIGNALS}
+    codes = {int(code) for code, _ in rows(section("Exit codes"))}
+    assert codes == {0, cli.BUG} | used | interrupted
     assert {getattr(errors, name).exit_code for name in ERRORS} == {errors.UadError.exit_code}
 
 

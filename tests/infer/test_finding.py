@@ -7,7 +7,7 @@ import pytest
 
 from infer.engine_batches import EngineOutputs, run_batches
 from infer.errors import UnreadableScanError
-from infer.finding import find_all
+from infer.finding import NOTHING_SEEN, find_all
 from infer.images import images_for
 from infer.intensity import Intensity, rescale
 from infer.manifest import (
@@ -174,6 +174,22 @@ def test_a_slice_one_voxel_thin_is_refused():
     volume = volume_of(np.zeros((1, 20, 20, 1)))
     with pytest.raises(UnreadableScanError, match="too thin"):
         images_for(volume, manifest_of("axial"))
+
+
+def test_a_picture_of_one_row_is_refused_as_a_picture():
+    volume = volume_of(np.zeros((1, 1, 50)))
+    with pytest.raises(UnreadableScanError, match="1 × 50 pixels, too few"):
+        find_all([volume], manifest_of("axial"), Brightness(), batch_size=BATCH)
+
+
+@pytest.mark.parametrize("value", [0.0, -5000.0, 3000.0], ids=["blank", "below", "beyond"])
+def test_a_scan_of_which_nothing_is_seen_is_warned_of(value):
+    voxels = np.full((1, 4, 20, 20), value)
+    (finding,) = find_all([volume_of(voxels)], manifest_of("axial"), Brightness(), batch_size=BATCH)
+    assert NOTHING_SEEN in finding.warnings
+    voxels[0, 1, 5:9, 5:9] = 40.0
+    (finding,) = find_all([volume_of(voxels)], manifest_of("axial"), Brightness(), batch_size=BATCH)
+    assert NOTHING_SEEN not in finding.warnings
 
 
 def test_a_model_that_gives_no_number_fails_the_scan():
@@ -404,4 +420,4 @@ def test_slices_without_a_brain_are_counted_where_only_postprocessing_looks_for_
         Brightness(),
         batch_size=BATCH,
     )
-    assert found.warnings == ("no brain was found in 4 of 4 slices: looked at as a whole",)
+    assert found.warnings[-1] == "no brain was found in 4 of 4 slices: looked at as a whole"

@@ -25,11 +25,13 @@ def listed(folder, *arguments):
 @pytest.fixture
 def ward(scans):
     """The tiny scans, and one of every other format."""
-    np.save(scans / "array.npy", np.full((4, 40, 50), 30, np.float32))
-    grey = np.full((40, 50), 90, np.uint8)
+    np.save(scans / "array.npy", np.full((4, 40, 50), np.arange(50), np.float32))
+    grey = np.full((40, 50), np.arange(90, 140), np.uint8)
     scans.joinpath("stack.tif").write_bytes(cv2.imencodemulti(".tif", [grey] * 3)[1].tobytes())
-    cv2.imwrite(str(scans / "colour.bmp"), np.full((40, 50, 3), (0, 99, 0), np.uint8))
-    voxels = np.full((20, 21, 5, 2), 30, np.int16)
+    cv2.imwrite(str(scans / "colour.bmp"), grey[..., np.newaxis] * np.uint8([0, 1, 0]))
+    voxels = (
+        np.full((20, 21, 5, 2), 30, np.int16) + np.arange(20, dtype=np.int16)[:, None, None, None]
+    )
     nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), scans / "several.nii.gz")
     nibabel.save(nibabel.Nifti1Pair(voxels[..., 0], np.eye(4)), scans / "pair.img")
     return scans

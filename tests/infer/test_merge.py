@@ -352,7 +352,7 @@ def test_a_part_that_is_none_is_wrong_use(scans, tiny_model, tmp_path):
 
 def test_a_part_is_not_merged(done):
     error = refusal(uad_infer("--merge", done / "part1", "--part", "1/2", "--out", done / "all"))
-    assert "--part scores a part, --merge joins all of them" in error
+    assert "--part does nothing beside --merge" in error
 
 
 def test_several_folders_are_not_scored_at_once(scans, tiny_model, tmp_path):

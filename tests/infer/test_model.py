@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import nibabel
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from infer import load
 from infer.cli import app
 from infer.errors import BadModelError, UnknownChoiceError, UnreadableScanError
+from tests.infer.tiny_model import MANIFEST, write_tiny_model
 
 
 @pytest.fixture
@@ -144,6 +146,13 @@ def test_thresholds_may_be_given(scans, tiny_model):
 def test_a_threshold_that_is_no_number_is_refused(tiny_model):
     with pytest.raises(UnknownChoiceError, match="threshold must be a finite number, got nan"):
         load(tiny_model, device="cpu", threshold=float("nan"))
+
+
+def test_a_threshold_that_decides_nothing_is_refused(tmp_path):
+    by_mask = write_tiny_model(tmp_path / "mask.onnx", replace(MANIFEST, anomalous_by="mask"))
+    with pytest.raises(UnknownChoiceError, match="anomalous by its mask"):
+        load(by_mask, device="cpu", threshold=0.5)
+    assert load(by_mask, device="cpu", map_threshold=0.5).manifest.map_threshold.value == 0.5
 
 
 def test_a_model_says_what_it_is_and_what_it_runs_on(model):

@@ -175,7 +175,8 @@ def test_a_folder_that_is_not_there_is_refused(runs, tmp_path):
 
 @pytest.mark.parametrize("option", ["--merge", "--list"])
 def test_it_does_nothing_else_at_the_same_time(option, runs):
-    assert "--monitor reads runs that are over" in refusal(uad_infer("--monitor", runs, option))
+    error = refusal(uad_infer("--monitor", runs, option))
+    assert f"{option} does nothing beside --monitor" in error
 
 
 def test_a_page_of_somebody_else_is_not_replaced(runs, tmp_path):

@@ -354,6 +354,15 @@ def test_a_single_slice_of_a_series_has_the_thickness_it_states(tmp_path):
     assert volume_of(tmp_path).spacing_mm == pytest.approx((4.5, 0.5, 0.75))
 
 
+def test_a_single_slice_that_states_no_thickness_is_warned_of(tmp_path):
+    def without(dataset, at):
+        del dataset.SliceThickness
+
+    series(tmp_path, head(shape=(1, 12, 10)), change=without)
+    (warning,) = volume_of(tmp_path).warnings
+    assert "does not say how thick its slice is" in warning
+
+
 def tilted_positions(degrees, count=5, step=3.0):
     """The table moves along S; slices lean over by some degrees."""
     return [np.array([-20.0, -30.0, 40.0 + at * step]) for at in range(count)], (

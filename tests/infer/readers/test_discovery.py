@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from infer.errors import UnreadableScanError
-from infer.readers import find_sources, read
+from infer.readers import find_sources, left_out, read
 from infer.readers.discovery import find, scans_in
 from infer.readers.source import Source
 
@@ -14,7 +14,7 @@ def make(root, *names):
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
+        path.write_bytes(b"no scan")
 
 
 def listed(path, *lines, encoding="utf-8"):
@@ -121,6 +121,9 @@ def test_files_that_are_no_scans_known_here_are_counted(tmp_path):
     make(tmp_path, "a.png", "b.NRRD", "ward/c.nrrd", "ward/notes.txt", "1.2.840.10008.5")
     make(tmp_path, "DICOMDIR", ".hidden.nrrd", "._a.png")
     assert find(tmp_path).left_out == {".nrrd": 2, "without ending": 1, ".txt": 1}
+    (tmp_path / "IM000007").touch()
+    assert find(tmp_path).left_out[left_out.EMPTY] == 1
+    (tmp_path / "IM000007").unlink()
     assert find(tmp_path / "a.png").left_out == {}
     given = listed(tmp_path / "scans.txt", "ward")
     assert find(given).left_out == {".nrrd": 1, ".txt": 1}
@@ -129,9 +132,9 @@ def test_files_that_are_no_scans_known_here_are_counted(tmp_path):
 def test_results_of_an_earlier_run_are_not_counted(tmp_path):
     make(tmp_path, "a.png", "out/.uad-journal.jsonl", "out/run.json", "out/report.csv")
     make(tmp_path, "out/masks/a.png", "out/note.md")
-    scans, left_out = find(tmp_path)
+    scans, others = find(tmp_path)
     assert dict(scans.items()) == {"a.png": Source(tmp_path / "a.png")}
-    assert left_out == {".md": 1}
+    assert others == {".md": 1}
 
 
 def test_a_folder_without_scans_is_told_what_it_holds_instead(tmp_path):

@@ -182,13 +182,49 @@ def test_a_packed_file_that_goes_on_for_ever_is_given_up(tmp_path, monkeypatch):
         read(tmp_path / "a.nii.gz")
 
 
-@pytest.mark.parametrize("offset", [np.inf, np.nan, 1e30])
-def test_voxels_that_begin_nowhere_are_refused(tmp_path, offset):
+@pytest.mark.parametrize("offset", [np.inf, np.nan, 1e30, 0])
+def test_voxels_that_begin_nowhere_or_in_the_header_are_refused(tmp_path, offset):
     content = bytearray(raw(random_voxels()))
     content[108:112] = np.array([offset], "<f4").tobytes()
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(content))
     with pytest.raises(UnreadableScanError, match="where its voxels begin"):
         read(tmp_path / "a.nii.gz")
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_a_scan_whose_last_volumes_are_cut_off_is_refused_whichever_is_scored(tmp_path, name):
+    content = raw(random_voxels((*SHAPE, 3)))[:-1]
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with pytest.raises(UnreadableScanError, match="ends before the last of its volumes"):
+        read(tmp_path / name)
+
+
+def test_a_header_that_lays_the_scan_in_two_places_is_warned_of(tmp_path):
+    image = nibabel.Nifti1Image(random_voxels(), np.diag([2.0, 3.0, 4.0, 1.0]))
+    image.set_qform(np.diag([-2.0, 3.0, 4.0, 1.0]), code=1)
+    nibabel.save(image, tmp_path / "a.nii")
+    (warning,) = read(tmp_path / "a.nii").warnings
+    assert warning == "its sform and its qform lie up to 12 mm apart: the former was taken"
+
+
+def test_a_header_that_gives_two_sizes_of_a_voxel_is_warned_of(tmp_path):
+    image = nibabel.Nifti1Image(random_voxels(), np.eye(4))
+    content = bytearray(image.to_bytes())
+    content[80:92] = np.array([0.5, 0.5, 5.0], "<f4").tobytes()
+    (tmp_path / "a.nii").write_bytes(content)
+    (warning,) = read(tmp_path / "a.nii").warnings
+    assert "1 × 1 × 1 (sform) and 0.5 × 0.5 × 5 (pixdim)" in warning
+
+
+@pytest.mark.parametrize("codes", [(0, 1), (1, 0), (1, 1)], ids=["sform", "qform", "both"])
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+def test_headers_as_they_are_usually_written_are_not_warned_of(tmp_path, codes, kind):
+    turned = nibabel.eulerangles.euler2mat(0.3, -0.2, 0.1) @ np.diag([-0.9, 0.8, 4.5])
+    image = kind(random_voxels((200, 200, 30)), nibabel.affines.from_matvec(turned, [-80, 9, 40]))
+    image.set_qform(image.affine, code=codes[0])
+    image.set_sform(image.affine, code=codes[1])
+    nibabel.save(image, tmp_path / "a.nii")
+    assert read(tmp_path / "a.nii").warnings == ()
 
 
 def test_an_extension_of_any_claimed_length_is_passed_over(tmp_path):
