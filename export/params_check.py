@@ -123,11 +123,11 @@ def check_crossval(params: Params) -> None:
                 f"{params.path}: crossval.blind_scores.{method} is {score!r}, not one of scores",
                 hint=suggest(score, params.names("scores")),
             )
-        if params.block(ScoreRecipe, "scores", score).standardised and patches_of(params, method):
+        if params.block(ScoreRecipe, "scores", score).compares and patches_of(params, method):
             raise BadParamsError(
-                f"{params.path}: crossval.blind_scores.{method} is {score!r}, which standardises "
-                "by pixel, but the method takes patches, which may lie anywhere",
-                hint="name a recipe with `standardised: false`",
+                f"{params.path}: crossval.blind_scores.{method} is {score!r}, which compares with "
+                "healthy images, but the method takes patches, which may lie anywhere",
+                hint="name a recipe with `standardised: false` and `typicality: none`",
             )
     for name, members in config.ensembles.items():
         refuse_patches(params, f"crossval.ensembles.{name}", members)

@@ -28,13 +28,14 @@ class Diversity(NamedTuple):
     """Distances are root mean squares over an image's values."""
 
     generated: float  # mean distance between two generated images
-    real: float  # mean distance between two real images
+    real: float  # mean distance between two real images; NaN of one
     nearest: float  # mean distance of a generated image to its nearest real one
 
     @property
     def ratio(self) -> float:
-        """About 1: as diverse as reality. Near 0: the generator has collapsed."""
-        return self.generated / self.real
+        """About 1: as diverse as reality. Near 0: the generator has collapsed. NaN where there is
+        nothing to compare with: one real image, or equal ones."""
+        return self.generated / self.real if self.real else math.nan
 
 
 def diversity(generated: Images, real: OtherImages) -> Diversity:
@@ -62,7 +63,8 @@ def watch_generator(model: Any, images: Images) -> Watched:
     }
     pairs = torch.stack([images[:8], reconstruction[:8]], dim=1)
     grids = {"generated": _array(generated), "redrawn": _array(pairs.flatten(0, 1))}
-    return Watched(metrics, grids, _warnings(seen, redrawn))
+    finite = {name: it for name, it in metrics.items() if math.isfinite(it)}
+    return Watched(finite, grids, _warnings(seen, redrawn))
 
 
 def watch_nothing(model: Any, images: Images) -> Watched:
@@ -85,7 +87,7 @@ def _warnings(generated: Diversity, redrawn: Diversity) -> tuple[str, ...]:
 def _mean_pairwise(images: Images) -> float:
     distances = _distances(images, images)
     count = len(images)
-    return float(distances.sum() / (count * (count - 1)))  # the diagonal is 0
+    return float(distances.sum() / (count * (count - 1))) if count > 1 else math.nan  # diagonal: 0
 
 
 def _distances(some: Images, others: OtherImages) -> Tensor:

@@ -15,7 +15,7 @@ from train.bounds import Amount, Count
 from train.shapes import Images, Maps
 
 LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
-AIR = 0.05  # of the intensity range: darker is no tissue
+AIR = 0.05  # of the intensity range above an image's darkest pixel: darker is no tissue
 OUTLINE_CELLS = 8  # across a slice: how coarse the waves of a lesion's outline are
 REACH = 3.0  # of an outline, in radii: beyond it no wave can carry a lesion
 
@@ -68,7 +68,7 @@ def plant_lesions(
 ) -> Images:
     """Images with lesions in their tissue, brighter or darker in each channel by its own draw."""
     low, high = intensity_range
-    tissue = images.amax(dim=1, keepdim=True) > low + AIR * (high - low)
+    tissue = tissue_in(images, intensity_range)
     planted = images
     fewest, most = config.count
     wanted = torch.randint(fewest, most + 1, (len(images),), device=images.device)
@@ -77,6 +77,16 @@ def plant_lesions(
         change = _contrasts(images, config, high - low) * blobs(tissue, config)
         planted = planted + present * change
     return planted.clamp(low, high)
+
+
+def tissue_in(images: Images, intensity_range: tuple[float, float]) -> Tensor:
+    """Where there is more than air (batch, 1, *spatial), also in an image made brighter as a whole:
+    an augmentation lifts the air with all else."""
+    low, high = intensity_range
+    brightest = images.amax(dim=1, keepdim=True)
+    darkest = brightest.amin(dim=tuple(range(2, images.ndim)), keepdim=True)
+    tissue: Tensor = brightest > darkest + AIR * (high - low)
+    return tissue
 
 
 def blobs(tissue: Tensor, config: LesionsConfig) -> Maps:

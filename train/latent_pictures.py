@@ -24,17 +24,14 @@ def watch_latents(model: Any, images: Images) -> Watched:
     network: Variational = model.network
     posterior = network.encode(images)
     pairs = posterior.mean[: 2 * ROUTES].split(2)
-    routes = torch.cat([route(*pair) for pair in pairs if len(pair) == 2])
+    routes = [route(*pair) for pair in pairs if len(pair) == 2]
     chance = torch.Generator().manual_seed(FIXED_SEED)
     samples = torch.randn(SAMPLES, network.shape.latent, generator=chance).to(images.device)
     active = kls_of(posterior).mean(dim=0) > ACTIVE_NATS
-    return Watched(
-        {"active_latents": float(active.float().mean())},
-        {
-            "samples": network.decode(samples).cpu().numpy(),
-            "interpolations": network.decode(routes).cpu().numpy(),
-        },
-    )
+    grids = {"samples": network.decode(samples).cpu().numpy()}
+    if routes:  # of one image alone there are none
+        grids["interpolations"] = network.decode(torch.cat(routes)).cpu().numpy()
+    return Watched({"active_latents": float(active.float().mean())}, grids)
 
 
 def route(start: Float[Tensor, " latent"], end: Float[Tensor, " latent"]) -> Latents:

@@ -72,9 +72,10 @@ def histogram(scores: Scores, abnormal: np.ndarray) -> Figure:
     """Scores of normal and of abnormal images."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
-    edges = np.histogram_bin_edges(scores, BINS).tolist()
-    axes.hist(scores[~abnormal], edges, alpha=0.6, label="normal")
-    axes.hist(scores[abnormal], edges, alpha=0.6, label="abnormal")
+    values = scores.astype(np.float64)  # in float32, neighbours have no edges between them
+    edges = np.histogram_bin_edges(values, BINS).tolist()
+    axes.hist(values[~abnormal], edges, alpha=0.6, label="normal")
+    axes.hist(values[abnormal], edges, alpha=0.6, label="abnormal")
     axes.set(title="validation scores", xlabel="score", ylabel="images")
     axes.legend(loc="upper right")
     return figure

@@ -17,7 +17,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from train.corruption import AIR, LesionsConfig, blobs, cells_of, coarse_waves, slice_side
+from train.corruption import (
+    LesionsConfig,
+    blobs,
+    cells_of,
+    coarse_waves,
+    slice_side,
+    tissue_in,
+)
 from train.shapes import Images, Maps
 
 TEXTURE_CELLS = 8  # across a slice: how coarse the waves of a spot's brightness are
@@ -68,6 +75,7 @@ class Site(NamedTuple):
     inside: Maps  # 1 in the middle of the place, 0 far away
     span: float  # of the intensity range
     config: PseudoAnomaliesConfig
+    alone: bool  # there is one image, so that the other is itself
 
     def of(self, which: Tensor) -> "Site":
         """Some of the images only."""
@@ -85,14 +93,14 @@ def plant_pseudo_anomalies(
     less than `least_change` is left out, of the image and of `share`.
     """
     low, high = intensity_range
-    tissue = images.amax(dim=1, keepdim=True) > low + AIR * (high - low)
+    tissue = tissue_in(images, intensity_range)
     fewest, most = config.blobs.count
     wanted = torch.randint(fewest, most + 1, (len(images),), device=images.device)
     planted, share = images, torch.zeros_like(images[:, :1])
     for number in range(most):
         present = (number < wanted).view(-1, *[1] * (images.ndim - 1))
         inside = present * blobs(tissue, config.blobs)
-        site = Site(planted, _others(planted), inside, high - low, config)
+        site = Site(planted, _others(planted), inside, high - low, config, len(images) == 1)
         changed = _changed(site).clamp(low, high)
         noticed = _noticed(changed - planted, site)
         planted = torch.where(noticed, changed, planted)
@@ -101,7 +109,11 @@ def plant_pseudo_anomalies(
 
 
 def _others(images: Images) -> Images:
-    return images[torch.randperm(len(images), device=images.device)]
+    """For each image another one, by chance; of one image alone, itself."""
+    ring = torch.randperm(len(images), device=images.device)
+    others = torch.empty_like(ring)
+    others[ring] = ring.roll(1)
+    return images[others]
 
 
 def _changed(site: Site) -> Images:
@@ -121,7 +133,7 @@ def _noticed(change: Images, site: Site) -> Tensor:
     size = change.abs().amax(dim=1, keepdim=True) * inside
     axes = tuple(range(1, change.ndim))
     mean = size.sum(dim=axes, keepdim=True) / inside.sum(dim=axes, keepdim=True).clamp(min=1)
-    enough: Tensor = mean >= site.config.least_change * site.span
+    enough: Tensor = (mean >= site.config.least_change * site.span) & (mean > 0)
     return enough
 
 
@@ -140,7 +152,9 @@ def _spot(site: Site) -> Images:
 
 
 def _foreign(site: Site) -> Images:
-    """What stands there in another image."""
+    """What stands there in another image; a batch of one has none: elsewhere in this one."""
+    if site.alone:
+        return _moved(site)
     return _blended(site, site.others)
 
 

@@ -37,7 +37,7 @@ class ScoreRecipe:
     denoising_px: int  # odd; 1: none
     standardised: bool  # by mean and spread of the evidence of healthy training images
     smoothing_px: int  # odd; 1: none
-    power: int  # 1: mean residual; 2: mean squared residual
+    power: int  # 1: mean residual; 2: mean squared residual. Of colours, of their mean residual
     top_share: float  # of the pixels; at least one counts, so 1e-9 is the maximum; 0: none
     parts: dict[str, float]  # the method's own score parts and their weights; {} for none
     typicality: Literal["none", "score", "code"]

@@ -25,7 +25,7 @@ from train.patches import cut, evenly, put_together
 from train.precision import resolve
 from train.processes import agreed, averaged, of_each
 from train.recipes import Recipe
-from train.scores import Scorer
+from train.scores import Scorer, candidates
 from train.seeding import (
     common_states,
     generator_states,
@@ -173,6 +173,7 @@ class Session:
         done, total = len(self.progress.history), self.task.config.records
         if agreed(self.fabric, self._has_stalled(done - 1)):
             return
+        self._refuse_unable()
         started = saved = begun = time.monotonic()
         before, waited = self.progress.seconds, self.batches.waited
         fitting = self.recipe.fit(
@@ -211,6 +212,26 @@ class Session:
             if last:
                 break
             begun, waited = time.monotonic(), self.batches.waited
+
+    def _refuse_unable(self) -> None:
+        """See, before hours of training, that the method can follow every keeper's recipe.
+
+        Raises:
+            BadParamsError: it asks for a score part or a code that the method does not give.
+        """
+        asked = {it.score for it in self.keepers if it.score}
+        if not asked:
+            return
+        self.model.eval()
+        with torch.inference_mode():
+            seen = findings_of(self.model, cut(self.images.validation[:1], self.task.patches))
+        able = candidates(self.task.scores, seen)
+        for name in sorted(asked - able.keys()):
+            raise BadParamsError(
+                f"{self.task.method} cannot follow the score recipe {name!r}: it does not give "
+                "what that asks for",
+                hint=f"name one of {', '.join(able)}",
+            )
 
     def _has_stalled(self, step: int) -> bool:
         """Whether the best look is too long ago, where a config says when to lose patience.

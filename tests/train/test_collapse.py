@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -55,3 +57,11 @@ def test_an_encoder_to_which_all_images_are_alike_is_reported_in_words():
 def test_distances_are_root_mean_squares():
     black, white = torch.zeros(1, 1, 8, 8), torch.full((1, 1, 8, 8), 0.5)
     assert diversity(torch.cat([black, white]), noise(4, 0)).generated == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("real", [images(1), images(1).expand(3, -1, -1, -1)], ids=["one", "equal"])
+def test_nothing_is_said_of_a_ratio_to_nothing(real):
+    seen = watch_generator(fanogan(), real)
+    assert all(math.isfinite(it) for it in seen.metrics.values())
+    assert "collapse_ratio" not in seen.metrics
+    assert seen.warnings == ()

@@ -12,7 +12,8 @@ from train import checkpoint, session, tracking
 from train.data import PreparedAnewError
 from train.fitting import fitted, task_of
 from train.keeper import Keeper
-from train.params import Params, load
+from train.methods.cae import Cae
+from train.params import BadParamsError, Params, load
 from train.stored_images import StoredImages
 from train.task import Images
 from train.validation import HEALTHY
@@ -30,7 +31,7 @@ def params(tmp_path, monkeypatch):
     return Params(found.path, values)
 
 
-def keepers(blind_rule):
+def keepers(blind_rule, blind_score="mean_absolute"):
     normal, half = np.arange(NORMAL), np.arange(NORMAL, NORMAL + ABNORMAL // 2)
     return [
         Keeper(name="study_0", rule="auroc", score="", rows=np.concatenate([normal, half])),
@@ -40,16 +41,24 @@ def keepers(blind_rule):
             score="",
             rows=np.concatenate([normal, half + ABNORMAL // 2]),
         ),
-        Keeper(name="blind", rule=blind_rule, score="mean_absolute", rows=normal),
+        Keeper(name="blind", rule=blind_rule, score=blind_score, rows=normal),
     ]
 
 
-def fit(params, abnormal_images, folder, *, blind_rule="loss", place=lambda images: images):
+def fit(
+    params,
+    abnormal_images,
+    folder,
+    *,
+    blind_rule="loss",
+    blind_score="mean_absolute",
+    place=lambda images: images,
+):
     """Fit to noise, which lies at some `place`; the keepers, with what they wrote."""
     chance = np.random.default_rng(0)
     train = place(chance.random((8, 1, 32, 32), np.float32) / 2)
     normal = chance.random((NORMAL, 1, 32, 32), np.float32) / 2
-    held = keepers(blind_rule)
+    held = keepers(blind_rule, blind_score)
     with fitted(
         task_of(params, "cae", "hash", {}),
         shared={},
@@ -169,3 +178,11 @@ def test_processes_that_read_other_data_do_not_fit_together(params, tmp_path, mo
     monkeypatch.setattr("train.fitting.of_each", lambda fabric, word: [word, "other"])
     with pytest.raises(PreparedAnewError):
         fit(params, np.ones((ABNORMAL, 1, 32, 32), np.float32), tmp_path)
+
+
+def test_a_recipe_that_the_method_cannot_follow_is_refused_before_anything_is_learned(
+    params, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Cae, "training_loss", lambda *given: pytest.fail("it has learned"))
+    with pytest.raises(BadParamsError, match="cae cannot follow the score recipe 'energy'"):
+        fit(params, images(1, 0.0), tmp_path, blind_score="energy")

@@ -45,3 +45,7 @@ def test_a_latent_that_says_nothing_is_not_in_use():
     assert watch_latents(model, images()).metrics["active_latents"] == 0
     nn.init.constant_(head.bias[:1], 2.0)
     assert watch_latents(model, images()).metrics["active_latents"] == pytest.approx(0.25)
+
+
+def test_of_one_image_alone_there_is_no_route():
+    assert set(watch_latents(vae(), images(1)).grids) == {"samples"}

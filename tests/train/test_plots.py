@@ -26,3 +26,8 @@ def test_curves_leave_out_the_records_that_lack_a_metric():
     history = [{"a": 1.0}, {"b": 2.0}, {"a": 3.0, "b": 4.0}]
     lines = plots.curves(history, ["a", "b"], "losses").axes[0].lines
     assert [list(line.get_xdata()) for line in lines] == [[0, 2], [1, 2]]
+
+
+def test_scores_that_differ_by_their_last_digit_have_a_histogram():
+    scores = np.array([50_000, np.nextafter(np.float32(50_000), np.float32(1e9))], np.float32)
+    assert plots.histogram(scores, np.array([False, True])).axes[0].patches

@@ -152,7 +152,7 @@ def test_a_thin_volume_is_deformed_as_the_same_slices_of_a_thick_one(kind):
     images = textured(1, 1, (32, 32, 32))
     down, *across = torch.meshgrid(*[torch.arange(32.0) - 15.5] * 3, indexing="ij")
     inside = (down**2 + across[0] ** 2 + across[1] ** 2 < 9).float()[None, None]
-    site = Site(images, images, inside, 1.0, CONFIG)
+    site = Site(images, images, inside, 1.0, CONFIG, alone=False)
     torch.manual_seed(2)
     thick = KINDS[kind](site)
     thin_site = site._replace(images=images[:, :, middle], inside=inside[:, :, middle])
@@ -193,3 +193,29 @@ def test_as_many_as_asked_for_and_sometimes_none():
 def test_numbers_that_make_no_sense_are_refused(changes, words):
     with pytest.raises(ValueError, match=words):
         dataclasses.replace(CONFIG, **changes)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_every_image_gets_the_foreign_patch_that_it_is_to_have(count):
+    """Were it its own, nothing would change, and nothing would be learned of it."""
+    for seed in range(20):
+        seen = plant(textured(count), "foreign", seed=seed)
+        assert (seen.share.flatten(1).amax(dim=1) > 0.5).all()
+
+
+def test_what_is_not_changed_is_no_anomaly_however_small_a_change_would_do():
+    grey = torch.full((4, 1, 64, 64), 0.5)
+    seen = plant(grey, "moved", least_change=0.0)
+    assert torch.equal(seen.images, grey)
+    assert not seen.share.any()
+
+
+@pytest.mark.parametrize("lift", [0.0, 0.1])
+def test_anomalies_lie_in_the_head_also_where_brightness_lifts_the_air_around_it(lift):
+    images = torch.zeros(50, 1, 64, 64)
+    images[..., 20:44, 20:44] = 0.5
+    seen = plant(images + lift, "spot")
+    middles = seen.share.flatten(1).argmax(dim=1)
+    rows, columns = middles // 64, middles % 64
+    inside = (rows > 10) & (rows < 54) & (columns > 10) & (columns < 54)
+    assert inside.all()

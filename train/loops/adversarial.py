@@ -50,8 +50,9 @@ def _play(
         for player in ("generator", "critic"):
             set_rate(optimizers[player], config.gan_learning_rate, step, config.gan_steps)
         for _ in range(config.critic_steps):
+            images = next(batches)  # augmented in all digits, as for every other loss
             with fabric.autocast():
-                loss = model.critic_loss(next(batches))
+                loss = model.critic_loss(images)
             descend(fabric, optimizers["critic"], loss.total)
             terms["critic_loss"].append(loss.total.detach())
             terms["wasserstein"].append(loss.wasserstein.detach())

@@ -57,6 +57,8 @@ def place_components(model: Any, batches: Batches) -> None:
     some = at_once(batches.images.shape[2:])
     posteriors = [model.network.encode(images) for images in batches.unchanged(some)]
     mean, log_variance = (torch.cat(it) for it in zip(*posteriors, strict=True))
+    if not mean.isfinite().all():
+        return  # the fit has diverged: there are no clusters, and its loss says so
     kmeans = KMeans(components, n_init=STARTS, random_state=model.config.seed)
     clusters = torch.from_numpy(kmeans.fit_predict(mean.cpu().numpy()))
     model.prior.place(mean, log_variance, clusters.to(mean.device))

@@ -46,8 +46,12 @@ def moments_of(latents: Latents, memberships: Memberships, floor: float) -> Mome
 
 
 def densities_of(moments: Moments) -> Densities:
-    """Factors and log determinants of the covariances."""
-    factors = torch.linalg.cholesky(moments.covariances)
+    """Factors and log determinants of the covariances; NaN where one has no factor.
+
+    Features that are not finite, say, of a fit that diverged: its loss says so.
+    """
+    factors, failed = torch.linalg.cholesky_ex(moments.covariances)
+    factors = factors.masked_fill(failed.view(-1, 1, 1) != 0, math.nan)
     identity = torch.eye(factors.shape[-1], dtype=factors.dtype, device=factors.device)
     whitening = torch.linalg.solve_triangular(factors, identity.expand_as(factors), upper=False)
     diagonal = factors.diagonal(dim1=1, dim2=2)

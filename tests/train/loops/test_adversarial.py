@@ -113,3 +113,27 @@ def test_the_encoder_tells_its_loss_and_the_terms_of_it(fitting):
         "encoder_loss_image",
         "encoder_loss_features",
     }
+
+
+def test_the_critic_is_shown_images_that_were_changed_in_all_digits():
+    """What changes them would compute in bfloat16 within the game's autocast."""
+    under = []
+    torch.manual_seed(0)
+    model = FAnoGan(FAnoGanConfig(**TINY), 1, (32, 32))
+
+    def change(images):
+        under.append(torch.is_autocast_enabled("cpu"))
+        return images
+
+    batches = Batches(
+        np.random.default_rng(0).random((6, 1, 32, 32), np.float32),
+        4,
+        change=change,
+        intensity_range=(-1.0, 1.0),
+        device=torch.device("cpu"),
+    )
+    fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    records = range(model.config.records)
+    assert len(list(fit_adversarially(fabric, model, model.optimizers(), batches, records))) == 5
+    assert under
+    assert not any(under)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -255,7 +256,7 @@ def test_the_memory_is_filled_before_the_first_step_of_images_as_they_are(monkey
 def test_it_learns_to_find_spots_that_it_never_saw():
     model = fpi(width=8)
     optimizer = model.optimizers()["model"]
-    for _ in range(120):
+    for _ in range(160):
         loss = model.training_loss(0.3 + 0.1 * torch.rand(8, 1, 32, 32)).total
         optimizer.zero_grad()
         loss.backward()
@@ -285,3 +286,15 @@ def test_of_a_volume_it_learns_to_find_what_ends_between_slices():
     with torch.no_grad():
         said = model.eval().findings(brighter).evidence.mean(dim=(0, 1, 3, 4))
     assert said[3:5].min() > said[[0, 1, 6, 7]].max() + 0.5
+
+
+def test_a_fit_in_bfloat16_is_shown_the_images_that_one_in_float32_is_shown():
+    kinds = replace(TINY["anomalies"], kinds=("blurred", "swirl"))
+    model, images, seen = fpi(anomalies=kinds), torch.rand(4, 1, 32, 32), []
+    model.network.register_forward_pre_hook(lambda network, given: seen.append(given[0].clone()))
+    for half in (False, True):
+        torch.manual_seed(0)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            model.training_loss(images)
+    assert torch.equal(*seen)
+    assert not torch.equal(seen[0], images)

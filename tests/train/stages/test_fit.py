@@ -172,10 +172,12 @@ def test_a_fit_that_diverges_keeps_what_was_good_before_and_says_so(
     assert "is not finite at the end: the fit has diverged" in capsys.readouterr().err
 
 
-def test_a_fit_that_diverges_at_once_is_refused_in_words(study, run):
-    study.values["fit"]["cae"]["learning_rate"] = 1e30
+@pytest.mark.parametrize("method", ["cae", "vae", "dagmm", "gmvae"])
+def test_a_fit_that_diverges_at_once_is_refused_in_words(study, run, method):
+    study.values["fit"][method] = tiny(method, study.values["fit"][method])
+    study.values["fit"][method]["learning_rate"] = 1e30
     with pytest.raises(UadError, match="the fit diverged") as refusal:
-        run(study, "cae")
+        run(study, method)
     assert "learning rate" in refusal.value.hint
 
 
