@@ -21,6 +21,7 @@ from train.stored_images import StoredImages
 BOX_PX = 7
 # Five grey levels of 255: where all training images agree (air), noise is no anomaly.
 SMALLEST_STD = 0.02
+DIGITS = 5  # of a score that are no rounding: of images in [0, 1]
 AT_ONCE = 256  # training images: a matter of memory only
 UNUSUAL = (
     "distance of its mean from the training images', on either side, in their standard deviations"
@@ -58,7 +59,9 @@ class Baseline:
         redrawn = self.reconstruction
         return EngineOutputs(
             anomaly_map=anomaly_map,
-            score=self.to_score(anomaly_map).astype(np.float32),
+            # Without digits that resizing and processors round otherwise: many images are as
+            # bright as can be, and which of them are above a threshold must not be theirs to say.
+            score=np.round(self.to_score(anomaly_map), DIGITS).astype(np.float32),
             reconstruction=None if redrawn is None else np.repeat(redrawn[None], len(images), 0),
             score_parts={},
         )

@@ -14,7 +14,7 @@ from sklearn.metrics import precision_recall_curve
 from export.normal_voxels import NormalOf, normal_slices, normal_values
 from export.scan_scores import ScoredScan
 from infer.errors import UadError
-from infer.manifest import Normals, Threshold
+from infer.manifest import Manifest, Normals, Threshold
 from infer.masking import Postprocessing
 from infer.scoring import Aggregation, scan_score
 from infer.traits import SPACING_DIGITS, Traits, traits_of
@@ -106,7 +106,9 @@ def calibrate(
     scores = np.array([it.score for it in seen])
     abnormal = np.array([not it.normal for it in seen])
     if config.score_threshold == "f1":
-        score_threshold = best_f1_threshold(scores, abnormal)
+        # An abnormal scan then stands for two: itself, and what its normal slices alone score.
+        what = "validation scans" + (" and lesion-free parts" if config.normals == "slices" else "")
+        score_threshold = best_f1_threshold(scores, abnormal, what=what)
     else:
         score_threshold = score_threshold_at(scores[~abnormal], config.score_threshold, of=of)
     pixels = [it.pixels for it in normals if it.pixels.size]
@@ -118,7 +120,9 @@ def calibrate(
     )
 
 
-def best_f1_threshold(scores: np.ndarray, abnormal: np.ndarray) -> Threshold:
+def best_f1_threshold(
+    scores: np.ndarray, abnormal: np.ndarray, *, what: str = "validation scans"
+) -> Threshold:
     """Half-way between two neighbouring scores where F1 is best; of equals, the highest.
 
     Raises:
@@ -137,7 +141,7 @@ def best_f1_threshold(scores: np.ndarray, abnormal: np.ndarray) -> Threshold:
     below = float(candidates[best - 1]) if best else at - max(1e-6, abs(at) * 1e-3)
     return Threshold(
         value=(at + below) / 2,
-        chosen_by=f"best F1 ({f1[best]:.3f}) on {len(scores)} validation scans "
+        chosen_by=f"best F1 ({f1[best]:.3f}) on {len(scores)} {what} "
         f"({int((~abnormal).sum())} normal, {int(abnormal.sum())} abnormal)",
     )
 
@@ -154,7 +158,7 @@ def score_threshold_at(
     few = f"; too few to tell {rate:g}: it is their highest" if rate and not above else ""
     return Threshold(
         value=value,
-        chosen_by=f"false-positive rate {rate:g} on {count} {of} ({found} of them above{few})",
+        chosen_by=f"{_rate(rate)}on {count} {of} ({found} of them above{few})",
     )
 
 
@@ -175,7 +179,7 @@ def map_threshold_at(
     value = float(np.quantile(together, 1 - rate))
     return Threshold(
         value=value,
-        chosen_by=f"false-positive rate {rate:g} on {len(together)} pixels of "
+        chosen_by=f"{_rate(rate)}on {len(together)} pixels of "
         f"{len(pixels)} {of}, before the mask is cleaned",
     )
 
@@ -193,6 +197,31 @@ def odds_threshold(
 def kept_by_odds(threshold: Threshold) -> Threshold | None:
     """A threshold of `odds_threshold`, for no scans chose it and others would choose no other."""
     return threshold if threshold.chosen_by.startswith(BY_ODDS) else None
+
+
+def other_rules(manifest: Manifest, config: ExportConfig) -> list[str]:
+    """What of the block `export` is otherwise than when a file was made, by its keys."""
+    by = manifest.score_threshold.chosen_by
+    wanted = "best F1" if config.score_threshold == "f1" else _rate(config.score_threshold)
+    differs = {
+        it: getattr(manifest, it) != getattr(config, it)
+        for it in ("anomalous_by", "aggregation", "postprocessing")
+    }
+    differs["score_threshold"] = not by.startswith((wanted, UNCALIBRATED.chosen_by))
+    of_map = manifest.map_threshold.chosen_by
+    if of_map.startswith(BY_ODDS):
+        odds = config.map_odds
+        differs["map_odds"] = odds is None or not of_map.startswith(f"{BY_ODDS} {odds:g} ")
+    else:
+        differs["map_false_positive_rate"] = not of_map.startswith(
+            (_rate(config.map_false_positive_rate), UNCALIBRATED.chosen_by)
+        )
+    return [name for name, is_other in differs.items() if is_other]
+
+
+def _rate(rate: float) -> str:
+    """How the words of a threshold begin that is chosen by a rate."""
+    return f"false-positive rate {rate:g} "
 
 
 def _seen(scored: ScoredScan, config: ExportConfig) -> list[_Seen]:

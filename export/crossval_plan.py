@@ -128,6 +128,22 @@ def plan(
                     yield planned(plain, name, members=members, wave=first + 2)
 
 
+def begun_ablations(
+    config: CrossvalConfig, folds: Path, *, asked: Sequence[str]
+) -> tuple[str, ...]:
+    """Those that were asked for, and those of which a fold is there."""
+
+    def is_begun(name: str) -> bool:
+        paths = (
+            fold_files.path_of(folds, f"{method}{ABLATED}{name}", grouped=grouped, fold=0).parent
+            for method in config.methods
+            for grouped in config.grouped
+        )
+        return any(next(it.glob("*.json"), None) for it in paths)
+
+    return tuple(it for it in config.ablations if it in asked or is_begun(it))
+
+
 def missing_of(
     planned: Sequence[Planned], folds: Path, models: Path, *, source: Path | None
 ) -> list[Planned]:

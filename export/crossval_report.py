@@ -1,5 +1,6 @@
 """What a cross validation leaves to be read: tables, curves, and pages with a fold's scans."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,6 +161,7 @@ def _curves(results: Sequence[FoldResult], config: CrossvalConfig) -> Iterator[t
 def _pages(folder: Path, config: CrossvalConfig, results: Sequence[FoldResult]) -> Iterator[Path]:
     """Pictures of one fold's test scans, in the order of the table: not for the repository."""
     fold, half = SHOWN
+    shutil.rmtree(folder / "pages", ignore_errors=True)  # of earlier fits, or of other rows
     shown = [it for it in results if it.fold == fold and not it.grouped]
     for protocol in config.protocols:
         found = {}
@@ -187,10 +189,14 @@ def _pages(folder: Path, config: CrossvalConfig, results: Sequence[FoldResult]) 
 
 def _are_of(panels: Evaluation, test: HalfResult) -> bool:
     """Whether they show a test's scans as it scored them: fits of before leave theirs there."""
-    own = {it.scan: it.score for it in test.scans}
-    rows = {it.scan: it.score for it in panels.rows}
-    return own.keys() == rows.keys() and np.allclose(
-        list(own.values()), [rows[name] for name in own], rtol=1e-4
+    own = {it.scan: it for it in test.scans}
+    rows = {it.scan: it for it in panels.rows}
+    return (
+        own.keys() == rows.keys()
+        and all(own[name].anomalous == rows[name].anomalous for name in own)
+        and np.allclose(
+            [it.score for it in own.values()], [rows[name].score for name in own], rtol=1e-4
+        )
     )
 
 

@@ -28,6 +28,8 @@ from train.metrics import (
     pixel_metrics,
 )
 
+MODEL = "model.json"  # what of the model file is to be known beside the numbers
+OF_THE_FILE = ("model_sha256", "anomalous_by")
 DIGITS = 6  # of what is written: beyond, only rounding differs from run to run
 
 
@@ -57,6 +59,8 @@ class Evaluation:
     score_threshold: float
     map_threshold: float
     panels: Panels
+    model_sha256: str = ""  # of the file that was measured; empty: a baseline, or not known
+    anomalous_by: str = "score"  # or mask: then the score's threshold decided nothing
 
     @property
     def scores(self) -> np.ndarray:
@@ -83,6 +87,7 @@ def evaluate(scored: Iterable[ScoredScan], manifest: Manifest, config: Bootstrap
         score_threshold=manifest.score_threshold.value,
         map_threshold=manifest.map_threshold.value,
         panels=stack(panels),
+        anomalous_by=manifest.anomalous_by,
     )
 
 
@@ -149,13 +154,15 @@ def _mean_psnr(rows: list[ScanRow], weights: Weights | None) -> dict[str, float]
 
 
 def save(folder: Path, metrics_path: Path, evaluation: Evaluation) -> None:
-    """Write scores.csv, panels.npz and the curves into `folder`, the metrics beside it.
+    """Write scores.csv, panels.npz, model.json and the curves into `folder`, the metrics beside it.
 
     These come last, and those of an earlier model go first: where they are, all is of one model.
     """
     folder.mkdir(parents=True, exist_ok=True)
     metrics_path.unlink(missing_ok=True)
     _write_csv(folder / "scores.csv", ScanRow._fields, (_cells(it) for it in evaluation.rows))
+    said = {it: getattr(evaluation, it) for it in OF_THE_FILE}
+    (folder / MODEL).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
     panels = evaluation.panels
     np.savez_compressed(folder / "panels.npz", **{it: getattr(panels, it) for it in Panel._fields})
     for name, (columns, lines) in _curves(evaluation).items():
@@ -171,6 +178,8 @@ def load(folder: Path, metrics_path: Path) -> Evaluation:
     with (folder / "scores.csv").open(newline="", encoding="utf-8") as file:
         rows = [_scan_row(line) for line in csv.DictReader(file)]
     names = [name for name in metrics if f"{name}_low" in metrics]
+    about = folder / MODEL
+    said = json.loads(about.read_text(encoding="utf-8")) if about.exists() else {}
     return Evaluation(
         name=folder.name,
         rows=rows,
@@ -181,6 +190,7 @@ def load(folder: Path, metrics_path: Path) -> Evaluation:
         score_threshold=metrics["score_threshold"],
         map_threshold=metrics["map_threshold"],
         panels=panels,
+        **{name: said[name] for name in OF_THE_FILE if name in said},
     )
 
 

@@ -47,7 +47,8 @@ def _histogram(axes: Axes, evaluation: Evaluation) -> None:
     edges = np.histogram_bin_edges(scores, HISTOGRAM_BINS).tolist()
     axes.hist(scores[~abnormal], edges, alpha=0.65, color=NORMAL, label="normal")
     axes.hist(scores[abnormal], edges, alpha=0.65, color=ABNORMAL, label="abnormal")
-    axes.axvline(evaluation.score_threshold, color="black", linewidth=1, label="threshold")
+    if evaluation.anomalous_by == "score":
+        axes.axvline(evaluation.score_threshold, color="black", linewidth=1, label="threshold")
     axes.set(title=evaluation.name, xlabel="score", ylabel="test scans")
 
 
@@ -105,7 +106,9 @@ def outcomes(evaluation: Evaluation, count: int) -> Figure:
 def _grouped(evaluation: Evaluation, groups: Mapping[str, Sequence[int]], count: int) -> Figure:
     """Four groups of scans by their titles."""
     figure = Figure(figsize=(2.2 * count + 2, 2 * len(TITLES) + 2.5), layout="constrained")
-    figure.suptitle(f"{evaluation.name}: threshold {evaluation.score_threshold:.3g}")
+    by_score = evaluation.anomalous_by == "score"
+    said = f"threshold {evaluation.score_threshold:.3g}" if by_score else "called by the mask"
+    figure.suptitle(f"{evaluation.name}: {said}")
     for place, (title, chosen) in enumerate(groups.items()):
         axes = figure.add_subplot(2, 2, place + 1)
         axes.set_title(title)

@@ -17,7 +17,8 @@ def keep(folder: Path, report: Report, results: Sequence[FoldResult], *, command
     words = _words(command, results)
     readme = folder / "README.md"
     readme.unlink(missing_ok=True)  # where it is, all else is what it speaks of
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / "figures", ignore_errors=True)  # of rows that are no longer there
+    (folder / "figures").mkdir(parents=True)
     for table in report.tables:
         shutil.copyfile(table, folder / table.name)
     for curve in report.curves:

@@ -259,13 +259,13 @@ def _by_size(
     lesions: Sequence[LesionLine],
     config: WhereConfig,
 ) -> dict[str, dict[str, float]]:
-    """Sensitivity by the size of lesions, false ones per scan by their own; no empty classes."""
+    """Sensitivity by the size of lesions, where there are any; false ones per scan by their own."""
     false = [
         size_class(voxels, scan.voxel_ml, config)
         for scan, truth in scans
         for voxels in truth.matched.false
     ]
-    ordered = size_classes(config)
+    ordered = size_classes(config, {"px" if it.voxel_ml is None else "ml" for it, _ in scans})
     table = {}
     for name in ordered:
         found = [it.found for it in lesions if it.size_class == name]
@@ -273,6 +273,5 @@ def _by_size(
         if found:
             row["lesion_sensitivity"] = float(np.mean(found))
         row["false_lesions_per_scan"] = false.count(name) / max(1, len(scans))
-        if found or name in false:
-            table[name] = row
+        table[name] = row
     return table

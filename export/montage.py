@@ -11,6 +11,7 @@ import numpy as np
 from export.panels import FOUND, TRUE, unit_range
 from export.scan_scores import ScoredScan
 from infer.manifest import Manifest
+from infer.worker import slices_in_file
 
 TILE = 160  # pixels along a tile's longer side
 GAP_PX = 3
@@ -102,7 +103,8 @@ def _row(
     )
     pad = ((0, GAP_PX), (0, GAP_PX), (0, 0))
     row = np.concatenate([np.pad(_tile(it), pad, constant_values=255) for it in tiles], axis=1)
-    cv2.putText(row, f"{at}", (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 0), 1)
+    index = slices_in_file(scored.volume, manifest)[at]  # as report.csv and slices.csv count
+    cv2.putText(row, f"{index}", (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 0), 1)
     return row
 
 

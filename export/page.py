@@ -32,14 +32,20 @@ def to_html(evaluation: Evaluation) -> str:
             f'<html lang="en"><head><meta charset="utf-8"><title>{html.escape(evaluation.name)}'
             f"</title><style>{STYLE}</style></head><body>",
             f"<h1>{html.escape(evaluation.name)}: every test scan</h1>",
-            f"<p>{len(shown)} scans by falling score; {wrong} are judged wrongly (red edge) at the "
-            f"shipped threshold {evaluation.score_threshold:.4g}. From left to right: "
+            f"<p>{len(shown)} scans by falling score; {wrong} are judged wrongly (red edge) "
+            f"{_by_what(evaluation)}. From left to right: "
             f"{', '.join(TITLES)}. Of a volume, the slice with the highest score.</p>",
             *shown,
             "</body></html>",
             "",
         ]
     )
+
+
+def _by_what(evaluation: Evaluation) -> str:
+    if evaluation.anomalous_by == "mask":
+        return f"by the mask, at the shipped map threshold {evaluation.map_threshold:.4g}"
+    return f"at the shipped threshold {evaluation.score_threshold:.4g}"
 
 
 def _figure(evaluation: Evaluation, at: int, high: float) -> str:

@@ -46,7 +46,10 @@ def in_words(areas: dict[str, float]) -> list[str]:
         return []
     said = " and ".join(f"{name} alone {area:.3f}" for name, area in areas.items())
     if max(areas.values()) < TELLING:
-        return [f"Scans' sizes do not tell their labels: AUROC of {said}."]
+        return [
+            f"Larger or smaller scans are no more often abnormal: AUROC of {said}. (Were those of "
+            "one size between others abnormal, this would not show it.)"
+        ]
     return [
         f"**The size of a scan tells its label: AUROC of {said}.** What a model finds here may be "
         "the resizing: compare within one size."

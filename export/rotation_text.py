@@ -1,5 +1,6 @@
 """A study in which each group is tested once, for reading: one table, and what it shows."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -20,25 +21,38 @@ def to_markdown(
     pooled: Mapping[str, Mapping[str, float]],
     *,
     study: str,
+    groups: int,
 ) -> str:
     """The table, what it shows, and how to read it.
 
     Args:
+        groups: how many there are, tested or not.
         pooled: name → `export.kept_voxels.pooled_metrics` of all groups; {} where not all are done.
         rows: of the stored images of all groups: where in their stacks the abnormal slices lie.
     """
     found_by = by_name(tests)
     trivial = {it.name for it in tests if it.trivial}
-    groups = sorted({it.group for it in tests})
     shown = [it for it in SHOWN if any(it in found for found in found_by.values())]
     falling = sorted(found_by, key=lambda name: -np.mean(found_by[name].get("dice", [0.0])))
-    seconds = {it.name: it.fit_seconds for it in tests if it.fit_seconds is not None}
+    tested = Counter(it.name for it in tests)
+    seconds = {name: [it.fit_seconds for it in tests if it.name == name] for name in tested}
+    unfinished = [f"{name} {count}" for name, count in tested.items() if count < groups]
     words = (*verdicts(tests), *random_in_words(tests), *position_in_words(rows))
     together = [it for it in POOLED if any(it in found for found in pooled.values())]
     lines = [
-        f"# Study {study}: each of {len(groups)} groups tested by models of the others",
+        f"# Study {study}: each of {groups} groups tested by models of the others",
         "",
-        "Mean ± standard deviation over the groups (patients), each tested by itself.",
+        *(
+            (
+                f"**Not finished**: of {groups} groups, tested are {', '.join(unfinished)}. Means "
+                "are of those, and rows of different groups do not compare.",
+                "",
+            )
+            if unfinished
+            else ()
+        ),
+        "Mean ± standard deviation over the groups (patients), each tested by itself; `(of n)` "
+        "where only so many have that number. Seconds are a fit's mean.",
         "",
         "| "
         + " | ".join(
@@ -56,10 +70,10 @@ def to_markdown(
             + " | ".join(
                 [
                     f"*{name}*" if name in trivial else f"**{name}**",
-                    f"{sum(it.name == name for it in tests)} of {len(groups)}",
-                    *(_cell(found_by[name].get(it, [])) for it in shown),
+                    f"{tested[name]} of {groups}",
+                    *(_cell(found_by[name].get(it, []), of=tested[name]) for it in shown),
                     *(_pooled_cell(pooled.get(name, {}), it) for it in together),
-                    f"{seconds[name]:.0f}" if name in seconds else "",
+                    _mean_seconds(seconds[name]),
                 ]
             )
             + " |"
@@ -166,8 +180,14 @@ def _pooled_cell(found: Mapping[str, float], metric: str) -> str:
     return f"{found[metric]:.3f}" if metric in found else ""
 
 
-def _cell(values: Sequence[float]) -> str:
+def _mean_seconds(found: Sequence[float | None]) -> str:
+    known = [it for it in found if it is not None]
+    return f"{np.mean(known):.0f}" if known else ""
+
+
+def _cell(values: Sequence[float], *, of: int) -> str:
     if not values:
         return ""
     spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{spread}"
+    few = f" (of {len(values)})" if len(values) < of else ""
+    return f"{np.mean(values):.3f}{spread}{few}"

@@ -1,6 +1,6 @@
 """What a study wants to know of where anomalies are, and how it classes lesions by size."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -37,9 +37,10 @@ def size_class(voxels: int, voxel_ml: float | None, config: WhereConfig) -> str:
     return _classes(ends, unit)[int(np.searchsorted(ends, size, side="right"))]
 
 
-def size_classes(config: WhereConfig) -> list[str]:
-    """All classes, the smallest first."""
-    return _classes(config.lesion_sizes_ml, "ml") + _classes(config.lesion_sizes_px, "px")
+def size_classes(config: WhereConfig, units: Collection[str]) -> list[str]:
+    """All classes in these units, the smallest first."""
+    ends = {"ml": config.lesion_sizes_ml, "px": config.lesion_sizes_px}
+    return [name for unit in ends if unit in units for name in _classes(ends[unit], unit)]
 
 
 def _classes(ends: Sequence[float], unit: str) -> list[str]:

@@ -19,15 +19,17 @@ from export.figures import CompareConfig
 from export.kept_tables import keep_tables
 from export.membership import ensembles
 from export.page import to_html
+from export.same_rules import refuse_other_rules
 from export.table import Compared, numbers, to_csv, to_markdown
 from export.where_text import OF_KINDS, OF_SIZES, parts_section, steps_section, where_section
+from infer.digest import digest_of
 from infer.errors import BadModelError
 from train.command import run_stage
 from train.data import load_cases, open_images
 from train.datasets.case import Case
 from train.metrics import Bootstrap
 from train.params import Params
-from train.paths import report_folder
+from train.paths import model_path, report_folder
 
 DPI = 110
 TITLE = "Results of the comparison"
@@ -38,7 +40,8 @@ def compare(params: Params, *, keep: bool = False) -> None:
     """Write the table and its readable copy, figures and pages; log them as one run.
 
     Raises:
-        BadModelError: a model was not evaluated, or on other test scans than are prepared now.
+        BadModelError: a model was not evaluated, or on other test scans than are prepared now, or
+            as another file or by other rules than there are now.
     """
     study = params.study
     test = [it.case for it in load_cases(study) if it.split == "test"]
@@ -49,6 +52,7 @@ def compare(params: Params, *, keep: bool = False) -> None:
         models.append(load_model(study, name, fits=ensemble.members))
     for model in models:
         refuse_other_test(model.evaluation, test)
+        refuse_other_file(params, model.evaluation)
     trivial = trivial_rows(study)
     rows = [
         *models,
@@ -142,6 +146,23 @@ def refuse_other_test(found: evaluation.Evaluation, test: Sequence[Case]) -> Non
             f"{len(test)} that are prepared now",
             hint=f"fit, export and evaluate {found.name} again",
         )
+
+
+def refuse_other_file(params: Params, found: evaluation.Evaluation) -> None:
+    """See that it is of the model file that is there now, if one is, and that of params as well.
+
+    Raises:
+        BadModelError: it is of an earlier one, or that was exported by other rules.
+    """
+    path = model_path(params.study, found.name)
+    if not path.exists():
+        return
+    if found.model_sha256 not in ("", digest_of(path)):
+        raise BadModelError(
+            f"{found.name} was evaluated before {path} was made",
+            hint=f"run python -m export.stages.evaluate PARAMS {found.name}",
+        )
+    refuse_other_rules(path, params)
 
 
 def draw(

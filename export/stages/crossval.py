@@ -6,7 +6,7 @@
 
 Each finished fold is one JSON under reports/<study>/crossval/folds; what is there and fits the
 numbers and the data is not run again. An interrupted fit goes on where it was. With `--folds`, the
-others are left to another machine or night; the table has all that are done.
+others are left to another machine or night. The table has all that are done, asked for or not.
 """
 
 import argparse
@@ -22,7 +22,14 @@ import torch
 
 from export import crossval_report, fold_result, kept_results, registry
 from export.crossval_beside import check_beside
-from export.crossval_plan import ABLATED, Planned, check_names, missing_of, plan
+from export.crossval_plan import (
+    ABLATED,
+    Planned,
+    begun_ablations,
+    check_names,
+    missing_of,
+    plan,
+)
 from export.crossval_published import check_published
 from export.fold_job import FoldJob
 from export.fold_result import FoldResult
@@ -66,10 +73,10 @@ def crossval(params: Params, options: Options) -> None:
         UadError: a fold failed; the others are done, and kept.
     """
     config = params.block(CrossvalConfig, "crossval")
-    config = replace(config, grouped=options.grouped or config.grouped)
+    asked_for = replace(config, grouped=options.grouped or config.grouped)
     refuse_launchers(params, options.methods or config.methods)
     check_crossval(params)
-    check_names(params, config, methods=options.methods, ablations=options.ablations)
+    check_names(params, asked_for, methods=options.methods, ablations=options.ablations)
     _check_folds(params, options.folds)
     if options.source is not None and not options.source.is_dir():
         raise BadParamsError(
@@ -82,16 +89,8 @@ def crossval(params: Params, options: Options) -> None:
     models = Path("models") / params.study / "crossval"
     stored = f"{params.study}.crossval"
     pool = make_pool(params, stored)
-    planned = list(
-        plan(
-            params,
-            config,
-            pool,
-            stored=stored,
-            methods=options.methods,
-            ablations=options.ablations,
-        )
-    )
+    planned_of = partial(plan, params, pool=pool, stored=stored)
+    planned = list(planned_of(asked_for, methods=options.methods, ablations=options.ablations))
     parents: dict[str, str] = {}  # the run that each method's folds are below
     failed: list[str] = []
     missing = missing_of(planned, folder / "folds", models, source=options.source)
@@ -102,7 +101,11 @@ def crossval(params: Params, options: Options) -> None:
             for name in dict.fromkeys(it.job.name for it in missing if it.job.method)
         }
         failed = _run(missing, folder, models, parents, options)
-    results, lacking = _results(planned, folder / "folds")
+    # The table has every row that was ever run, whatever was asked for now.
+    ablations = begun_ablations(config, folder / "folds", asked=options.ablations)
+    rows = list(planned_of(config, methods=(), ablations=ablations))
+    missing_of(rows, folder / "folds", models, source=options.source)  # copies what is there
+    results, lacking = _results(rows, planned, folder / "folds")
     if results:
         report = crossval_report.write(params, config, results, pool, folder, missing=lacking)
         registry.log_crossval(
@@ -114,7 +117,8 @@ def crossval(params: Params, options: Options) -> None:
             kept = Path("docs/results") / params.study
             print(kept_results.keep(kept, report, results, command=options.command))
     # Not while anything is to be done: interrupted fits go on from there, and variants need them.
-    if options.delete_models and not (failed or lacking):
+    left = {(it.name, it.place) for it in lacking} & {(it.job.name, it.job.place) for it in planned}
+    if options.delete_models and not (failed or left):
         _delete(planned, models)
     if failed:
         raise UadError(f"{len(failed)} folds failed: {'; '.join(failed)}", hint="see above")
@@ -199,19 +203,24 @@ def _parent(study: str, name: str, planned: Sequence[Planned]) -> str:
     return tracking.record(study, f"crossval {name}", tags=tags, once=True)
 
 
-def _results(planned: Sequence[Planned], folds: Path) -> tuple[list[FoldResult], list[FoldJob]]:
-    """What is done, and what is not, which is said."""
+def _results(
+    rows: Sequence[Planned], asked: Sequence[Planned], folds: Path
+) -> tuple[list[FoldResult], list[FoldJob]]:
+    """What is done, and what is not of the rows that were asked for or begun, which is said."""
     found, missing = [], []
-    for it in planned:
+    for it in rows:
         result = fold_result.load(it.path(folds), it.fingerprint)
         if isinstance(result, FoldResult):
             found.append(result)
         else:
-            missing.append(it.job)
-            print(f"not in the table: {it.job.name} {it.job.place}: {result}")
+            missing.append((it.job, result))
+    begun = {(it.method, it.grouped) for it in found}
     # Nobody is waiting for the ablations of methods that were never run with them.
-    begun = {it.method for it in found}
-    return found, [it for it in missing if it.name in begun or ABLATED not in it.name]
+    begun |= {(it.job.name, it.job.grouped) for it in asked if ABLATED not in it.job.name}
+    lacking = [(job, why) for job, why in missing if (job.name, job.grouped) in begun]
+    for job, why in lacking:
+        print(f"not in the table: {job.name} {job.place}: {why}")
+    return found, [job for job, _ in lacking]
 
 
 def _delete(planned: Sequence[Planned], models: Path) -> None:

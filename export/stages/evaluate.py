@@ -6,6 +6,7 @@
 import shutil
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from export import evaluation, registry, where_files
@@ -57,7 +58,8 @@ def evaluate(params: Params, method: str) -> None:
     (reports / f"{method}_where.csv").unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     found = measure(test, manifest, engine, further, bootstrap, config, montages=folder / MONTAGES)
-    evaluation.save(folder, metrics_path, found.evaluation)
+    of_file = replace(found.evaluation, model_sha256=engine.sha256)
+    evaluation.save(folder, metrics_path, of_file)
     written = where_files.save(folder, reports / f"{method}_where.json", found.where, found.steps)
     where = {f"where_{name}": it for name, it in where_files.flat(found.where).items()}
     registry.log_test(

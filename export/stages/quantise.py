@@ -26,6 +26,7 @@ from export.normal_images import normal_images
 from export.reduction import Reduction
 from export.remembering import remembers
 from export.same_data import refuse_other_data
+from export.same_rules import refuse_other_rules
 from export.scan_scores import BATCH_SIZE, THREADS
 from export.throughput import seconds_per_image
 from export.variant import Source, Tried, make, said_of, source_of
@@ -67,7 +68,7 @@ def quantise(params: Params, method: str, precisions: Sequence[Precision]) -> No
     Raises:
         CalibrationError: validation has no normal or no abnormal scan.
         BadModelError: the study's file is none, not as it was exported, made of other data
-            than is prepared now, or remembers images.
+            than is prepared now or by other rules than params give, or remembers images.
     """
     study = params.study
     path = model_path(study, method)
@@ -82,6 +83,7 @@ def quantise(params: Params, method: str, precisions: Sequence[Precision]) -> No
     refuse_other_data(
         path, manifest.provenance.data_hash, study, hint=f"fit and export {method} again"
     )
+    refuse_other_rules(path, params)
     source = source_of(path, validation, normal_images(study, manifest))
     itself = compared(source.scored, source.scored, source.abnormal)
     found = _Found({}, {})

@@ -65,13 +65,17 @@ def rotate(params: Params, methods: Sequence[str], *, fits: bool, command: str, 
     if not tests:
         raise BadParamsError("no test is done", hint="run it without --only-table")
     seen = {it.fold for it in tests}
+    groups = len(_groups_of(params, 0)) or len(seen)
     studies = [rotation.of_fold(params, fold).study for fold in sorted(seen)]
     rows = {(row.scan, row.slice): row for study in studies for row in load_rows(study)}
     folds_of = {it.name: {its.fold for its in tests if its.name == it.name} for it in tests}
     pooled = {
-        name: _pooled(folder / name, seen) if own == seen else {} for name, own in folds_of.items()
+        name: _pooled(folder / name, seen) if len(own) == groups else {}
+        for name, own in folds_of.items()
     }
-    text = rotation_text.to_markdown(tests, list(rows.values()), pooled, study=params.study)
+    text = rotation_text.to_markdown(
+        tests, list(rows.values()), pooled, study=params.study, groups=groups
+    )
     written = [
         _write(report_folder(params.study, "rotate.csv"), rotation.to_csv(tests)),
         _write(report_folder(params.study, "rotate.md"), text),

@@ -95,3 +95,10 @@ def test_an_edge_of_a_volume_is_as_sharp_along_every_axis(axis):
     (found,) = sharpness.run(volume[None, None]).anomaly_map[:, 0]
     np.testing.assert_allclose(np.moveaxis(found, axis, 0)[[3, 4]], 1.0)
     np.testing.assert_allclose(np.moveaxis(found, axis, 0)[[0, 1, 2, 5, 6, 7]], 0.0)
+
+
+def test_images_that_are_as_bright_as_can_be_have_one_score_whatever_resizing_rounds():
+    images = np.zeros((3, 1, 16, 16), np.float32)
+    images[:, 0, 4:9, 4:9] = np.nextafter(np.float32(1), np.float32([[[0]], [[1]], [[2]]]))
+    for name in ("baseline_maximum", "intensity_threshold"):
+        assert set(BASELINES[name].run(images).score.tolist()) == {1.0}

@@ -97,3 +97,16 @@ def ssim(one, other):
     luminance = (2 * mean(one) * mean(other) + K1**2) / (mean(one) ** 2 + mean(other) ** 2 + K1**2)
     structure = (2 * shared + K2**2) / (spread_one + spread_other + K2**2)
     return (luminance * structure).mean()
+
+
+@pytest.mark.parametrize("depth", [4, 8, 12])
+def test_volumes_of_every_depth_have_a_quality(depth):
+    volume = np.random.default_rng(0).random((1, 1, depth, SIZE, SIZE), np.float32)
+    assert quality(volume, volume).ssim == pytest.approx(1.0)
+    noisy = volume[:, :, :, ::-1]
+    found = quality(volume, noisy).ssim
+    assert found < 0.9
+    if depth == 4:  # slice by slice
+        assert found == pytest.approx(
+            quality(volume[0].swapaxes(0, 1), noisy[0].swapaxes(0, 1)).ssim
+        )

@@ -1,5 +1,6 @@
 """A study in which each group is tested once: what is said of tests made by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,28 @@ def rows(*places):
 
 
 def test_means_and_deviations_are_those_of_the_groups():
-    text = rotation_text.to_markdown(both_of((0.6, 0.8), (0.5, 0.5)), [], {}, study="s")
+    text = rotation_text.to_markdown(both_of((0.6, 0.8), (0.5, 0.5)), [], {}, study="s", groups=2)
     (line,) = [it for it in text.splitlines() if it.startswith("| **vae**")]
     assert "| 2 of 2 | 0.700 ± 0.141 | 12 |" in line
 
 
+def test_a_study_that_is_not_finished_says_so_and_of_how_many_groups_its_means_are():
+    tests = both_of((0.6, 0.8), (0.5, 0.5))
+    odd = replace(tests[1], metrics={**tests[1].metrics, "voxel_ap": 0.25}, fit_seconds=100.0)
+    text = rotation_text.to_markdown([tests[0], odd, *tests[2:]], [], {}, study="s", groups=4)
+    assert "each of 4 groups" in text
+    assert "**Not finished**: of 4 groups, tested are vae 2, intensity_threshold 2." in text
+    (line,) = [it for it in text.splitlines() if it.startswith("| **vae**")]
+    assert "| 2 of 4 |" in line
+    assert "0.250 (of 1)" in line
+    assert line.endswith("| 56 |")  # the mean of 12 and 100 s
+
+
 def test_figures_of_all_groups_together_stand_beside_their_means():
     pooled = {"vae": {"pooled_voxel_ap": 0.75}, "intensity_threshold": {}}
-    text = rotation_text.to_markdown(both_of((0.6, 0.8), (0.5, 0.5)), [], pooled, study="s")
+    text = rotation_text.to_markdown(
+        both_of((0.6, 0.8), (0.5, 0.5)), [], pooled, study="s", groups=2
+    )
     head, line = (
         next(it for it in text.splitlines() if it.startswith(begin))
         for begin in ("| method", "| **vae**")
@@ -121,7 +136,9 @@ def test_what_a_map_of_noise_reaches_by_postprocessing_alone_is_said():
         "A map drawn at random has, by the same postprocessing, Dice 0.300 as shipped, at its best "
         "0.600 (1 % of normal voxels above it): every Dice is to be read beside that."
     )
-    assert said in rotation_text.to_markdown([*model(0.5, 0.5), *tests], [], {}, study="s")
+    assert said in rotation_text.to_markdown(
+        [*model(0.5, 0.5), *tests], [], {}, study="s", groups=2
+    )
 
 
 def test_noise_that_was_not_tested_is_not_spoken_of():

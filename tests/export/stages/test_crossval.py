@@ -187,6 +187,16 @@ def test_one_grouping_can_be_asked_for(study, no_pictures, capsys):
     assert "not in the table" not in capsys.readouterr().out
 
 
+def test_what_is_done_stays_in_the_table_whatever_was_asked_for(study, no_pictures, capsys):
+    before = read_csv("reports/tiny/crossval.csv")
+    both = {**study.values["crossval"], "grouped": [False, True]}
+    params = Params(study.path, {**study.values, "crossval": both})
+    options = replace(OPTIONS, only_table=True, keep=False, grouped=(True,), methods=("cae",))
+    stage.crossval(params, options)
+    assert "not in the table: cae grouped/fold0" in capsys.readouterr().out
+    assert read_csv("reports/tiny/crossval.csv") == before
+
+
 def test_each_fold_is_a_run_below_its_methods(study):
     from train import tracking
 

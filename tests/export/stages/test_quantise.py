@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from infer.readers import read
 from infer.self_test import check_model
 from tests.export.tiny_study import COUNTS, make_study
 from train.data import load_cases
+from train.params import load
 
 # Raised inside MLflow and its libraries, about their own code.
 pytestmark = [
@@ -219,3 +221,14 @@ def test_no_scan_and_no_folder_is_named_in_the_file(study, made):
         assert b"validation_" not in content
         assert str(made).encode() not in content
         assert b"/tmp" not in content
+
+
+def test_a_file_that_was_exported_by_other_rules_is_refused(study):
+    params = Path("params.yaml").read_text()
+    before = sorted(MODELS.iterdir())
+    changed = re.sub(r"map_false_positive_rate: \S+", "map_false_positive_rate: 0.2", params)
+    assert changed != params
+    Path("params.yaml").write_text(changed)
+    with pytest.raises(BadModelError, match="map_false_positive_rate has changed since"):
+        stage.quantise(load("params.yaml"), "cae", ["fp16"])
+    assert sorted(MODELS.iterdir()) == before
