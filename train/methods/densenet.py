@@ -11,10 +11,10 @@ gives on that layer, times the number of its pixels, without a gradient and so e
 off at 0 before it is brought to the image's size, as Grad-CAM is. Coarse: 7×7 for 224 pixels.
 
 The study's figures are for fundus photographs (AUROC 0.86); for head CT it has none. Measured on
-head CT at 64 pixels from random weights, 120 training and 40 validation images, 22 epochs:
-validation AUROC 0.82 with momentum 0.9, 0.68 without. One epoch of two batches of 64 takes one
-thread 20 s at 224 pixels (5 GB of memory) and 1.3 s at 64, in bfloat16 on a processor that has
-instructions for it: all 500 epochs at 224 are some three hours, and `patience` may end them sooner.
+head CT from random weights, 120 training and 40 validation images: test AUROC 0.915 [0.81, 0.98] at
+224 pixels, ended by `patience` after 128 epochs. At 64 pixels, 22 epochs: validation AUROC 0.82
+with momentum 0.9, 0.68 without. One epoch of two batches of 64 takes one thread 20 to 35 s at 224
+pixels (7 GB of memory) and 1.3 s at 64, in bfloat16 on a processor that has instructions for it.
 """
 
 from dataclasses import dataclass
