@@ -65,7 +65,7 @@ def test_the_finding_in_python_has_the_same_warning(ward, tiny_model):
 
 
 def test_a_word_that_is_no_modality_is_not_repeated(tiny_model, tmp_path):
-    dataset = with_pixels(base(modality="KOWALCZYK"), brain()[0])
+    dataset = with_pixels(base(modality="KOWALCZYK"), brain()[0] - 1020)
     saved(dataset, tmp_path / "ward/a.dcm")
     assert warnings(tmp_path / "ward", tiny_model, tmp_path / "out") == {"a.dcm": ""}
 
