@@ -33,7 +33,7 @@ def make_phantom_study(
     """Write scans and tables into the working directory; the method's numbers are made tiny.
 
     Slices are pictures; where `image_size` is of volumes, scans are NIfTI volumes of several sizes.
-    With two channels, `infer.finding.with_channels` must be `powers`.
+    With two channels, `with_channels` of `infer.images` and `infer.finding` must be `powers`.
 
     Args:
         patches: of the method's images, as in the block `patches`; None: it takes them whole.

@@ -13,7 +13,7 @@ import torch
 
 from export import parity, registry
 from export.stages.export import export
-from infer import batch, finding
+from infer import batch
 from infer.batch import score_folder
 from infer.engine import open_engine
 from infer.interruption import Interruption
@@ -111,7 +111,8 @@ def study_of(method, image_size, channels, folder, patches=None):
     """A prepared study for one method and size; fitted is only what a variant is a variant of."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(finding, "with_channels", powers)
+        for module in ("infer.images", "infer.finding"):
+            patch.setattr(f"{module}.with_channels", powers)
         patch.setattr(batch, "FEW_CHUNKS", 1_000)  # in other processes, it would not hold
         patch.setattr(registry, "register", lambda *given, **named: "1")
         patch.setattr(session, "RESUME_SECONDS", -1)  # the state is put aside at every record
