@@ -53,6 +53,14 @@ def slow_model(tmp_path_factory):
     return path
 
 
+@pytest.fixture(autouse=True)
+def hang_ups_are_heard():
+    """Also where these tests were started by `nohup`, whose children leave them unheard."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def command(scans, model, out, *further):
     said = [str(scans), "--model", str(model), "--out", str(out), *OPTIONS, *further]
     return [sys.executable, "-m", "infer.cli", *said]
@@ -124,6 +132,18 @@ def test_a_signal_finishes_what_is_in_flight_and_writes_the_report(
     assert f"interrupted with {SCANS - len(finished)} to do" in printed
     assert (out / "report.html").is_file()
     assert not partial_files(out)
+
+
+def test_a_run_that_is_to_outlive_its_terminal_does(scans, slow_model, tmp_path):
+    out = tmp_path / "out"
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    with started(scans, slow_model, out) as process:
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize(
