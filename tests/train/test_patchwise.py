@@ -93,7 +93,7 @@ def test_the_name_of_a_fit_of_whole_images_does_not_speak_of_patches(monkeypatch
         ),
         (
             params_of({"cae": CUT}, crossval={"blind_scores": BLIND}),
-            "standardises by pixel",
+            "compares with healthy images",
         ),
     ],
 )

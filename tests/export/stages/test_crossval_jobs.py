@@ -248,10 +248,10 @@ def test_ablations_are_missed_only_of_methods_that_were_run_with_them(run):
             ablations=("wide",),
         )
     )
-    _, missing = stage._results(planned, Path("folds"))
+    _, missing = stage._results(planned, planned, Path("folds"))
     assert method in {it.name for it in missing}
     assert f"{method}+wide" not in {it.name for it in missing}
     one = next(it for it in planned if it.job.name == f"{method}+wide")
     drawn_up(one, folder=Path(), models=Path())
-    _, missing = stage._results(planned, Path("folds"))
+    _, missing = stage._results(planned, planned, Path("folds"))
     assert f"{method}+wide" in {it.name for it in missing}

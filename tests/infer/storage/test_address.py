@@ -9,7 +9,7 @@ from infer.storage.address import Address, place_of, refuse_web
 
 
 @pytest.mark.parametrize(
-    "text", ["scans", "/data/scans", "C:/scans", "C://scans", "a:b", "s3:/b/k"]
+    "text", ["scans", "/data/scans", "C:/scans", "C://scans", "a:b", "ward:/b/k"]
 )
 def test_a_path_stays_one(text):
     assert place_of(text) == Path(text)
