@@ -295,7 +295,7 @@ def test_a_scan_that_the_model_cannot_take_does_not_harm_its_batch(scans, tiny_m
     run(scans, tiny_model, tmp_path / "out")
     rows = report(tmp_path / "out")
     assert [scan for scan, row in rows.items() if row["status"] == "failed"] == ["thin.png"]
-    assert "thin" in rows["thin.png"]["error"]
+    assert "1 × 50 pixels, too few" in rows["thin.png"]["error"]
 
 
 def test_a_full_disk_stops_the_run_and_the_next_goes_on(scans, tiny_model, tmp_path, monkeypatch):

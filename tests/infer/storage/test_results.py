@@ -16,6 +16,7 @@ from infer.batch import score_folder
 from infer.errors import BadOutputError, StoreError
 from infer.interruption import Interruption
 from infer.merge import merge_reports
+from infer.part import Part
 from infer.progress import Silence
 from infer.storage import claim, results
 from infer.storage.address import place_of
@@ -342,14 +343,14 @@ def test_a_name_that_no_store_can_have_is_a_failed_row(bucket, scans, tiny_model
 
 def test_a_copy_of_the_folder_here_is_one_of_a_run_here(bucket, scans, tiny_model, tmp_path, out):
     for number in (1, 2):
-        run(scans, tiny_model, out, part=batch.Part(number, 2), overwrite=True)
+        run(scans, tiny_model, out, part=Part(number, 2), overwrite=True)
         for key in bucket.keys("results/one/"):
             path = tmp_path / f"part{number}" / key.removeprefix("results/one/")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(bucket.get(key))
     merged = merge_reports([tmp_path / "part1", tmp_path / "part2"], tmp_path / "all")
     assert (merged.counts["scans"], list(merged.gaps)) == (7, [])
-    part = batch.Part(1, 2)
+    part = Part(1, 2)
     counts = run(scans, tiny_model, tmp_path / "part1", part=part).counts
     assert counts.resumed == counts.scans > 0
 
