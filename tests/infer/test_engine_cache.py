@@ -115,10 +115,12 @@ def test_a_program_may_ask_for_it_too(tiny_model, asked, tmp_path):
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "openvino"])
-@pytest.mark.parametrize("what", [["--self-test"], ["{scans}"]], ids=["self-test", "run"])
+@pytest.mark.parametrize(
+    "what", [["--self-test"], ["{scans}", "--out", "{scans}/out"]], ids=["self-test", "run"]
+)
 def test_where_nothing_is_built_the_option_is_refused(tiny_model, tmp_path, device, what):
     given = [it.format(scans=tmp_path) for it in what]
     options = ["--model", str(tiny_model), "--device", device, "--tensorrt-cache", str(tmp_path)]
-    done = CliRunner().invoke(app, [*given, *options, "--out", str(tmp_path / "out")])
+    done = CliRunner().invoke(app, [*given, *options])
     assert done.exit_code == 2
     assert "tensorrt-cache concerns --device tensorrt, which was not asked for" in done.stderr
