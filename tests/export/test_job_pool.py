@@ -72,7 +72,7 @@ def test_processes_that_are_killed_while_none_has_a_job_cost_none():
         done.append(it)
         if len(done) == 1:
             workers = [one for one in psutil.Process().children() if is_worker(one)]
-            time.sleep(1)  # whatever they had is done
+            wait_until_idle(workers)  # whatever they had is done
             for one in workers:
                 one.kill()
             psutil.wait_procs(workers, timeout=PATIENCE_SECONDS)
@@ -104,6 +104,13 @@ def wait_for(find, *, count):
         assert time.monotonic() < end, f"{len(found)} of {count}"
         time.sleep(0.1)
     return found
+
+
+def wait_until_idle(processes):
+    """Until they have used no processor for two seconds, however slowly they start."""
+    used = None
+    while used != (used := [sum(it.cpu_times()[:2]) for it in processes]):
+        time.sleep(2)
 
 
 def is_worker(process):
