@@ -234,7 +234,7 @@ def _score(
                 progress.advance(record.add(finished), places())
     except BaseException:
         # What stopped us is what the user must hear of, not what it did to the report.
-        with contextlib.suppress(BadOutputError):
+        with contextlib.suppress(BadOutputError, OSError):
             record.close()
         raise
     else:

@@ -64,3 +64,13 @@ def test_tables_of_two_commands_are_not_said_to_be_of_the_first(tmp_path):
     with pytest.raises(FileNotFoundError):
         keep_tables(kept / "compare", [table], title="Tables", command="another")
     assert not any(it.exists() for it in readmes)
+
+
+def test_figures_of_rows_that_are_gone_go(tmp_path):
+    kept, curves = tmp_path / "kept", [tmp_path / "a.png", tmp_path / "b.png"]
+    for curve in curves:
+        curve.write_bytes(b"picture")
+    for some in (curves, curves[:1]):
+        report = Report(tables=[], curves=some, pages=[], text="", numbers={})
+        kept_results.keep(kept, report, [made("cae", 0, OLD, seconds=1.0)], command="a command")
+    assert [it.name for it in (kept / "figures").iterdir()] == ["a.png"]

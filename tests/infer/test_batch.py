@@ -248,6 +248,38 @@ def test_scans_of_another_folder_do_not_take_the_place_of_those_with_their_names
     assert run(tuesday, tiny_model, out, overwrite=True).ok == 1
 
 
+def test_a_folder_that_is_moved_away_meanwhile_ends_the_run(scans, tiny_model, tmp_path):
+    """Writing on, a new one would have some of the masks, and a report of all."""
+    out = tmp_path / "out"
+
+    class Moving(Silence):
+        def advance(self, rows, machines=()):
+            if out.exists() and not (tmp_path / "moved").exists():
+                out.rename(tmp_path / "moved")
+
+    with pytest.raises(BadOutputError, match="was moved or removed while"):
+        score_folder(
+            scans, tiny_model, out, options(workers=1, batch_size=1),
+            progress=Moving(), interruption=Interruption(),
+        )  # fmt: skip
+
+
+def test_a_scan_one_of_whose_outputs_cannot_be_written_leaves_none(
+    scans, tiny_model, tmp_path, monkeypatch
+):
+    write = worker.write_bytes
+
+    def writing(path, content):
+        if path.parent.name == "maps" and path.name.startswith("lesion000"):
+            path = path.with_name("l" * 300)
+        write(path, content)
+
+    monkeypatch.setattr(worker, "write_bytes", writing)
+    assert run(scans, tiny_model, tmp_path / "out", maps=True).failed == 1
+    assert "a shorter name" in report(tmp_path / "out")["lesion000.png"]["error"]
+    assert not (tmp_path / "out/masks/lesion000.png").exists()
+
+
 def test_a_merged_report_is_not_replaced_by_a_run(scans, tiny_model, tmp_path):
     run(scans, tiny_model, tmp_path / "one")
     merge_reports([tmp_path / "one"], tmp_path / "all")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from infer import batch, cli
 from infer.cli import app
+from tests.infer.test_batch import report
 
 
 def uad_infer(*arguments):
@@ -58,6 +60,29 @@ def test_a_terminal_that_knows_few_letters_is_told_all_the_same(scans, tiny_mode
     command = [sys.executable, "-m", "infer.cli", str(scans), "--list"]
     done = subprocess.run(command, env=environment, capture_output=True, check=True)
     assert b"40 \\xd7 50" in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other shells")
+@pytest.mark.parametrize(
+    "end", ["2>&-", ">&-", "<&- >&- 2>&-", ">/dev/full", "| true; exit ${PIPESTATUS[0]}"]
+)
+def test_whoever_does_not_listen_changes_nothing_of_a_run(scans, tiny_model, tmp_path, end):
+    words = [sys.executable, "-m", "infer.cli", str(scans), "--model", str(tiny_model)]
+    said = shlex.join([*words, "--device", "cpu", "--out", str(tmp_path / "out")])
+    done = subprocess.run(["bash", "-c", f"{said} {end}"], check=False)
+    assert done.returncode == 0
+    assert len(report(tmp_path / "out")) == 7
+
+
+def test_a_bug_is_no_exit_code_of_a_run_that_finished(monkeypatch, capsys):
+    def bug():
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(cli, "app", bug)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == cli.BUG
+    assert "ZeroDivisionError: ours" in capsys.readouterr().err
 
 
 def test_a_failed_scan_is_1(scans, tiny_model, tmp_path):
