@@ -84,6 +84,7 @@ def measured(params: Params, steps: int, folder: Path) -> Iterator[dict[str, flo
         resume_path=model.with_suffix(".resume"),
         run_name=f"{METHOD}, {steps} generator steps",
         parent_run="",
+        told={},
     ) as (session, run):
         result = session.keep(run, keeper, model, pictures=True)
         last = session.progress.history[-1]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from export.evaluation import rounded
+from export.evaluation import DIGITS, rounded
 from export.remembering import methods_of, remembers
 from export.sections import Section, to_html, to_markdown
 from infer.describe import facts
@@ -193,17 +193,43 @@ def _interval(found: Mapping[str, float], name: str) -> str:
 
 
 def _baselines(manifest: Manifest) -> Section:
-    """What a reader should compare that with."""
+    """What a reader should compare that with: of the same test, or it is not known."""
     title = "Beside trivial baselines"
     path = report_folder(manifest.study, "compare.csv")
     if not path.exists():
         return Section(title=title, sentences=[f"{NOT_KNOWN}: there is no {path}."])
     with path.open(newline="", encoding="utf-8") as file:
-        lines = [it for it in csv.DictReader(file) if not it["fit_seconds"]]
-    if not lines:
+        lines = list(csv.DictReader(file))
+    trivial = [it for it in lines if not it["fit_seconds"]]
+    if not trivial:
         return Section(title=title, sentences=[f"{NOT_KNOWN}: {path} has no baselines."])
-    rows = [(it["method"], _rounded(it["auroc"])) for it in lines]
+    if not _is_of_this_test(manifest, lines):
+        return Section(
+            title=title,
+            sentences=[
+                f"{NOT_KNOWN}: {path} has no row of {manifest.method} as it was evaluated; "
+                "python -m export.stages.compare PARAMS writes it anew."
+            ],
+        )
+    rows = [(it["method"], _rounded(it["auroc"])) for it in trivial]
     return Section(title=title, columns=("baseline", "auroc"), rows=rows)
+
+
+def _is_of_this_test(manifest: Manifest, lines: Sequence[Mapping[str, str]]) -> bool:
+    """Whether a comparison has what `evaluate` reported of the method, digit by digit."""
+    try:
+        path = report_folder(manifest.study, "evaluate") / f"{manifest.method}.json"
+        found = msgspec.json.decode(path.read_bytes(), type=dict[str, float])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return False
+    own = [it for it in lines if it["method"] == manifest.method]
+    if len(own) != 1 or (not manifest.variant and _whose(manifest, found) is None):
+        return False
+    told = {name: own[0][name] for name in ("auroc", "average_precision") if name in own[0]}
+    return all(
+        value == (f"{found[name]:.{DIGITS}g}" if name in found else "")
+        for name, value in told.items()
+    )
 
 
 def _rounded(number: str) -> str:

@@ -27,7 +27,7 @@ from export.fold_testing import HalfTests
 from infer.errors import BadModelError
 from infer.writers.atomic import write_bytes
 from train import tracking
-from train.fitting import fitted, shared_of, task_of
+from train.fitting import fitted, shared_of, task_of, told_of
 from train.keeper import Keeper
 from train.params import Params
 from train.pool import Pool, load_pool
@@ -102,6 +102,7 @@ class _FoldRun:
             resume_path=resume_of(self.models, job.name),
             run_name=f"{job.name} {job.place}",
             parent_run=job.parent_run,
+            told=told_of(params),
         ) as (session, run):
             tests = self._tests([self.shipping.kept(session, run, it) for it in keepers])
             _log(run, tests, session.task.config.records)

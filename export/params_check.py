@@ -18,6 +18,9 @@ from train.recipes import RECIPES, find
 from train.scores import ScoreRecipe
 from train.spatial_dims import refuse_other_dims
 
+# What the rows of a cross validation may differ in: not who is tested, nor how it is measured.
+ABLATED_BLOCKS = ("data", "augment", "fit", "patches", "scores", "export")
+
 
 def check(params: Params) -> None:
     """Build every config once.
@@ -133,6 +136,13 @@ def check_crossval(params: Params) -> None:
         refuse_patches(params, f"crossval.ensembles.{name}", members)
     for name, blocks in config.ablations.items():
         refuse_unusable_name(params, "crossval.ablations", name)
+        for block in blocks:
+            if block in params.values and block not in ABLATED_BLOCKS:
+                raise BadParamsError(
+                    f"{params.path}: crossval.ablations.{name} changes {block}, which all rows of "
+                    "a table have in common",
+                    hint=f"an ablation may change {', '.join(ABLATED_BLOCKS)}",
+                )
         _check_numbers(params.with_blocks(blocks, where=f"crossval.ablations.{name}"))
 
 

@@ -4,12 +4,14 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from export.scan_scores import THREADS, score_scans
+from infer.digest import digest_of
 from infer.engine import open_engine, read_manifest
 from infer.errors import UnknownChoiceError
 from infer.model_source import located
@@ -17,6 +19,7 @@ from train import tracking
 from train.data import data_hash, load_cases
 from train.datasets.case import Case
 from train.metrics import Bootstrap, Interval, Weights, bootstrap
+from train.paths import model_path
 
 # What MLflow (mlflow.utils.validation) takes for an alias; some mean a version to it.
 ALIAS = re.compile(r"[\w-]{1,255}")
@@ -79,17 +82,17 @@ def promote(
     what it was needed for (`<alias>.forced`).
 
     Args:
-        version: None: the newest that is registered to the end.
+        version: None: the one whose file lies in models/<study>, as `export` or DVC left it.
 
     Raises:
         UnknownChoiceError: nothing can be called by this alias, there is no such model or version,
-            it holds the alias already, the test has one class only, or the two files were made of
-            other prepared data.
+            none is the file in models/<study>, it holds the alias already, the test has one class
+            only, or the two files were made of other prepared data.
     """
     _refuse_unusable(alias)
     client = tracking.open_client()
     name = f"uad-{study}-{method}"
-    candidate = _candidate(_versions(client, name), name, version)
+    candidate = _candidate(_versions(client, name), name, version, model_path(study, method))
     aliases: Mapping[str, str] = client.get_registered_model(name).aliases
     champion = str(aliases.get(alias, ""))
     if champion == candidate:
@@ -170,21 +173,31 @@ def _versions(client: Any, name: str) -> Sequence[Any]:
     return found
 
 
-def _candidate(versions: Sequence[Any], name: str, version: str | None) -> str:
+def _candidate(versions: Sequence[Any], name: str, version: str | None, path: Path) -> str:
+    """The version asked for, or else the one whose file lies at `path`."""
     known = sorted(int(str(it.version)) for it in versions)
     if not known:
         raise UnknownChoiceError(
             f"no model {name} is registered in this repository's MLflow store",
             hint="the stage `export` registers what it writes",
         )
+    listed = ", ".join(map(str, known))
     if version is None:
-        # Killed while it registered, an export leaves one without its file's hash.
-        whole = [int(str(it.version)) for it in versions if "sha256" in it.tags]
-        return str(max(whole or known))
+        # Not the newest: that may be of an experiment that was tried and discarded.
+        if not (sha256 := digest_of(path)):
+            raise UnknownChoiceError(
+                f"{path} is not here, so that no version of {name} is the one at hand",
+                hint=f"`dvc checkout` or `dvc pull` restores it; or name one, --version: {listed}",
+            )
+        same = [int(str(it.version)) for it in versions if it.tags.get("sha256") == sha256]
+        if not same:
+            raise UnknownChoiceError(
+                f"{path} is none of the versions of {name}",
+                hint=f"the stage `export` registers it; or name one, --version: {listed}",
+            )
+        return str(max(same))
     if not version.isdecimal() or int(version) not in known:
-        raise UnknownChoiceError(
-            f"{name} has no version {version}", hint=f"it has {', '.join(map(str, known))}"
-        )
+        raise UnknownChoiceError(f"{name} has no version {version}", hint=f"it has {listed}")
     return str(int(version))
 
 

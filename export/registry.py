@@ -14,6 +14,7 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 
 from infer.digest import digest
 from infer.shapes import Images
+from train.provenance import git_tags
 
 # What loading the logged model needs; named, or MLflow would open the model to find out.
 REQUIREMENTS = ["onnx", "onnxruntime", "numpy"]
@@ -54,16 +55,28 @@ def log_test(
     method: str,
     run_id: str,
     files: Iterable[Path],
+    sha256: str,
     precision: str = "",
 ) -> None:
     """Add the test's metrics, as test_<name>, and files to the run of the fit.
 
     Of a variant, which shares that run with the file it was made from, as test_<precision>_<name>.
+    The run has those of the first file that was made of the fit, and says which by the tag
+    <test>.sha256. Another one, exported with another threshold say, has a run of its own below it:
+    neither takes the other's place.
+
+    Args:
+        sha256: of the file that was tested.
     """
     test = f"test_{precision}" if precision else "test"
+    tag = f"{test}.sha256"
     client = tracking.open_client()
     run_id = _known(client, run_id, study, method)
+    if client.get_run(run_id).data.tags.get(tag, sha256) != sha256:
+        own = {tracking.PARENT_TAG: run_id, "study": study, "method": method, tag: sha256}
+        run_id = tracking.record(study, f"{method}, exported again", tags=own, once=True)
     with mlflow.start_run(run_id=run_id):
+        mlflow.set_tag(tag, sha256)
         mlflow.log_metrics({f"{test}_{name}": value for name, value in metrics.items()})
         for path in files:
             mlflow.log_artifact(str(path), test)
@@ -78,10 +91,21 @@ def log_files(files: Iterable[Path], *, study: str, method: str, run_id: str, to
 
 
 def log_comparison(
-    table: Mapping[str, Mapping[str, float]], *, study: str, files: Iterable[Path]
+    table: Mapping[str, Mapping[str, float]],
+    *,
+    study: str,
+    files: Iterable[Path],
+    data: str,
 ) -> None:
-    """One run `compare` with the table and its figures."""
-    run_id = tracking.record(study, "compare", tags={"study": study, "stage": "compare"})
+    """One run `compare` with the table and its figures.
+
+    Args:
+        data: hash of what is compared on; "" where it is not of one division.
+    """
+    tags = {"study": study, "stage": "compare", **git_tags()}
+    if data:
+        tags["data_hash"] = data
+    run_id = tracking.record(study, "compare", tags=tags)
     with mlflow.start_run(run_id=run_id):
         mlflow.log_metrics(
             {
@@ -100,9 +124,15 @@ def log_crossval(
     study: str,
     parents: Mapping[str, str],
     files: Iterable[Path],
+    data: str,
 ) -> None:
-    """One run `crossval` with the table and its figures; each method's metrics to its own run."""
-    own = tracking.record(study, "crossval", tags={"study": study, "stage": "crossval"})
+    """One run `crossval` with the table and its figures; each method's metrics to its own run.
+
+    Args:
+        data: hash of all scans of the study, as images.
+    """
+    tags = {"study": study, "stage": "crossval", "data_hash": data, **git_tags()}
+    own = tracking.record(study, "crossval", tags=tags)
     with mlflow.start_run(run_id=own):
         mlflow.log_metrics(
             {

@@ -54,17 +54,22 @@ def fit_fingerprint_of(params: Params, name: str, data_hash: str) -> str:
     return _fingerprint(FIT_BLOCKS, params, name, data_hash)
 
 
-def fingerprint_of(params: Params, name: str, data_hash: str) -> str:
-    """Equal for tests that arrive at the same result; `name` is a method's or a baseline's."""
-    return _fingerprint(BLOCKS, params, name, data_hash)
+def fingerprint_of(params: Params, name: str, data: str) -> str:
+    """Equal for tests that arrive at the same result.
+
+    Args:
+        name: a method's or a baseline's.
+        data: one word for what is prepared and for the files that validate and test.
+    """
+    return _fingerprint(BLOCKS, params, name, data)
 
 
-def _fingerprint(blocks: Sequence[str], params: Params, name: str, data_hash: str) -> str:
+def _fingerprint(blocks: Sequence[str], params: Params, name: str, data: str) -> str:
     fits = params.values["fit"]
     said = {it: params.values[it] for it in blocks} | {
         "fit": block_without_silent(name, fits.get(name, {})),
         "name": name,
-        "data": data_hash,
+        "data": data,
     }
     if name in fits and (of := params.of("fit", name)):  # a variant says only what is its own
         said["of"] = fits[of]

@@ -5,7 +5,7 @@ result → model file → registered version → MLflow run → commit → prepa
 
 import json
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -244,15 +244,18 @@ def _run(name: str, run_id: str, found: Sequence[Any]) -> Link:
 def _commits(origin: Origin, found: Mapping[str, Sequence[Any]]) -> Iterator[Link]:
     """The code that fitted, as the runs know it, and that which exported."""
     made = {(origin.commit, origin.dirty): ["exported"]}
+    tags_of_all = [run.data.tags for runs in found.values() for run in runs]
+    experiments = {it["DVC_EXP_NAME"] for it in tags_of_all if "DVC_EXP_NAME" in it}
     for name, runs in found.items():
         for tags in (run.data.tags for run in runs[:1] if "git_commit" in run.data.tags):
             code = tags["git_commit"], tags.get("git_dirty") == "true"
             made.setdefault(code, []).append(f"fitted {name}")
     for (commit, dirty), what in made.items():
-        yield _commit(commit, dirty, which=f" ({', '.join(what)})" if len(made) > 1 else "")
+        which = f" ({', '.join(what)})" if len(made) > 1 else ""
+        yield _commit(commit, dirty, experiments, which=which)
 
 
-def _commit(commit: str, dirty: bool, *, which: str) -> Link:
+def _commit(commit: str, dirty: bool, experiments: Collection[str], *, which: str) -> Link:
     if not commit:
         return Link("commit", False, f"none: it was made outside a git repository{which}")
     asked = ["git", "cat-file", "-e", f"{commit}^{{commit}}"]
@@ -262,6 +265,13 @@ def _commit(commit: str, dirty: bool, *, which: str) -> Link:
         return Link("commit", False, f"{commit} cannot be looked for: there is no git here{which}")
     if there.returncode:
         return Link("commit", False, f"{commit} is not in this repository: fetch it{which}")
+    if dirty and (kept := _kept_as(commit, experiments)):
+        return Link(
+            "commit",
+            True,
+            f"{commit} with the changes of experiment {kept}, which `dvc exp branch {kept} NAME` "
+            f"makes a branch of{which}",
+        )
     if dirty:
         return Link(
             "commit",
@@ -270,6 +280,16 @@ def _commit(commit: str, dirty: bool, *, which: str) -> Link:
             f"again{which}",
         )
     return Link("commit", True, f"{commit}{which}")
+
+
+def _kept_as(commit: str, experiments: Collection[str]) -> str:
+    """The experiment, of those named, that DVC keeps as a commit upon this one; "" if none."""
+    asked = ["git", "for-each-ref", "--format=%(refname) %(parent)", "refs/exps"]
+    found = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    for name, _, parent in (line.partition(" ") for line in found.splitlines()):
+        if parent == commit and name.rpartition("/")[2] in experiments:
+            return name.rpartition("/")[2]
+    return ""
 
 
 def _data(origin: Origin) -> Link:

@@ -8,6 +8,8 @@ from infer.errors import UadError
 from train.orphans import end_with_input
 from train.params import load
 
+INTERRUPTED = 130  # as shells call it: 128 and the number of the signal
+
 
 def run_stage(stage: Callable[..., None], arguments: list[str]) -> int:
     """Run `stage(params, *arguments[1:])`; 0, or what the error the user can mend says."""
@@ -25,4 +27,7 @@ def run_stage(stage: Callable[..., None], arguments: list[str]) -> int:
         if error.hint:
             print(f"hint:  {error.hint}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted: what is done is kept, and the same command goes on", file=sys.stderr)
+        return INTERRUPTED
     return 0

@@ -1,8 +1,9 @@
 """One fit from its task: device, model, batches and keepers, run to its end."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from lightning_fabric import Fabric
@@ -26,7 +27,7 @@ from train.session import Session
 from train.shared_networks import Weights, hash_of, load_shared, share
 from train.spatial_dims import refuse_other_dims
 from train.stored_images import StoredImages
-from train.task import Images, Task
+from train.task import Images, Task, dotted
 from train.validation import as_tensor
 
 
@@ -78,6 +79,11 @@ def task_of(params: Params, method: str, data_hash: str, shared: Weights) -> Tas
     )
 
 
+def told_of(params: Params) -> dict[str, Any]:
+    """How a study's images were made and divided, for the run of a fit to them."""
+    return dotted({name: params.values[name] for name in ("data", "split")})
+
+
 def training_images(study: str, method: str) -> tuple[StoredImages, np.ndarray]:
     """The prepared images a method may train on, left on the disk, and which are abnormal.
 
@@ -108,6 +114,7 @@ def fitted(
     resume_path: Path,
     run_name: str,
     parent_run: str,
+    told: Mapping[str, Any],
 ) -> Iterator[tuple[Session, tracking.Run]]:
     """The session of a fit that has run to its end, and its run, open for what is yet to be told.
 
@@ -118,6 +125,7 @@ def fitted(
         train: prepared images, as `validation`; they may be more than fit into memory.
         train_abnormal: which of the training images: none, but for methods that learn from labels.
         abnormal: which of the validation images.
+        told: numbers by name that its run lists beside its own: `told_of`.
 
     Raises:
         UadError: another process fits this model, or those that fit it together read other data.
@@ -154,7 +162,7 @@ def fitted(
     session = Session(task, recipe, fabric, model, batches, images, keepers, resume_path)
     with _alone(fabric, resume_path):
         session.resume()
-        run = session.open_run(run_name, parent=parent_run)
+        run = session.open_run(run_name, parent=parent_run, told=told)
         try:
             session.run_records(run)
             yield session, run

@@ -4,12 +4,13 @@ The only module that reads YAML. `ruamel.yaml` and not PyYAML, which takes `1e-4
 """
 
 import math
+import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from ruamel.yaml import YAML
@@ -139,9 +140,14 @@ def load(path: str | Path) -> Params:
         BadParamsError: it is missing, not YAML, or has a top-level key we do not know.
     """
     try:
-        values = YAML(typ="safe", pure=True).load(Path(path).read_text())
+        values = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise BadParamsError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadParamsError(
+            f"{path} is not text in UTF-8: byte {error.start} is {error.object[error.start]:#x}",
+            hint="save it as UTF-8",
+        ) from error
     except YAMLError as error:
         raise BadParamsError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
@@ -166,7 +172,9 @@ def build(config: type[Config], values: Mapping[str, Any], *, where: str) -> Con
     try:
         return msgspec.convert(values, type=config)
     except msgspec.ValidationError as error:
-        raise BadParamsError(f"{where}: {_in_words(error)}") from error
+        raise BadParamsError(
+            f"{where}: {_in_words(error)}", hint=_choices(config, error)
+        ) from error
 
 
 def _check_keys(config: Any, values: Mapping[str, Any], *, where: str) -> None:
@@ -212,6 +220,23 @@ def suggest(name: str, known: Sequence[str]) -> str:
     """What the writer may have meant."""
     close = get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(known))}"
+
+
+def _choices(config: type[Any], error: msgspec.ValidationError) -> str:
+    """What a field may be that was given none of its choices; "" where an error is another."""
+    found = re.fullmatch(r"Invalid enum value .* - at `\$\.([\w.]+)(\[.*\])?`", str(error))
+    if not found:
+        return ""
+    kind: Any = config
+    for name in found[1].split("."):
+        kind = next(filter(is_dataclass, (kind, *typing.get_args(kind))), None)
+        if kind is None:
+            return ""
+        kind = typing.get_type_hints(kind)[name]
+    of = next(
+        (it for it in (kind, *typing.get_args(kind)) if typing.get_origin(it) is Literal), None
+    )
+    return f"it is one of {', '.join(map(str, typing.get_args(of)))}" if of else ""
 
 
 def _in_words(error: msgspec.ValidationError) -> str:

@@ -21,3 +21,8 @@ def model_path(study: str, method: str) -> Path:
 def report_folder(study: str, stage: str) -> Path:
     """What a stage reports: JSON, tables and figures."""
     return Path("reports") / study / stage
+
+
+def scans_table(study: str) -> Path:
+    """What the files of its scans and masks held, see `train.scan_files`."""
+    return report_folder(study, "prepare") / "scans.csv"

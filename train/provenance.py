@@ -1,11 +1,14 @@
 """Where numbers come from: the commit, whether the tree was clean, and the libraries used."""
 
+import inspect
 import os
 import subprocess
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from infer.digest import digest, digest_of
 
 LIBRARIES = ("torch", "lightning-fabric", "kornia", "numpy", "scikit-learn", "mlflow", "dvc")
 
@@ -29,12 +32,30 @@ def git_state() -> GitState:
     return _state_in(Path.cwd())
 
 
+def git_tags() -> dict[str, str]:
+    """The same for a run of MLflow."""
+    git = git_state()
+    return {"git_commit": git.commit, "git_dirty": str(git.dirty).lower()}
+
+
 @cache
 def _state_in(folder: Path) -> GitState:
     commit = _git("rev-parse", "HEAD")
     own = (":(exclude)*dvc.lock", ":(exclude)studies/*/dvc.yaml")
     changed = _git("status", "--porcelain", "--", ".", *own)
     return GitState(commit=commit, dirty=bool(changed))
+
+
+@cache
+def code_digest() -> str:
+    """One name for all code that fits and looks at images, as its files were when first asked."""
+    packages = [Path(__file__).parent, Path(inspect.getfile(digest)).parent]
+    said = [
+        f"{file.relative_to(package.parent).as_posix()} {digest_of(file)}"
+        for package in packages
+        for file in sorted(package.rglob("*.py"))
+    ]
+    return digest("\n".join(said).encode())
 
 
 def library_versions() -> dict[str, str]:

@@ -43,7 +43,7 @@ def read_case(case: Case, data: DataConfig) -> Stored:
     Raises:
         UnreadableScanError: it, or its mask, cannot be read, or no slice has.
     """
-    images, normal, slices, stack, warnings = _seen(case, data)
+    images, normal, slices, stack, warnings = see(case, data)
     foreground = foreground_shares(images)
     kept = np.flatnonzero(foreground >= data.smallest_foreground)
     if not len(kept):
@@ -109,7 +109,7 @@ def prepared_images(volume: Volume, data: DataConfig) -> Images:
     )
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """A scan's images, which of them show nothing abnormal, and their slices of a whole stack."""
 
     images: Images
@@ -119,8 +119,12 @@ class _Seen(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def _seen(case: Case, data: DataConfig) -> _Seen:
-    """The slices of a scan that are looked at."""
+def see(case: Case, data: DataConfig) -> Seen:
+    """The slices of a scan that are looked at, whatever is in them.
+
+    Raises:
+        UnreadableScanError: it, or its mask, cannot be read.
+    """
     choice = seen_along(data.plane)
     volume = read(case.scan, choice)
     images = prepared_images(volume, data)
@@ -138,4 +142,4 @@ def _seen(case: Case, data: DataConfig) -> _Seen:
         # that no lesion reaches is normal.
         reached = images_reached(mask, data.plane, data.image_size)
         normal = ~reached[looked.start : looked.stop]
-    return _Seen(images, normal, np.array(looked), stack, warnings)
+    return Seen(images, normal, np.array(looked), stack, warnings)

@@ -24,6 +24,7 @@ from train.params import BadParamsError
 from train.patches import cut, evenly, put_together
 from train.precision import resolve
 from train.processes import agreed, averaged, of_each
+from train.provenance import code_digest
 from train.recipes import Recipe
 from train.scores import Scorer, candidates
 from train.seeding import (
@@ -119,10 +120,9 @@ class Session:
         state = checkpoint.load_resume(self.resume_path, self._fingerprint)
         if state is None:
             return None
-        if "common" not in state:
+        if state.get("code") != code_digest():  # half of a fit by one code, half by another
             print(
-                f"{self.resume_path} was left by an earlier version, which this one cannot go on "
-                "from: the fit begins anew",
+                f"{self.resume_path} was left by another version of the code: the fit begins anew",
                 file=sys.stderr,
             )
             return None
@@ -148,18 +148,23 @@ class Session:
             "keepers": {keeper.name: keeper.put_aside() for keeper in self.keepers},
             "generators": generators,
             "common": common_states(),
+            "code": code_digest(),
         }
         checkpoint.save_resume(self.resume_path, state, self._fingerprint)
 
-    def open_run(self, name: str, *, parent: str) -> tracking.Run:
-        """The MLflow run of this fit, below `parent` if one is given: the first process's only."""
+    def open_run(self, name: str, *, parent: str, told: Mapping[str, Any]) -> tracking.Run:
+        """The MLflow run of this fit, below `parent` if one is given: the first process's only.
+
+        Args:
+            told: further numbers that it has by name, as those its images were made by.
+        """
         if not self.fabric.is_global_zero:
             return tracking.SilentRun()
         task = self.task
         run = tracking.start(
             task.study,
             name,
-            params=params_of(task) | self.images.counts,
+            params=params_of(task) | dict(told) | self.images.counts,
             tags=tags_of(task)
             | {"precision": self.precision, "processes": str(self.fabric.world_size)},
             parent=parent,

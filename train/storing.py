@@ -14,26 +14,19 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 import infer
-from infer.cores import cores
 from infer.digest import digest, digest_of
 from infer.errors import UnreadableScanError
-from infer.executors.executor import Executor
-from infer.executors.local import LocalExecutor
-from infer.executors.processes import ProcessExecutor, WorkerLost
-from infer.memory import keep_freed_memory
-from infer.readers.nifti_file import files_of
 from train.data import DataConfig, ImageRow, SplitCase
 from train.datasets.case import Case
 from train.growing_store import Entry, GrowingStore
 from train.reading import read_case
+from train.scan_files import files_of_scan
+from train.spreading import spread
 from train.stored_images import as_stored
 
-# Of files to read. With more, workers are processes, which take half a second to start.
-FEW_BYTES = 2**26
 # What of the block `data` says which scans there are, not how they are seen.
 WHICH_SCANS = ("dataset", "source", "options")
 
@@ -123,33 +116,13 @@ def rows_of(cases: Sequence[SplitCase], stored: Mapping[Path, Entry]) -> list[Im
 
 def _read(jobs: Sequence[Job], store: GrowingStore, data: DataConfig) -> Generator[str]:
     """Yield each scan's key when it waits in the store, in any order."""
-    workers = max(1, min(cores(), len(jobs)))
-    executor: Executor
-    if sum(_size_of(it.case.scan) for it in jobs) < FEW_BYTES:
-        executor = LocalExecutor(workers)
-        return executor.map(partial(Reader, store, data), jobs)
-    executor = ProcessExecutor(workers, partial(_outliving, store))
-    return executor.map(partial(_open_apart, store, data), jobs)
+    scans = [it.case.scan for it in jobs]
+    lost = partial(_refuse, store)
+    return spread(jobs, scans, open_reader=partial(Reader, store, data), lost=lost)
 
 
-def _open_apart(store: GrowingStore, data: DataConfig) -> Reader:
-    """In a process of its own: a thread each, and memory is kept for the next scan."""
-    cv2.setNumThreads(1)
-    keep_freed_memory()
-    return Reader(store, data)
-
-
-def _outliving(store: GrowingStore, read: Callable[[Job], str]) -> Callable[[Job], str]:
-    """The same, where a process may die: its scan is one that cannot be read."""
-
-    def surely(job: Job) -> str:
-        try:
-            return read(job)
-        except WorkerLost as lost:
-            reason = f"{lost} (is the file damaged? is there enough memory for it?)"
-            return store.refuse(job.key, reason)
-
-    return surely
+def _refuse(store: GrowingStore, job: Job, why: str) -> str:
+    return store.refuse(job.key, why)
 
 
 def _how(data: DataConfig) -> str:
@@ -176,20 +149,10 @@ def _key_of(case: Case, how: str, folder: Path) -> str:
 def _state_of(scan: Path, folder: Path) -> list[list[str | int]]:
     """Names, sizes and times of a scan's files; of one drawn in `folder` just now, the content."""
     state: list[list[str | int]] = []
-    for file in _files_of(scan):
+    for file in files_of_scan(scan):
         if file.is_relative_to(folder):
             state.append([file.as_posix(), digest_of(file)])
         else:
             found = file.stat()
             state.append([file.as_posix(), found.st_size, found.st_mtime_ns])
     return state
-
-
-def _size_of(scan: Path) -> int:
-    return sum(file.stat().st_size for file in _files_of(scan))
-
-
-def _files_of(scan: Path) -> list[Path]:
-    """Those that exist: what is missing, the reader says."""
-    files = scan.rglob("*") if scan.is_dir() else files_of(scan)
-    return sorted(file for file in files if file.exists())

@@ -26,7 +26,7 @@ def refuse_insufficient(
     """Stop before anything is fitted to nothing.
 
     Args:
-        kept: every case that could be read, and those of the test, which are not read yet.
+        kept: every case that could be read.
         normal_images: the splits of the images that show nothing abnormal.
 
     Raises:

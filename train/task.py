@@ -13,7 +13,7 @@ from infer.patches import Patches
 from train.added_keys import without_silent
 from train.augment import AugmentConfig
 from train.patches import Size, input_size
-from train.provenance import git_state, library_versions
+from train.provenance import git_tags, library_versions
 from train.scores import ScoreRecipe
 from train.stored_images import StoredImages
 
@@ -72,20 +72,18 @@ class Images:
 def params_of(task: Task) -> dict[str, Any]:
     """The numbers of a task by dotted names, as a tracker lists them."""
     patches = {} if task.patches is None else {"patches": asdict(task.patches)}
-    return _flat({"fit": asdict(task.config), "augment": asdict(task.augment), **patches})
+    return dotted({"fit": asdict(task.config), "augment": asdict(task.augment), **patches})
 
 
 def tags_of(task: Task) -> dict[str, str]:
     """What identifies a run beyond its numbers: data, code and libraries."""
-    git = git_state()
     versions = {f"version.{name}": number for name, number in library_versions().items()}
     return {
         "study": task.study,
         "method": task.method,
         "seed": str(task.config.seed),
         "data_hash": task.data_hash,
-        "git_commit": git.commit,
-        "git_dirty": str(git.dirty).lower(),
+        **git_tags(),
         **versions,
     }
 
@@ -94,7 +92,6 @@ def metadata_of(
     task: Task, *, run_id: str, score: str, validation: Mapping[str, Any], processes: int
 ) -> dict[str, str]:
     """What travels with the weights: enough to rebuild, export and trace the model."""
-    git = git_state()
     return {
         "study": task.study,
         "method": task.method,
@@ -110,17 +107,17 @@ def metadata_of(
         "seed": str(task.config.seed),
         "validation": json.dumps(validation),
         "processes": str(processes),
-        "git_commit": git.commit,
-        "git_dirty": str(git.dirty).lower(),
+        **git_tags(),
         "versions": json.dumps(library_versions()),
     }
 
 
-def _flat(blocks: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+def dotted(blocks: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Values of nested blocks by dotted names."""
     flat: dict[str, Any] = {}
     for name, value in blocks.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{before}{name}.")
+            flat |= dotted(value, f"{before}{name}.")
         else:
             flat[f"{before}{name}"] = value
     return flat

@@ -32,7 +32,8 @@ from infer.patience import away, impatient, silence_of
 from train.provenance import repository_root
 
 FLUSH_SECONDS = 5.0  # metrics wait this long: one transaction for many epochs
-METRICS_AT_ONCE = 1000  # MLflow's limit for one request
+METRICS_AT_ONCE = 1000  # MLflow's limits for one request
+PARAMS_AT_ONCE = 100
 SYSTEM_SECONDS = 5.0  # between looks at processor and memory
 LONGEST_PARAM = 6000  # characters, MLflow's limit
 ADDRESS = "MLFLOW_TRACKING_URI"
@@ -231,12 +232,12 @@ def _create(
 ) -> str:
     """A new run in the study's experiment; its id."""
     run_id = str(client.create_run(_experiment(client, study), run_name=name).info.run_id)
-    client.log_batch(
-        run_id,
-        params=[Param(key, str(value)[:LONGEST_PARAM]) for key, value in params.items()],
-        tags=[RunTag(key, value) for key, value in (dict(tags) | _dvc_tags()).items()],
-        synchronous=True,
-    )
+    marks = [RunTag(key, value) for key, value in (dict(tags) | _dvc_tags()).items()]
+    client.log_batch(run_id, tags=marks, synchronous=True)
+    told = [Param(key, str(value)[:LONGEST_PARAM]) for key, value in params.items()]
+    for start in range(0, len(told), PARAMS_AT_ONCE):
+        batch = told[start : start + PARAMS_AT_ONCE]
+        client.log_batch(run_id, params=batch, synchronous=True)
     return run_id
 
 

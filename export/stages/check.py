@@ -6,8 +6,17 @@ hour of training, not after it.
 
 import sys
 
+from export.copied_study import refuse_copies
 from export.params_check import check
 from train.command import run_stage
+from train.params import Params
+
+
+def check_study(params: Params) -> None:
+    """Its file, and that it is not another's."""
+    check(params)
+    refuse_copies(params)
+
 
 if __name__ == "__main__":
-    sys.exit(run_stage(check, sys.argv[1:]))
+    sys.exit(run_stage(check_study, sys.argv[1:]))

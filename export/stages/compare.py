@@ -25,7 +25,7 @@ from export.where_text import OF_KINDS, OF_SIZES, parts_section, steps_section, 
 from infer.digest import digest_of
 from infer.errors import BadModelError
 from train.command import run_stage
-from train.data import load_cases, open_images
+from train.data import data_hash, load_cases, open_images
 from train.datasets.case import Case
 from train.metrics import Bootstrap
 from train.params import Params
@@ -84,7 +84,8 @@ def compare(params: Params, *, keep: bool = False) -> None:
     readable.write_text(text, encoding="utf-8")
     folder = report_folder(study, "compare")
     written = draw(folder, rows, models, config)
-    registry.log_comparison(numbers(rows), study=study, files=[csv_path, readable, *written])
+    files = [csv_path, readable, *written]
+    registry.log_comparison(numbers(rows), study=study, files=files, data=data_hash(study))
     print(text)
     print("\n".join(f"{it}" for it in (csv_path, readable, *written)))
     if keep:

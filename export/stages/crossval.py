@@ -91,14 +91,14 @@ def crossval(params: Params, options: Options) -> None:
     pool = make_pool(params, stored)
     planned_of = partial(plan, params, pool=pool, stored=stored)
     planned = list(planned_of(asked_for, methods=options.methods, ablations=options.ablations))
-    parents: dict[str, str] = {}  # the run that each method's folds are below
     failed: list[str] = []
     missing = missing_of(planned, folder / "folds", models, source=options.source)
     missing = [it for it in missing if not options.folds or it.job.fold in options.folds]
+    parents: dict[str, str] = {}  # the run that each method's folds are below
     if not options.only_table:
         parents = {
             name: _parent(params.study, name, planned)
-            for name in dict.fromkeys(it.job.name for it in missing if it.job.method)
+            for name in dict.fromkeys(it.job.name for it in planned if it.job.method)
         }
         failed = _run(missing, folder, models, parents, options)
     # The table has every row that was ever run, whatever was asked for now.
@@ -109,7 +109,11 @@ def crossval(params: Params, options: Options) -> None:
     if results:
         report = crossval_report.write(params, config, results, pool, folder, missing=lacking)
         registry.log_crossval(
-            report.numbers, study=params.study, parents=parents, files=report.files
+            report.numbers,
+            study=params.study,
+            parents=parents,
+            files=report.files,
+            data=pool.hash,
         )
         print(report.text)
         print("\n".join(str(it) for it in report.files))

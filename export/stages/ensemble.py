@@ -13,21 +13,22 @@ from export.fitted import Fitted, load_fitted
 from export.membership import members_of
 from export.release import in_words, parity_images, release
 from export.same_data import refuse_other_data
-from export.same_numbers import refuse_other_numbers
 from infer.manifest import Provenance
 from train import tracking
 from train.command import run_stage
 from train.data import DataConfig, data_hash, load_cases, load_images
 from train.params import Params
 from train.paths import checkpoint_path, model_path
-from train.provenance import git_state, library_versions
+from train.provenance import git_state, git_tags, library_versions
+from train.same_numbers import refuse_other_numbers
 
 
 def combine(params: Params, name: str) -> None:
     """Export one ensemble; its MLflow run names those of its members.
 
     Raises:
-        BadParamsError: there is no such ensemble, or it names a method that is not fitted.
+        BadParamsError: there is no such ensemble, it names a method that is not fitted, or images
+            would be made otherwise than those that are prepared.
         BadModelError: a member was fitted to other data than is prepared now.
         ParityError: the file does not say what the models say together.
         CalibrationError: validation does not allow the thresholds asked for.
@@ -35,11 +36,11 @@ def combine(params: Params, name: str) -> None:
     study = params.study
     data = params.block(DataConfig, "data")
     config = params.block(ExportConfig, "export")
+    refuse_other_numbers(params)
     members = {
         method: load_fitted(checkpoint_path(study, method), method, data)
         for method in members_of(params, name)
     }
-    refuse_other_numbers(params)
     for method, fitted in members.items():
         path, fitted_to = checkpoint_path(study, method), fitted.metadata["data_hash"]
         refuse_other_data(path, fitted_to, study, hint=f"fit {method} again")
@@ -88,6 +89,8 @@ def _log_run(study: str, name: str, runs: dict[str, str]) -> str:
             "study": study,
             "method": name,
             "stage": "ensemble",
+            "data_hash": data_hash(study),
+            **git_tags(),
             **{f"member.{method}": run_id for method, run_id in runs.items()},
         },
     )

@@ -17,6 +17,7 @@ from export.same_data import refuse_other_data
 from export.scan_scores import THREADS
 from export.where_config import WhereConfig
 from infer.engine import open_engine
+from infer.errors import BadModelError
 from train.command import run_stage
 from train.data import load_cases
 from train.metrics import Bootstrap
@@ -30,11 +31,16 @@ def evaluate(params: Params, method: str) -> None:
     """Score, measure, report; the metrics go to the run of the fit as well.
 
     Raises:
-        BadModelError: the file was made of other data than is prepared now.
+        BadModelError: there is no such file, or it was made of other data than is prepared now.
     """
     study = params.study
     config = params.block(WhereConfig, "where")
     path = model_path(study, method)
+    if not path.exists():
+        raise BadModelError(
+            f"{path} does not exist: {method} has not been exported",
+            hint="run the stage `export` first, or `quantise` for a reduced variant",
+        )
     engine = open_engine(path, device="cpu", threads=THREADS)
     manifest = engine.manifest
     refuse_other_data(
@@ -68,6 +74,7 @@ def evaluate(params: Params, method: str) -> None:
         method=method,
         run_id=manifest.provenance.mlflow_run_id,
         files=[metrics_path, folder / "scores.csv", *written, *(folder / MONTAGES).glob("*.png")],
+        sha256=engine.sha256,
         precision=manifest.variant.precision if manifest.variant else "",
     )
     _print(method, found.evaluation, found.where.metrics, metrics_path)

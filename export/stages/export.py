@@ -11,19 +11,20 @@ from export.draft import draft_manifest
 from export.fitted import Fitted, load_fitted
 from export.release import in_words, parity_images, release
 from export.same_data import refuse_other_data
-from export.same_numbers import refuse_other_numbers
 from infer.manifest import Provenance
 from train.command import run_stage
 from train.data import DataConfig, load_cases
 from train.params import Params
 from train.paths import checkpoint_path, model_path
 from train.provenance import git_state, library_versions
+from train.same_numbers import refuse_other_numbers
 
 
 def export(params: Params, method: str) -> None:
     """Export one method's checkpoint.
 
     Raises:
+        BadParamsError: images would be made otherwise than those that are prepared.
         BadModelError: the checkpoint was fitted to other data than is prepared now.
         ParityError: the file does not say what the model says.
         CalibrationError: validation does not allow the thresholds asked for.
@@ -32,8 +33,8 @@ def export(params: Params, method: str) -> None:
     data = params.block(DataConfig, "data")
     config = params.block(ExportConfig, "export")
     checkpoint = checkpoint_path(study, method)
-    fitted = load_fitted(checkpoint, method, data)
     refuse_other_numbers(params)
+    fitted = load_fitted(checkpoint, method, data)
     refuse_other_data(checkpoint, fitted.metadata["data_hash"], study, hint=f"fit {method} again")
     images = parity_images(study, fitted.intensity_range, fitted.scale, fitted.patches)
     draft = draft_manifest(

@@ -34,6 +34,7 @@ from train.params import BadParamsError, Params
 from train.paths import checkpoint_path, report_folder
 from train.protocol import SplitConfig
 from train.provenance import git_state
+from train.scan_files import unfitted_digest
 
 TITLE = "Results, each group tested once"
 
@@ -81,7 +82,7 @@ def rotate(params: Params, methods: Sequence[str], *, fits: bool, command: str, 
         _write(report_folder(params.study, "rotate.md"), text),
     ]
     both = {name: own | pooled[name] for name, own in rotation.means_of(tests).items()}
-    registry.log_comparison(both, study=params.study, files=written)
+    registry.log_comparison(both, study=params.study, files=written, data="")
     print(text)
     if keep:
         folder = Path("docs/results") / params.study
@@ -124,7 +125,7 @@ def _fingerprint_now(params: Params, found: GroupTest) -> str:
     if not (found.trivial or found.name in params.models):
         return ""
     try:
-        return rotation.fingerprint_of(own, found.name, data_hash(own.study))
+        return _fingerprint_of(own, found.name)
     except UadError:  # there is no such fold any more
         return ""
 
@@ -201,8 +202,16 @@ def run_module(stage: str, file: Path, *arguments: str) -> None:
 
 
 def _place(own: Params, name: str, fold: int, folder: Path) -> tuple[Path, str]:
-    fingerprint = rotation.fingerprint_of(own, name, data_hash(own.study))
-    return folder / name / f"fold{fold}.json", fingerprint
+    return folder / name / f"fold{fold}.json", _fingerprint_of(own, name)
+
+
+def _fingerprint_of(own: Params, name: str) -> str:
+    """What a test has of the data as they are now.
+
+    Raises:
+        UadError: they have not been prepared.
+    """
+    return rotation.fingerprint_of(own, name, data_hash(own.study) + unfitted_digest(own.study))
 
 
 def _is_done(path: Path, fingerprint: str) -> bool:

@@ -112,6 +112,7 @@ def test_paths_are_built_as_the_pipeline_declares_them() -> None:
         paths.checkpoint_path("s", "m"),
         paths.model_path("s", "m"),
         paths.report_folder("s", "compare"),
+        paths.scans_table("s"),
     }
     assert {path.as_posix() for path in built} <= declared
     assert all(re.match(r"(data|models|reports)/s(/|$)", path) for path in declared)

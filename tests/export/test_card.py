@@ -93,6 +93,7 @@ def test_numbers_intervals_and_scans_are_those_of_the_report():
 
 
 def test_baselines_are_those_of_the_comparison_and_no_model_is_among_them():
+    evaluated()
     compared(*LINES)
     assert below("Beside trivial baselines", card_of()) == (
         "",
@@ -112,6 +113,29 @@ def test_a_comparison_without_baselines_is_said_to_be_that():
     compared(*LINES[:2])
     said, rows = below("Beside trivial baselines", card_of())
     assert said == "Not known here: reports/tiny/compare.csv has no baselines."
+    assert rows == []
+
+
+@pytest.mark.parametrize(
+    ("row", "reported"),
+    [
+        ("blur,0.8,12.0", {}),  # as an earlier fit was compared
+        ("cae,0.9,12.0", {}),  # of other methods only
+        ("blur,0.9,12.0", {"score_threshold": 0.31}),  # what was evaluated is another file
+    ],
+)
+def test_baselines_beside_another_model_s_test_are_not_shown(row, reported):
+    evaluated(**reported)
+    compared(LINES[0], row, *LINES[2:])
+    said, rows = below("Beside trivial baselines", card_of())
+    assert "has no row of blur as it was evaluated" in said
+    assert rows == []
+
+
+def test_baselines_are_not_shown_where_nothing_was_evaluated():
+    compared(*LINES)
+    said, rows = below("Beside trivial baselines", card_of())
+    assert said.startswith("Not known here")
     assert rows == []
 
 

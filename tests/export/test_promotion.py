@@ -19,6 +19,7 @@ from train import tracking
 from train.data import data_folder
 from train.datasets.case import Case
 from train.metrics import Bootstrap
+from train.paths import model_path
 
 # Raised inside MLflow and its libraries, about their own code.
 pytestmark = [
@@ -214,10 +215,32 @@ def test_a_study_that_no_query_can_name_has_no_model(study):
         promote("t'1", "cae", alias="champion")
 
 
-def test_the_newest_is_the_last_that_was_registered_to_the_end(study):
-    study.delete_model_version_tag(NAME, "2", "sha256")
+def test_the_one_at_hand_is_meant_not_a_newer_one_of_a_discarded_experiment(study):
+    study.set_model_version_tag(NAME, "2", "sha256", "of another file")
     assert promote("tiny", "cae", alias="champion").candidate == "1"
     assert promote("tiny", "cae", alias="champion", version="2").candidate == "2"
+
+
+def test_one_that_was_not_registered_to_the_end_is_not_at_hand(study):
+    study.delete_model_version_tag(NAME, "2", "sha256")
+    assert promote("tiny", "cae", alias="champion").candidate == "1"
+
+
+@pytest.mark.parametrize(
+    ("harm", "complaint", "hint"),
+    [
+        (Path.unlink, "is not here", "dvc pull"),
+        (lambda path: path.write_bytes(b"another"), "is none of the versions", "`export`"),
+    ],
+    ids=["a fresh clone", "not registered"],
+)
+def test_where_no_version_is_at_hand_one_must_be_named(study, harm, complaint, hint):
+    harm(model_path("tiny", "cae"))
+    with pytest.raises(UnknownChoiceError, match=f"cae\\.onnx {complaint}") as refused:
+        promote("tiny", "cae", alias="champion")
+    assert hint in refused.value.hint
+    assert "--version: 1, 2" in refused.value.hint
+    assert promote("tiny", "cae", alias="champion", version="1").candidate == "1"
 
 
 def test_a_model_of_other_data_is_not_compared(study):

@@ -37,7 +37,8 @@ MODEL = Path("models/tiny/cae.onnx")
 
 def git(*words):
     who = ("-c", "user.name=a", "-c", "user.email=a@b.c")
-    subprocess.run(["git", *who, *words], check=True, capture_output=True)
+    done = subprocess.run(["git", *who, *words], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +135,20 @@ def test_changes_that_were_not_committed_break_it_too(study):
     record["model"]["git_dirty"] = True
     run.write_text(json.dumps(record))
     assert broken(run) == {"commit"}
+
+
+@pytest.mark.parametrize(("name", "holds"), [("brave-kiwi", True), ("shy-lemon", False)])
+def test_changes_that_dvc_keeps_as_an_experiment_can_be_had_again(study, name, holds):
+    """`dvc exp run -S …` changes files; what it ran is a commit upon the one it began at."""
+    record = json.loads(Path("out/run.json").read_text())
+    record["model"]["git_dirty"] = True
+    Path("out/run.json").write_text(json.dumps(record))
+    tracking.open_client().set_tag(record["model"]["mlflow_run_id"], "DVC_EXP_NAME", name)
+    kept = git("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "experiment")
+    git("update-ref", "refs/exps/ab/cdef/brave-kiwi", kept)
+    (commit,) = [it for it in trace(Path("out")) if it.name == "commit"]
+    assert commit.holds == holds
+    assert ("dvc exp branch brave-kiwi" in commit.said) == holds
 
 
 def test_another_store_knows_neither_run_nor_version_nor_parameters(

@@ -28,6 +28,14 @@ def test_arguments_go_to_the_stage(capsys):
     assert capsys.readouterr().out.splitlines() == ["phantom cae 0", "phantom cae 1"]
 
 
+def test_an_interrupted_stage_ends_in_a_sentence(capsys):
+    def stage(params):
+        raise KeyboardInterrupt
+
+    assert run_stage(stage, [PARAMS]) == 130
+    assert capsys.readouterr().err.startswith("interrupted: what is done is kept")
+
+
 def test_what_the_user_can_mend_is_said_without_a_traceback(capsys):
     assert run_stage(stage, [PARAMS, "none"]) == UadError.exit_code
     assert capsys.readouterr().err == "error: there is none\nhint:  name one\n"

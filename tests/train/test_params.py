@@ -5,7 +5,9 @@ from typing import Any, Literal
 import pytest
 from ruamel.yaml import YAML
 
-from train.params import BLOCKS, BadParamsError, build, load
+from train.data import DataConfig
+from train.params import BLOCKS, BadParamsError, Params, build, load
+from train.protocol import SplitConfig
 
 ROOT = Path(__file__).parents[2]
 PARAMS_FILES = [ROOT / "params.yaml", *sorted(ROOT.glob("studies/*/params.yaml"))]
@@ -165,6 +167,34 @@ def test_an_empty_block_of_methods_changes_nothing_and_is_refused() -> None:
 def test_a_missing_file_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(BadParamsError, match="cannot read"):
         load(tmp_path / "none.yaml")
+
+
+def test_a_file_that_is_not_in_utf_8_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes("study: tiny  # für".encode("latin-1"))
+    with pytest.raises(BadParamsError, match="is not text in UTF-8: byte 16 is 0xfc"):
+        load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("config", "block", "changes", "choices"),
+    [
+        (SplitConfig, "split", {"scheme": "fold"}, "folds, groups, leave_one_out, given"),
+        (
+            DataConfig,
+            "data",
+            {"intensity": {"recipe": "win", "low": 0.0, "high": 1.0, "inside": "all"}},
+            "window, percentile, zscore",
+        ),
+    ],
+)
+def test_a_wrong_choice_is_refused_with_all_there_are(
+    config: type, block: str, changes: dict[str, Any], choices: str
+) -> None:
+    values = dict(load("params.yaml").values)
+    params = Params("params.yaml", {**values, block: {**values[block], **changes}})
+    with pytest.raises(BadParamsError, match="Invalid enum value") as refused:
+        params.block(config, block)
+    assert refused.value.hint == f"it is one of {choices}"
 
 
 @pytest.mark.parametrize("path", PARAMS_FILES, ids=lambda path: path.parent.name)

@@ -1,11 +1,13 @@
 """The stage `prepare`, run in an empty folder on a few phantoms."""
 
+import csv
 import hashlib
 import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -15,10 +17,12 @@ from infer.preprocessing import UNPROCESSED, preprocess
 from infer.readers import read
 from infer.resizing import to_image_size
 from infer.writers.phantoms import write_nifti
-from train import data, storing
-from train.command import run_stage
+from train import data, spreading, storing
+from train.command import INTERRUPTED, run_stage
 from train.datasets.catalog import DATASETS
+from train.paths import scans_table
 from train.reading import read_case
+from train.scan_files import unfitted_digest
 from train.stages.prepare import prepare
 
 BLOCKS = """
@@ -198,7 +202,7 @@ def test_a_broken_scan_is_reported_and_left_out(capsys):
 
 
 def _in_data():
-    """All but locks, which stay: a lock that is removed could be held by two."""
+    """Its folders. Locks stay: one that is removed could be held by two."""
     return {path.name for path in Path("data").iterdir() if path.suffix != ".lock"}
 
 
@@ -216,10 +220,9 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(monkeypatch)
         reads.append(case.scan)
         return read_case(case, numbers)
 
-    monkeypatch.setattr(storing, "cores", lambda: 1)
+    monkeypatch.setattr(spreading, "cores", lambda: 1)
     monkeypatch.setattr(storing, "read_case", lambda *given: stopped(*given, stop_at=6))
-    with pytest.raises(KeyboardInterrupt):
-        _prepare(**own)
+    assert _prepare(**own) == INTERRUPTED
     assert not Path("data/own").exists()
     monkeypatch.setattr(storing, "read_case", lambda *given: stopped(*given, stop_at=-1))
     assert _prepare(**own) == 0
@@ -251,8 +254,7 @@ def test_scans_that_an_earlier_run_had_drawn_do_not_stay(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(storing.GrowingStore, "finish", stop)
-        with pytest.raises(KeyboardInterrupt):
-            _prepare(options=PHANTOM.replace("normals: 10", "normals: 15"))
+        assert _prepare(options=PHANTOM.replace("normals: 10", "normals: 15")) == INTERRUPTED
     assert _prepare() == 0
     assert len(list(Path("data/tiny/scans").iterdir())) == 14
 
@@ -343,6 +345,117 @@ def _truth(scan, shape=(8, 40, 32)):
     return head_volume(int(scan.name[0]), shape=shape, lesions=("mass",)).mask
 
 
+def _own_study(abnormals=2):
+    """Normal volumes and such with lesions and masks; how to prepare them."""
+    _volumes([()] * 4 + [("mass",)] * abnormals)
+    return OWN | {"scheme": "groups", "groups": "{train: 2, validation: 1, test: 1}"}
+
+
+def _tested(study="own"):
+    """The abnormal case of a study that is tested."""
+    (found,) = [
+        it.case for it in data.load_cases(study) if it.split == "test" and not it.case.normal
+    ]
+    return found
+
+
+def _files(study="own"):
+    with scans_table(study).open(newline="") as file:
+        return {Path(it["scan"]): it for it in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize("harm", ["scan", "mask"])
+def test_a_test_scan_that_cannot_be_read_is_known_before_anything_is_fitted(harm, capsys):
+    own = _own_study(abnormals=4)
+    assert _prepare(**own) == 0
+    tested = [it.case for it in data.load_cases("own") if it.split == "test"]
+    broken = next(it for it in tested if not it.normal)
+    if harm == "scan":
+        broken.scan.write_bytes(b"no volume")
+    else:
+        write_nifti(broken.mask, np.ones((3, 3, 3), np.uint8), (1.0, 1.0, 1.0))
+    assert _prepare(**own) == 0
+    left = [it.case.scan for it in data.load_cases("own") if it.split == "test"]
+    assert left == [it.scan for it in tested if it != broken]
+    said = capsys.readouterr().err
+    assert f"skipped {broken.scan}: " in said
+    assert f"1 of {len(tested)} test scans were skipped" in said
+
+
+def test_what_the_files_of_every_scan_and_mask_hold_is_written_down():
+    _prepare(**_own_study())
+    found = _files()
+    assert set(found) == {it.case.scan for it in data.load_cases("own")}
+    for it in data.load_cases("own"):
+        own = hashlib.sha256(it.case.scan.read_bytes()).hexdigest()
+        # A scan may be of many files: its digest is that of their digests.
+        assert found[it.case.scan]["sha256"] == hashlib.sha256(own.encode()).hexdigest()
+        assert bool(found[it.case.scan]["mask_sha256"]) == (it.case.mask is not None)
+
+
+def test_another_test_mask_is_noticed_and_is_no_reason_to_fit_again():
+    own = _own_study()
+    _prepare(**own)
+    before = data.data_hash("own"), unfitted_digest("own"), _files()
+    case = _tested()
+    was = nibabel.load(case.mask)
+    marked = np.roll(np.asarray(was.dataobj), 1, axis=0)
+    nibabel.save(nibabel.Nifti1Image(marked, was.affine), case.mask)
+    _prepare(**own)
+    assert data.data_hash("own") == before[0]
+    assert unfitted_digest("own") != before[1]
+    changed = {scan for scan, line in _files().items() if line != before[2][scan]}
+    assert changed == {case.scan}
+
+
+def test_a_study_of_which_no_files_were_written_down_has_no_digest_of_them():
+    _prepare()
+    assert unfitted_digest("tiny")
+    scans_table("tiny").unlink()
+    assert unfitted_digest("tiny") == ""
+
+
+@pytest.mark.parametrize("inner", ["normal", "abnormal", "masks", "normal/eve"])
+def test_scans_behind_a_linked_folder_are_said_not_to_be_watched(inner, capsys):
+    own = _own_study()
+    if inner == "normal/eve":
+        Path("mine/normal/eve").mkdir()
+        Path("mine/normal/0.nii.gz").rename("mine/normal/eve/0.nii.gz")
+    Path("mine", inner).rename("elsewhere")
+    Path("mine", inner).symlink_to(Path("elsewhere").absolute())
+    assert _prepare(**own) == 0
+    said = capsys.readouterr().err
+    assert f"warning: mine/{inner} is a link to a folder" in said
+    assert "dvc repro -f -s prepare" in said
+
+
+def test_scans_that_only_a_table_names_are_said_not_to_be_watched(capsys):
+    own = _own_study()
+    lines = ["scan,label,patient,mask"]
+    for scan in sorted(Path("mine").glob("*/*.nii.gz")):
+        if scan.parent.name != "masks":
+            mask = f"mine/masks/{scan.name}" if scan.parent.name == "abnormal" else ""
+            lines.append(f"{scan},{scan.parent.name},,{mask}")
+    Path("mine.csv").write_text("\n".join(lines) + "\n")
+    assert _prepare(**own | {"source": "mine.csv"}) == 0
+    assert "DVC watches mine.csv, but not mine/" in capsys.readouterr().err
+
+
+def test_a_source_that_is_a_link_itself_and_linked_files_are_watched(capsys):
+    own = _own_study()
+    Path("mine").rename("there")
+    Path("mine").symlink_to("there")
+    Path("there/normal/0.nii.gz").rename("0.nii.gz")
+    Path("there/normal/0.nii.gz").symlink_to(Path("0.nii.gz").absolute())
+    assert _prepare(**own) == 0
+    assert "watch" not in capsys.readouterr().err
+
+
+def test_scans_that_a_dataset_draws_are_watched(capsys):
+    assert _prepare() == 0
+    assert "DVC" not in capsys.readouterr().err
+
+
 def test_slices_that_no_lesion_reaches_are_normal_slices():
     _volumes([()] * 6)
     _volumes([("mass",)] * 6)
@@ -406,7 +519,7 @@ def test_a_side_whose_every_slice_has_a_lesion_is_refused(capsys):
     marked = np.ones((8, 40, 32), np.int16)
     marked[:, 0] = 0
     for mask in Path("mine/masks").iterdir():
-        write_nifti(mask, marked, (1.0, 1.0, 1.0))
+        write_nifti(mask, marked, head_volume(0, shape=marked.shape, lesions=()).spacing_mm)
     one_out = {
         "scheme": "leave_one_out",
         "groups": "{train: 0, validation: 1, test: 0}",

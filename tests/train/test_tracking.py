@@ -100,6 +100,14 @@ def test_a_run_of_no_computation_watches_no_processor(store, monkeypatch):
     assert found.data.tags["stage"] == "compare"
 
 
+def test_a_run_has_all_of_its_numbers_however_many_they_are(store):
+    params = {f"fit.number_{at}": at for at in range(250)}  # MLflow takes 100 at once
+    run = tracking.start("a study", "cae", params=params, tags={})
+    run.finish()
+    found = tracking.open_client().get_run(run.id).data.params
+    assert found == {name: str(value) for name, value in params.items()}
+
+
 def test_a_run_that_was_deleted_is_not_there(store):
     client = tracking.open_client()
     run_id = tracking.record("deleted runs", "a table", tags={})

@@ -25,10 +25,13 @@ from train.datasets.table import read_table
 
 COLUMNS = ("scan", "label", "patient", "mask")
 LABELS = {"normal": True, "abnormal": False}
+MASKS = "masks"
 LAYOUT = (
     "data.source must be a folder with normal/ and abnormal/ in it (and masks/, if there are any), "
     "or a .csv file with the columns scan,label,patient,mask"
 )
+CALLED_MASKS = ("mask", "masks")  # in small letters: folders of what is no scan
+NEARLY = 0.8  # of 1: letters that two names share, as `difflib` counts them: Mask, normals
 OWN_FOLDER = "give each DICOM series a folder of its own, inside its patient's if you like"
 
 
@@ -52,7 +55,7 @@ def folder_cases(source: Path, options: FolderOptions, out: Path) -> list[Case]:
 
 def _from_folders(source: Path) -> list[Case]:
     _check_folders(source)
-    masks = _masks_by_name(source / "masks")
+    masks = _masks_by_name(source / MASKS)
     cases = [
         _in_folder(source / label, scan, normal, masks)
         for label, normal in LABELS.items()
@@ -69,19 +72,27 @@ def _from_folders(source: Path) -> list[Case]:
 
 
 def _check_folders(source: Path) -> None:
-    """One of the two may be missing, but not misspelt."""
+    """One of the two may be missing, but none misspelt."""
     missing = [f"{label}/" for label in LABELS if not (source / label).is_dir()]
-    others = [it for it in source.iterdir() if it.is_dir() and not it.name.startswith(".")]
-    strange = [it.name for it in others if it.name not in (*LABELS, "masks")]
+    known = (*LABELS, MASKS)
+    others = [it.name for it in source.iterdir() if it.is_dir() and it.name[0] != "."]
+    strange = sorted(set(others) - set(known))
     if len(missing) == len(LABELS) or (missing and strange):
         raise BadDatasetError(f"{source} has no {' and no '.join(missing)}", hint=LAYOUT)
+    for name in strange:
+        if meant := get_close_matches(name.lower(), known, n=1, cutoff=NEARLY):
+            raise BadDatasetError(
+                f"{source / name} is none of {', '.join(f'{it}/' for it in known)}, but is called "
+                "nearly so",
+                hint=f"is {meant[0]}/ meant? rename it, or move it out of {source}",
+            )
 
 
 def _scans_in(folder: Path) -> list[Path]:
     """Files, and the folders of DICOM series of several files, sorted.
 
     Raises:
-        BadDatasetError: a series shares its folder with another scan.
+        BadDatasetError: a series shares its folder with another scan, or masks lie among scans.
     """
     scans = []
     for source in find_sources(folder).values():
@@ -100,6 +111,12 @@ def _scans_in(folder: Path) -> list[Path]:
         if following.is_relative_to(scan):
             raise BadDatasetError(
                 f"{scan} holds a DICOM series and other scans besides", hint=OWN_FOLDER
+            )
+    for scan in scans:
+        if any(it.lower() in CALLED_MASKS for it in scan.relative_to(folder).parts):
+            raise BadDatasetError(
+                f"{scan} would be taken for a scan, and by its folder's name it is a mask",
+                hint=f"masks lie in {folder.parent / MASKS}, each under its scan's name",
             )
     return sorted(scans)
 

@@ -13,16 +13,23 @@ import numpy as np
 
 from train.command import run_stage
 from train.data import data_hash, load_images, not_replaced
-from train.fitting import fitted, shared_of, task_of, training_images
+from train.fitting import fitted, shared_of, task_of, told_of, training_images
 from train.keeper import Keeper, Rule
 from train.params import Params
 from train.paths import checkpoint_path, report_folder
 from train.recipes import find
+from train.same_numbers import refuse_other_numbers
 
 
 def fit(params: Params, method: str) -> None:
-    """Fit, keep the best, report; goes on where an equal fit was interrupted."""
+    """Fit, keep the best, report; goes on where an equal fit was interrupted.
+
+    Raises:
+        BadParamsError: images would be made otherwise than those that are prepared.
+        UadError: there are none, or another process fits this method.
+    """
     path = checkpoint_path(params.study, method)
+    refuse_other_numbers(params)
     with not_replaced(params.study):
         prepared = data_hash(params.study)
         train, train_abnormal = training_images(params.study, method)
@@ -42,6 +49,7 @@ def fit(params: Params, method: str) -> None:
         resume_path=path.with_suffix(".resume"),
         run_name=method,
         parent_run="",
+        told=told_of(params),
     ) as (session, run):
         result = session.keep(run, keeper, path, pictures=True)
         if session.fabric.is_global_zero:

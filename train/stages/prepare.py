@@ -1,8 +1,9 @@
 """Find a study's cases, divide them, and store the train and validation images: PARAMS_FILE.
 
-Test scans are not read: what ships reads them itself. Images go to the disk as scans are read, into
-data/.<study>.partial, which takes the place of data/<study> when all is well; stopped before that,
-the same command goes on where it was.
+Of test scans nothing is stored, as what ships reads them itself: they and their masks are only
+looked at, so that one which cannot be read is known before anything is fitted. Images go to the
+disk as scans are read, into data/.<study>.partial, which takes the place of data/<study> when all
+is well; stopped before that, the same command goes on where it was.
 """
 
 import sys
@@ -18,19 +19,24 @@ from train.params import Params, build
 from train.paths import data_folder
 from train.prepared_with import save_numbers
 from train.protocol import SplitConfig, divide
+from train.scan_files import save_digests, unwatched
 from train.storing import rows_of, store_images
 from train.sufficiency import refuse_insufficient, refuse_one_sided
+from train.tested_scans import usable
 from train.unfinished import tables_in, taking_the_place_of
 
 
 def prepare(params: Params) -> None:
-    """Write data/<study>, whole or not at all, and say what is in it."""
+    """Write data/<study>, whole or not at all, and what its scans held; say what is in it."""
     folder = data_folder(params.study)
     _refuse_foreign(folder)
     with taking_the_place_of(folder) as partial:
         prepared = tables_in(folder, prepared_study(params, partial, report=_report))
         save_tables(partial, prepared)
         save_numbers(partial, params.block(DataConfig, "data"))
+    save_digests(params.study, prepared.cases)
+    if said := unwatched(Path(params.block(DataConfig, "data").source), prepared.cases, folder):
+        _report(f"warning: {said}")
     print(f"{folder}: {summary(prepared)}")
 
 
@@ -51,7 +57,8 @@ def prepared_study(params: Params, partial: Path, *, report: Callable[[str], Non
     refuse_one_sided(divided, config.scheme)
     order = [it for split in SPLITS[:2] for it in divided if it.split == split]
     stored = store_images(partial, [it.case for it in order], data, report)
-    kept = [it for it in divided if it.split == "test" or it.case.scan in stored]
+    readable = usable([it.case for it in divided if it.split == "test"], data, report)
+    kept = [it for it in divided if it.case.scan in (readable if it.split == "test" else stored)]
     rows = rows_of([it for it in order if it.case.scan in stored], stored)
     refuse_insufficient(kept, {row.split for row in rows if row.normal}, config.scheme)
     return Tables(cases=kept, rows=rows)

@@ -193,6 +193,14 @@ def test_what_mlflow_could_not_name_is_refused_before_anything_is_fitted(
     assert f"{says}, after which no file and no metric can be called" in capsys.readouterr().err
 
 
+def test_an_ablation_of_what_rows_have_in_common_is_refused(tmp_path, capsys):
+    right = "    no_affine:\n      augment: {"
+    assert right in TEXT
+    text = TEXT.replace(right, "    no_affine:\n      split: {seed: 2}\n      augment: {")
+    assert check_text(tmp_path, text) == 2
+    assert "crossval.ablations.no_affine changes split, which all rows" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("methods", "variants", "says"),
     [

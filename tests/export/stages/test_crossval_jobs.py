@@ -44,7 +44,7 @@ def drawn_up(planned, *, folder, models, failing=FAILING):
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """Run the stage with folds made by hand; what was written of them, and what MLflow was told."""
-    told = {"written": [], "files": [], "parents": {}}
+    told = {"written": [], "files": [], "runs": []}
 
     def write(params, config, results, pool, folder, *, missing):
         told["written"].append(([(it.method, it.fold) for it in results], len(missing)))
@@ -58,7 +58,12 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "write_fold", drawn_up)
     monkeypatch.setattr(crossval_report, "write", write)
     monkeypatch.setattr(tracking, "record", lambda study, name, **named: f"run {name}")
-    monkeypatch.setattr(registry.mlflow, "start_run", lambda **named: nullcontext())
+
+    def start_run(run_id):
+        told["runs"].append(run_id)
+        return nullcontext()
+
+    monkeypatch.setattr(registry.mlflow, "start_run", start_run)
     monkeypatch.setattr(registry.mlflow, "log_metrics", lambda numbers: None)
     monkeypatch.setattr(
         registry.mlflow, "log_artifact", lambda path: told["files"].append(Path(path).name)
@@ -90,6 +95,18 @@ def test_chosen_folds_alone_are_run_and_the_table_has_all_that_are_done(run, mon
         run(folds=(1,))
     first, both = ({fold for _, fold in done} for done, _ in told["written"])
     assert (first, both) == ({0}, {0, 1})
+
+
+def test_a_method_s_run_has_its_numbers_though_nothing_of_it_was_left_to_run(run, monkeypatch):
+    """The run before may have been stopped between its last fold and its table."""
+    run, told = run
+    with pytest.raises(UadError, match="1 folds failed"):
+        run()
+    monkeypatch.setattr(stage, "make_pool", lambda params, stored: load_pool(stored))
+    told["runs"].clear()
+    with pytest.raises(UadError, match="1 folds failed"):
+        run()
+    assert "run crossval cae" in told["runs"]
 
 
 def test_a_fold_that_there_is_not_is_refused_in_words(run):

@@ -187,6 +187,16 @@ def test_other_postprocessing_is_measured_without_fitting_again(params, ran):
     assert [it for it in ran if it[0] == "fit"] == [("fit", "tiny_fold1")]
 
 
+def test_other_test_scans_or_masks_are_measured_without_fitting_again(params, ran, monkeypatch):
+    monkeypatch.setattr(stage, "unfitted_digest", lambda study: "as they were")
+    run(params)
+    ran.clear()
+    monkeypatch.setattr(stage, "unfitted_digest", lambda study: "with another mask")
+    run(params)
+    assert [name for name, _ in ran].count("evaluate") == 2
+    assert "fit" not in {name for name, _ in ran}
+
+
 def test_a_table_can_be_made_of_what_is_there(params, ran):
     run(params)
     ran.clear()

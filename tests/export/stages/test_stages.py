@@ -15,6 +15,7 @@ from export.stages.evaluate import evaluate
 from export.stages.export import export
 from export.stages.quantise import quantise
 from export.table import COLUMNS
+from infer.digest import digest
 from infer.engine import read_manifest
 from infer.errors import BadModelError
 from tests.export.tiny_study import ANOTHER_STORE, COUNTS, make_study
@@ -85,6 +86,12 @@ def test_a_model_of_other_data_than_is_prepared_is_refused(study, monkeypatch, s
     with pytest.raises(BadModelError, match=r"fitted to other data .* may have trained it"):
         stage(load("params.yaml"), "cae")
     assert (study / "models/tiny/cae.onnx").read_bytes() == before
+
+
+def test_what_was_not_exported_cannot_be_evaluated_and_the_hint_says_what_to_run(study):
+    with pytest.raises(BadModelError, match="vae has not been exported") as refused:
+        evaluate(load("params.yaml"), "vae")
+    assert "stage `export`" in refused.value.hint
 
 
 def test_an_evaluation_that_is_killed_leaves_nothing_of_the_one_before(
@@ -224,11 +231,33 @@ def test_a_variants_test_stands_beside_that_of_its_file_in_the_same_run(study):
     before = client.get_run(run_id).data.metrics
     registry.log_test(
         {"auroc": 0.125}, study="tiny", method="cae", run_id=ANOTHER_STORE, files=[],
-        precision="int8",
+        sha256="of the variant", precision="int8",
     )  # fmt: skip
     after = client.get_run(run_id).data.metrics
     assert after == before | {"test_int8_auroc": 0.125}
     assert "test_auroc" in before
+
+
+def test_another_file_of_the_same_fit_does_not_take_the_place_of_its_numbers(study):
+    """Exported with another threshold, as an experiment: both stand, each under its file."""
+    from train import tracking
+
+    client = tracking.open_client()
+    run_id = client.search_model_versions("name = 'uad-tiny-cae'")[0].run_id
+    before = client.get_run(run_id).data
+    assert before.tags["test.sha256"] == digest((study / "models/tiny/cae.onnx").read_bytes())
+    for auroc in (0.25, 0.125):  # the second time, it is the same file's
+        registry.log_test(
+            {"auroc": auroc}, study="tiny", method="cae", run_id=ANOTHER_STORE, files=[],
+            sha256="of another file",
+        )  # fmt: skip
+    assert client.get_run(run_id).data.metrics == before.metrics
+    (other,) = client.search_runs(
+        [client.get_experiment_by_name("tiny").experiment_id],
+        f"tags.`{tracking.PARENT_TAG}` = '{run_id}'",
+    )
+    assert other.data.metrics == {"test_auroc": 0.125}
+    assert other.data.tags["test.sha256"] == "of another file"
 
 
 def test_the_only_validation_image_is_compared_in_a_batch_of_two(study, monkeypatch):

@@ -62,6 +62,29 @@ def test_endings_may_be_in_large_letters(root):
     assert case.mask == Path("mine/masks/a.nii.gz")
 
 
+@pytest.mark.parametrize(
+    ("folder", "meant"), [("Masks", "masks"), ("mask", "masks"), ("Abnormal", "abnormal")]
+)
+def test_a_folder_called_nearly_as_one_that_counts_is_refused_not_left_out(root, folder, meant):
+    _touch("mine/normal/a.png", "mine/abnormal/b.png", f"mine/{folder}/b.png")
+    with pytest.raises(BadDatasetError, match=f"mine/{folder} is none of") as refused:
+        _cases("mine")
+    assert f"is {meant}/ meant?" in refused.value.hint
+
+
+def test_other_folders_beside_them_are_nobody_s_business(root):
+    _touch("mine/normal/a.png", "mine/abnormal/b.png", "mine/papers/c.png", "mine/.cache/d.png")
+    assert len(_cases("mine")) == 2
+
+
+@pytest.mark.parametrize("place", ["masks", "eve/Mask"])
+def test_masks_among_scans_are_refused_not_taken_for_scans(root, place):
+    _touch("mine/normal/a.png", "mine/abnormal/b.png", f"mine/abnormal/{place}/b.png")
+    with pytest.raises(BadDatasetError, match="would be taken for a scan") as refused:
+        _cases("mine")
+    assert "mine/masks" in refused.value.hint
+
+
 def test_a_mask_of_no_scan_is_refused(root):
     _touch("mine/normal/a.png", "mine/abnormal/b.png", "mine/masks/c.png")
     with pytest.raises(BadDatasetError, match=r"c\.png is the mask of no scan"):

@@ -263,6 +263,8 @@ def test_a_fit_is_a_run_in_the_store(study, monkeypatch):
     experiment = client.get_experiment_by_name("phantom")
     (found,) = client.search_runs([experiment.experiment_id])
     assert found.data.params["fit.epochs"] == "6"
+    assert found.data.params["data.image_size"] == str(study.values["data"]["image_size"])
+    assert found.data.params["split.scheme"] == "folds"
     assert found.data.params["train_images"] == "10"
     assert found.data.tags["DVC_EXP_NAME"] == "brave-kiwi"
     assert len(client.get_metric_history(found.info.run_id, "loss")) == 6

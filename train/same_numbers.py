@@ -1,4 +1,4 @@
-"""Whether what ships makes images by the numbers of those that it was fitted to.
+"""Whether what is fitted, and what ships, sees images by the numbers of those that are prepared.
 
 DVC prepares and fits again where they have changed; whoever runs stages by hand may forget to, and
 everything else would agree: parity on the old images, thresholds on the new ones.
@@ -8,10 +8,9 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from infer.errors import BadModelError
 from train.added_keys import without_silent
 from train.data import DataConfig
-from train.params import Params
+from train.params import BadParamsError, Params
 from train.prepared_with import SHAPING, load_numbers
 
 
@@ -19,12 +18,12 @@ def refuse_other_numbers(params: Params) -> None:
     """Say so where images would be made otherwise than when the study was prepared.
 
     Raises:
-        BadModelError: they would.
+        BadParamsError: they would.
     """
     if changed := changed_numbers(params.study, params.block(DataConfig, "data")):
-        raise BadModelError(
+        raise BadParamsError(
             f"{params.path}: data.{', data.'.join(changed)} has changed since {params.study} was "
-            "prepared, so the model would be shown other images than it was fitted to",
+            "prepared, so a model would be shown other images than those",
             hint="prepare and fit again, as `dvc repro` does, or change it back",
         )
 

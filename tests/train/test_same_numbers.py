@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from export.same_numbers import changed_numbers, refuse_other_numbers
-from infer.errors import BadModelError
 from tests.export.tiny_study import write_params
 from train.data import DataConfig
-from train.params import load
+from train.params import BadParamsError, load
 from train.paths import data_folder
 from train.prepared_with import FILE, save_numbers
+from train.same_numbers import changed_numbers, refuse_other_numbers
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def changed(text):
 def test_what_shapes_images_must_be_as_when_they_were_made(prepared, right, wrong, name):
     assert right in prepared
     assert changed(prepared.replace(right, wrong, 1)) == [name]
-    with pytest.raises(BadModelError, match=f"data.{name} has changed since tiny was prepared"):
+    with pytest.raises(BadParamsError, match=f"data.{name} has changed since tiny was prepared"):
         refuse_other_numbers(load("params.yaml"))
 
 
