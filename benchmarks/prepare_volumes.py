@@ -49,7 +49,7 @@ AT_ONCE = 256  # rows of a drawn store
 class Prepared(NamedTuple):
     """What one run of `prepare` took."""
 
-    scans: int  # that were read: those of the test are not
+    scans: int  # that were read: of those of the test, nothing is stored
     seconds: float
     peak_bytes: int
 
@@ -122,9 +122,8 @@ def prepared(folder: Path, drawn: Sequence[Path], image: int) -> Prepared:
         time.sleep(LOOK_SECONDS)
     if process.returncode:
         sys.exit(f"prepare ended with exit code {process.returncode}")
-    lines = (folder / "data" / STUDY / "images.csv").read_text().splitlines()[1:]
-    count = len({line.split(",")[1] for line in lines})
-    return Prepared(count, time.perf_counter() - start, peak)
+    cases = (folder / "data" / STUDY / "cases.csv").read_text().splitlines()[1:]
+    return Prepared(len(cases), time.perf_counter() - start, peak)
 
 
 def write_params(folder: Path, image: int) -> None:

@@ -162,7 +162,7 @@ def _pages(folder: Path, config: CrossvalConfig, results: Sequence[FoldResult]) 
     """Pictures of one fold's test scans, in the order of the table: not for the repository."""
     fold, half = SHOWN
     shutil.rmtree(folder / "pages", ignore_errors=True)  # of earlier fits, or of other rows
-    shown = [it for it in results if it.fold == fold and not it.grouped]
+    shown = [it for it in results if it.fold == fold and it.grouped == config.shows_grouped]
     for protocol in config.protocols:
         found = {}
         for result in shown:

@@ -18,7 +18,7 @@ from infer.scoring import scan_score
 from train.metrics import Bootstrap
 from train.params import Params
 from train.pool import Pool
-from train.protocol import Fold, Protocol
+from train.protocol import CrossvalConfig, Fold, Protocol
 from train.scores import ScoreRecipe
 from train.validation import score
 
@@ -33,6 +33,7 @@ class HalfTests:
         self.fold = fold
         self.reports = reports
         self.recipes = params.blocks(ScoreRecipe, "scores")
+        self.shows_grouped = params.block(CrossvalConfig, "crossval").shows_grouped
         self.aggregation = params.block(ExportConfig, "export").aggregation
         self.group_of = {case.scan: case.group for case in pool.cases}
 
@@ -45,7 +46,7 @@ class HalfTests:
         cases, manifest = self.fold.halves[half].test, shipped.manifest
         scored = list(score_scans(cases, manifest, shipped.engine))
         protocol: Protocol = "blind" if shipped.keeper == "blind" else "study"
-        shown = not (self.job.grouped or self.job.trivial)
+        shown = self.job.grouped == self.shows_grouped and not self.job.trivial
         if shown and (self.job.fold, half) == SHOWN:
             self._keep_panels(scored, manifest, protocol)
         return HalfResult(

@@ -190,6 +190,11 @@ class CrossvalConfig:
             if strange := [it for it in members if it not in self.methods]:
                 raise ValueError(f"ensembles.{name} names {', '.join(strange)}: not of methods")
 
+    @property
+    def shows_grouped(self) -> bool:
+        """Whether pages are of folds that keep groups together: only where there are no others."""
+        return all(self.grouped)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Half:

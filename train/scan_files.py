@@ -1,9 +1,9 @@
-"""What the files of a study's scans and masks hold: reports/<study>/prepare/scans.csv.
+"""What the files of those scans and masks hold that validate and test a study.
 
-The stage `prepare` writes it. Test scans, and the masks by which thresholds and metrics are told,
-are read where they lie, not from what is prepared. By this table a result is known to be of them as
-they were. It does not lie among the prepared images: a fit is not of test scans, and another test
-mask is no reason to fit again.
+reports/<study>/prepare/scans.csv, which the stage `prepare` writes. Test scans, and the masks by
+which thresholds and metrics are told, are read where they lie, not from what is prepared. By this
+table a result is known to be of them as they were. It does not lie among the prepared images: a fit
+is not of test scans, and another test mask is no reason to fit again.
 
 <source>, as DVC watches it, is what lies in it: not what a link to a folder inside it leads to, nor
 the scans that a table names. By this table, DVC sees that those have changed once `prepare` is run.
@@ -34,7 +34,8 @@ def files_of_scan(scan: Path) -> list[Path]:
 
 
 def save_digests(study: str, cases: Sequence[SplitCase]) -> None:
-    """Write the table, with one line for each case of the study that has just been prepared."""
+    """Write the table for a study that has just been prepared: what trains is in its images."""
+    cases = [it for it in cases if it.split != "train"]
     paths = [it.case.scan for it in cases] + [it.case.mask for it in cases if it.case.mask]
     unique = sorted(set(paths))
     with ThreadPoolExecutor(cores()) as pool:  # hashing lets other threads run
@@ -54,8 +55,8 @@ def unfitted_digest(study: str) -> str:
     if not path.exists():
         return ""
     with path.open(newline="", encoding="utf-8") as file:
-        lines = [[it[name] for name in COLUMNS] for it in csv.DictReader(file)]
-    return digest(repr(sorted(it for it in lines if it[1] != "train")).encode())
+        lines = sorted([it[name] for name in COLUMNS] for it in csv.DictReader(file))
+    return digest(repr(lines).encode())
 
 
 def unwatched(source: Path, cases: Iterable[SplitCase], drawn: Path) -> str:

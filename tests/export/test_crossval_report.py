@@ -194,6 +194,29 @@ def test_there_are_pages_of_every_method_with_results_and_all_of_them_side_by_si
     assert {it.name for it in report.pages} == each | together
 
 
+def test_a_study_whose_folds_all_keep_groups_together_has_pages_of_those(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(crossval_report, "DPI", 30)
+    for name in SCANS:
+        cv2.imwrite(name, np.zeros((SIDE, SIDE), np.uint8))
+    kept = tmp_path / "panels/study/cae"
+    evaluation.save(kept, kept / "metrics.json", panels_of_each_outcome("cae"))
+    test = as_in_panels(
+        fold_results.half_result(
+            protocol="study", half=0, names="s", scores=[0.1, 0.2, 0.6, 0.4, 0.7, 0.8]
+        )
+    )
+    grouped = fold_results.fold(method="cae", number=0, trivial=False, grouped=True, tests=[test])
+    config = numbers().block(CrossvalConfig, "crossval")
+
+    def pages(*groupings):
+        own = replace(config, grouped=groupings)
+        return [it.name for it in crossval_report._pages(tmp_path, own, [grouped])]
+
+    assert "cae_study.html" in pages(True)
+    assert pages(False, True) == []
+
+
 def test_there_are_all_tables(report):
     expected = {"crossval.csv", "folds.csv", "tests.csv", "crossval.md", "groups.csv"}
     assert {it.name for it in report.tables} == expected

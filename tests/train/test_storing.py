@@ -12,7 +12,7 @@ import pytest
 from infer.preprocessing import UNPROCESSED
 from infer.slicing import WHOLE
 from infer.writers.phantoms import write_nifti
-from train import spreading, storing
+from train import storing
 from train.data import DataConfig, DataIntensity
 from train.datasets.case import Case
 from train.reading import foreground_shares, read_case
@@ -87,7 +87,7 @@ def reads(monkeypatch):
         return read_case(case, data)
 
     monkeypatch.setattr(storing, "read_case", counted)
-    monkeypatch.setattr(spreading, "cores", lambda: 1)
+    monkeypatch.setattr(storing, "cores", lambda: 1)
     return names
 
 
@@ -98,13 +98,13 @@ def test_it_holds_what_all_scans_give_when_read_at_once(cases, tmp_path):
     assert together.shape == (SCANS * SHAPE[0], 1, 32, 32)
 
 
-@pytest.mark.parametrize("few", [0, spreading.FEW_BYTES], ids=["processes", "threads"])
+@pytest.mark.parametrize("few", [0, storing.FEW_BYTES], ids=["processes", "threads"])
 def test_neither_the_number_nor_the_kind_of_workers_leaves_a_trace(
     cases, tmp_path, monkeypatch, few
 ):
     one = stored(tmp_path / "one", cases)
-    monkeypatch.setattr(spreading, "FEW_BYTES", few)
-    monkeypatch.setattr(spreading, "cores", lambda: 3)
+    monkeypatch.setattr(storing, "FEW_BYTES", few)
+    monkeypatch.setattr(storing, "cores", lambda: 3)
     assert stored(tmp_path / "three", cases) == one
 
 
@@ -192,8 +192,8 @@ def open_mortal(store, data):
 
 def test_a_scan_over_which_a_process_dies_is_left_out_and_said(cases, tmp_path, monkeypatch):
     expected = stored(tmp_path / "whole", [*cases[:2], *cases[3:]])
-    monkeypatch.setattr(spreading, "FEW_BYTES", 0)
-    monkeypatch.setattr(storing, "Reader", open_mortal)
+    monkeypatch.setattr(storing, "FEW_BYTES", 0)
+    monkeypatch.setattr(storing, "_open_apart", open_mortal)
     said = []
     assert stored(tmp_path / "store", cases, said=said) == expected
     assert "SIGKILL (is the file damaged?" in said[0]

@@ -22,7 +22,6 @@ from train.protocol import SplitConfig, divide
 from train.scan_files import save_digests, unwatched
 from train.storing import rows_of, store_images
 from train.sufficiency import refuse_insufficient, refuse_one_sided
-from train.tested_scans import usable
 from train.unfinished import tables_in, taking_the_place_of
 
 
@@ -56,9 +55,9 @@ def prepared_study(params: Params, partial: Path, *, report: Callable[[str], Non
         divided = chosen.dealt(divided, options, partial / "scans")
     refuse_one_sided(divided, config.scheme)
     order = [it for split in SPLITS[:2] for it in divided if it.split == split]
-    stored = store_images(partial, [it.case for it in order], data, report)
-    readable = usable([it.case for it in divided if it.split == "test"], data, report)
-    kept = [it for it in divided if it.case.scan in (readable if it.split == "test" else stored)]
+    tested = [it.case for it in divided if it.split == "test"]
+    stored = store_images(partial, [it.case for it in order], data, report, tested=tested)
+    kept = [it for it in divided if it.case.scan in stored]
     rows = rows_of([it for it in order if it.case.scan in stored], stored)
     refuse_insufficient(kept, {row.split for row in rows if row.normal}, config.scheme)
     return Tables(cases=kept, rows=rows)
