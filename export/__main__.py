@@ -90,7 +90,7 @@ def promote(
     method: Annotated[str, typer.Argument(metavar="METHOD", help="E.g. fanogan.")],
     study: Annotated[str, typer.Option(help="E.g. head_ct; its test scans must be here.")],
     alias: Annotated[str, typer.Option(help="What the version is called then.")] = "champion",
-    version: Annotated[str | None, typer.Option(help="The candidate; the newest one.")] = None,
+    version: Annotated[str | None, typer.Option(help="The candidate; the one in models/.")] = None,
     force: Annotated[
         bool, typer.Option(help="Though it is worse; the version's tags say so.")
     ] = False,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from export.evaluation import DIGITS, rounded
+from export.evaluation import DIGITS, rounded, tested_file
 from export.remembering import methods_of, remembers
 from export.sections import Section, to_html, to_markdown
 from infer.describe import facts
@@ -223,7 +223,12 @@ def _is_of_this_test(manifest: Manifest, lines: Sequence[Mapping[str, str]]) -> 
     except (FileNotFoundError, msgspec.DecodeError):
         return False
     own = [it for it in lines if it["method"] == manifest.method]
-    if len(own) != 1 or (not manifest.variant and _whose(manifest, found) is None):
+    if len(own) != 1:
+        return False
+    if manifest.variant:
+        if tested_file(path.with_suffix("")) != manifest.variant.of:
+            return False
+    elif _whose(manifest, found) is None:
         return False
     told = {name: own[0][name] for name in ("auroc", "average_precision") if name in own[0]}
     return all(

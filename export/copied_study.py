@@ -16,17 +16,21 @@ def refuse_copies(params: Params) -> None:
     """Look at the studies of the repository that one stands in.
 
     Raises:
-        BadParamsError: one of them names another's file as its own, or is called as this one is.
+        BadParamsError: it names another's file as its own, another names its file, or is called as
+            it is.
     """
     studies = {path: it for path in sorted(Path().glob(BESIDE)) if (it := _study_at(path))}
+    own = Path(params.path).resolve()
     for path, it in studies.items():
-        if (named := str(it.values["params_file"])) != path.as_posix():
+        named = Path(str(it.values["params_file"]))
+        is_ours = own in (path.resolve(), named.resolve())
+        if is_ours and named.resolve() != path.resolve():
             raise BadParamsError(
                 f"{path}: params_file is {named}, which DVC would run in its stead",
                 hint=f"write params_file: {path.as_posix()}",
             )
     for path, it in studies.items():
-        if it.study == params.study and path.resolve() != Path(params.path).resolve():
+        if it.study == params.study and path.resolve() != own:
             raise BadParamsError(
                 f"{path} and {params.path} are both called {params.study}: each would replace what "
                 "the other has made",

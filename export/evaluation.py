@@ -194,6 +194,14 @@ def load(folder: Path, metrics_path: Path) -> Evaluation:
     )
 
 
+def tested_file(folder: Path) -> str:
+    """SHA-256 of the model file that `save` wrote of into `folder`; "" if that is not known."""
+    about = folder / MODEL
+    if not about.exists():
+        return ""
+    return str(json.loads(about.read_text(encoding="utf-8")).get("model_sha256", ""))
+
+
 def flat(evaluation: Evaluation) -> dict[str, float]:
     """Metrics as DVC and MLflow list them: name → number, its interval as _low and _high."""
     numbers: dict[str, float] = {}

@@ -44,7 +44,9 @@ def register(path: Path, *, study: str, method: str, run_id: str, example: Image
         )
     version = str(logged.registered_model_version)
     # A store may write a model in its own way: by its hash a file is known again.
-    client.set_model_version_tag(name, version, "sha256", digest(path.read_bytes()))
+    tags = {"sha256": digest(path.read_bytes()), **tracking.dvc_tags()}
+    for key, value in tags.items():
+        client.set_model_version_tag(name, version, key, value)
     return version
 
 
@@ -61,9 +63,10 @@ def log_test(
     """Add the test's metrics, as test_<name>, and files to the run of the fit.
 
     Of a variant, which shares that run with the file it was made from, as test_<precision>_<name>.
-    The run has those of the first file that was made of the fit, and says which by the tag
-    <test>.sha256. Another one, exported with another threshold say, has a run of its own below it:
-    neither takes the other's place.
+    The run has those of the first file that was tested, and says which by the tag <test>.sha256.
+    Another one, exported with another threshold or by other code, has a run of its own below it:
+    neither takes the other's place. Which run it is, the file's registered version says by its tag
+    <test>.run.
 
     Args:
         sha256: of the file that was tested.
@@ -72,7 +75,10 @@ def log_test(
     tag = f"{test}.sha256"
     client = tracking.open_client()
     run_id = _known(client, run_id, study, method)
-    if client.get_run(run_id).data.tags.get(tag, sha256) != sha256:
+    fit = client.get_run(run_id).data
+    # With metrics and no tag, it is of before: nobody knows which file they are of.
+    is_free = tag not in fit.tags and not any(f"{test}_{it}" in fit.metrics for it in metrics)
+    if not is_free and fit.tags.get(tag) != sha256:
         own = {tracking.PARENT_TAG: run_id, "study": study, "method": method, tag: sha256}
         run_id = tracking.record(study, f"{method}, exported again", tags=own, once=True)
     with mlflow.start_run(run_id=run_id):
@@ -80,6 +86,10 @@ def log_test(
         mlflow.log_metrics({f"{test}_{name}": value for name, value in metrics.items()})
         for path in files:
             mlflow.log_artifact(str(path), test)
+    name = f"uad-{study}-{method}"
+    for version in client.search_model_versions(f"name = '{name}'"):
+        if version.tags.get("sha256") == sha256:
+            client.set_model_version_tag(name, version.version, f"{test}.run", run_id)
 
 
 def log_files(files: Iterable[Path], *, study: str, method: str, run_id: str, to: str) -> None:

@@ -5,7 +5,7 @@ result → model file → registered version → MLflow run → commit → prepa
 
 import json
 import subprocess
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from train.paths import model_path
 
 SHORT = 12  # digits of a hash in words
 WIDTH = 12  # of a link's name in print
+EXPERIMENT = "DVC_EXP_NAME"  # tag of a run, or of a registered version: see `train.tracking`
 SHA256_TAG = "sha256"  # of a registered version: see `export.registry.register`
 
 
@@ -243,19 +244,26 @@ def _run(name: str, run_id: str, found: Sequence[Any]) -> Link:
 
 def _commits(origin: Origin, found: Mapping[str, Sequence[Any]]) -> Iterator[Link]:
     """The code that fitted, as the runs know it, and that which exported."""
-    made = {(origin.commit, origin.dirty): ["exported"]}
-    tags_of_all = [run.data.tags for runs in found.values() for run in runs]
-    experiments = {it["DVC_EXP_NAME"] for it in tags_of_all if "DVC_EXP_NAME" in it}
+    made = {(origin.commit, origin.dirty, _exported_in(origin)): ["exported"]}
     for name, runs in found.items():
         for tags in (run.data.tags for run in runs[:1] if "git_commit" in run.data.tags):
-            code = tags["git_commit"], tags.get("git_dirty") == "true"
+            code = tags["git_commit"], tags.get("git_dirty") == "true", tags.get(EXPERIMENT, "")
             made.setdefault(code, []).append(f"fitted {name}")
-    for (commit, dirty), what in made.items():
+    for (commit, dirty, experiment), what in made.items():
         which = f" ({', '.join(what)})" if len(made) > 1 else ""
-        yield _commit(commit, dirty, experiments, which=which)
+        yield _commit(commit, dirty, experiment, which=which)
 
 
-def _commit(commit: str, dirty: bool, experiments: Collection[str], *, which: str) -> Link:
+def _exported_in(origin: Origin) -> str:
+    """The experiment of DVC in which a file was exported, as its version says; "" if in none."""
+    name = f"uad-{origin.study}-{origin.method}"
+    versions = tracking.open_client().search_model_versions(f"name = '{name}'")
+    files = (origin.sha256, *origin.original_sha256)
+    own = [it.tags.get(EXPERIMENT, "") for it in versions if it.tags.get(SHA256_TAG) in files]
+    return own[0] if len(set(own)) == 1 else ""
+
+
+def _commit(commit: str, dirty: bool, experiment: str, *, which: str) -> Link:
     if not commit:
         return Link("commit", False, f"none: it was made outside a git repository{which}")
     asked = ["git", "cat-file", "-e", f"{commit}^{{commit}}"]
@@ -265,7 +273,7 @@ def _commit(commit: str, dirty: bool, experiments: Collection[str], *, which: st
         return Link("commit", False, f"{commit} cannot be looked for: there is no git here{which}")
     if there.returncode:
         return Link("commit", False, f"{commit} is not in this repository: fetch it{which}")
-    if dirty and (kept := _kept_as(commit, experiments)):
+    if dirty and (kept := _kept_as(commit, experiment)):
         return Link(
             "commit",
             True,
@@ -282,14 +290,12 @@ def _commit(commit: str, dirty: bool, experiments: Collection[str], *, which: st
     return Link("commit", True, f"{commit}{which}")
 
 
-def _kept_as(commit: str, experiments: Collection[str]) -> str:
-    """The experiment, of those named, that DVC keeps as a commit upon this one; "" if none."""
+def _kept_as(commit: str, experiment: str) -> str:
+    """The experiment's name, if DVC keeps it as a commit upon this one; else ""."""
     asked = ["git", "for-each-ref", "--format=%(refname) %(parent)", "refs/exps"]
     found = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
-    for name, _, parent in (line.partition(" ") for line in found.splitlines()):
-        if parent == commit and name.rpartition("/")[2] in experiments:
-            return name.rpartition("/")[2]
-    return ""
+    upon = {line.split()[0].rpartition("/")[2] for line in found.splitlines() if commit in line}
+    return experiment if experiment in upon else ""
 
 
 def _data(origin: Origin) -> Link:

@@ -3,12 +3,11 @@
 import inspect
 import sys
 from collections.abc import Callable
+from types import TracebackType
 
 from infer.errors import UadError
 from train.orphans import end_with_input
 from train.params import load
-
-INTERRUPTED = 130  # as shells call it: 128 and the number of the signal
 
 
 def run_stage(stage: Callable[..., None], arguments: list[str]) -> int:
@@ -28,6 +27,15 @@ def run_stage(stage: Callable[..., None], arguments: list[str]) -> int:
             print(f"hint:  {error.hint}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted: what is done is kept, and the same command goes on", file=sys.stderr)
-        return INTERRUPTED
+        print("interrupted: the same command goes on, or begins again", file=sys.stderr)
+        sys.excepthook = _without_interruptions
+        raise  # Python then ends of the signal, so that a shell's loop ends, too
     return 0
+
+
+def _without_interruptions(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Tell of what nobody caught, but for what the user has done himself."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)

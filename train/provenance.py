@@ -1,6 +1,5 @@
 """Where numbers come from: the commit, whether the tree was clean, and the libraries used."""
 
-import inspect
 import os
 import subprocess
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from infer.digest import digest, digest_of
 
+FITTING = (".", "loops", "methods", "networks")  # folders of `train`
 LIBRARIES = ("torch", "lightning-fabric", "kornia", "numpy", "scikit-learn", "mlflow", "dvc")
 
 
@@ -48,13 +48,10 @@ def _state_in(folder: Path) -> GitState:
 
 @cache
 def code_digest() -> str:
-    """One name for all code that fits and looks at images, as its files were when first asked."""
-    packages = [Path(__file__).parent, Path(inspect.getfile(digest)).parent]
-    said = [
-        f"{file.relative_to(package.parent).as_posix()} {digest_of(file)}"
-        for package in packages
-        for file in sorted(package.rglob("*.py"))
-    ]
+    """One name for the code that fits, as its files were when this process first asked."""
+    own = Path(__file__).parent
+    files = [it for folder in FITTING for it in sorted((own / folder).glob("*.py"))]
+    said = [f"{it.relative_to(own).as_posix()} {digest_of(it)}" for it in files]
     return digest("\n".join(said).encode())
 
 

@@ -24,7 +24,6 @@ from train.data import SplitCase
 from train.paths import scans_table
 
 COLUMNS = ("scan", "split", "sha256", "mask_sha256")
-AGAIN = "after a change of them, run `dvc repro -f -s prepare` and then `dvc repro`"
 
 
 def files_of_scan(scan: Path) -> list[Path]:
@@ -59,11 +58,12 @@ def unfitted_digest(study: str) -> str:
     return digest(repr(lines).encode())
 
 
-def unwatched(source: Path, cases: Iterable[SplitCase], drawn: Path) -> str:
+def unwatched(source: Path, cases: Iterable[SplitCase], *, drawn: Path, params_file: str) -> str:
     """In words: which scans or masks DVC does not look at when it looks at `source`; "" if none.
 
     Args:
         drawn: the folder of those that were made, which DVC knows as what a stage has made.
+        params_file: the study's, beside which its pipeline lies.
     """
     every = [path for it in cases for path in (it.case.scan, it.case.mask) if path is not None]
     paths = [path for path in every if not _is_in(path, drawn)]
@@ -71,7 +71,7 @@ def unwatched(source: Path, cases: Iterable[SplitCase], drawn: Path) -> str:
     if outside:
         return (
             f"DVC watches {source}, but not {outside[0]} ({len(outside)} such), which only a table "
-            f"names: {AGAIN}"
+            f"names: {_again(params_file)}"
         )
     links: dict[Path, int] = {}
     for path in paths:
@@ -84,8 +84,18 @@ def unwatched(source: Path, cases: Iterable[SplitCase], drawn: Path) -> str:
     count = sum(links.values())
     return (
         f"{next(iter(links))} is a link to a folder, and DVC does not look behind it "
-        f"({count} scans and masks lie behind such links): {AGAIN}"
+        f"({count} scans and masks lie behind such links): {_again(params_file)}"
     )
+
+
+def _again(params_file: str) -> str:
+    """What to type when DVC could not see a change."""
+    folder = Path(params_file).parent
+    stage, study = "prepare", ""
+    if folder != Path():
+        study = f" {(folder / 'dvc.yaml').as_posix()}"
+        stage = f"{study.strip()}:prepare"
+    return f"after a change of them, run `dvc repro -f -s {stage} && dvc repro{study}`"
 
 
 def _digest_of(scan: Path) -> str:

@@ -37,6 +37,7 @@ from train.task import Images, Task, metadata_of, params_of, tags_of
 from train.usual import tensors_of
 from train.validation import HEALTHY, as_tensor, findings_of, validate, validate_each
 
+CODE = code_digest()  # as it is now, when it is loaded
 RESUME_SECONDS = 15.0  # between two writings of the resume file: what a kill costs at most
 WATCHES = 12  # grids of generated images over a fit
 WATCHED = 256  # training images that generated ones are compared with, at most
@@ -120,11 +121,15 @@ class Session:
         state = checkpoint.load_resume(self.resume_path, self._fingerprint)
         if state is None:
             return None
-        if state.get("code") != code_digest():  # half of a fit by one code, half by another
+        is_whole = len(state["progress"]["history"]) >= self.task.config.records
+        # Half of a fit by one code and half by another is the fit of neither. A whole one is kept:
+        # what failed after it, and was mended, is no reason to fit again.
+        if state.get("code") != CODE and not is_whole:
             print(
                 f"{self.resume_path} was left by another version of the code: the fit begins anew",
                 file=sys.stderr,
             )
+            tracking.end_lost(state["progress"]["run_id"])
             return None
         if len(state["generators"]) == self.fabric.world_size:
             return state
@@ -148,7 +153,7 @@ class Session:
             "keepers": {keeper.name: keeper.put_aside() for keeper in self.keepers},
             "generators": generators,
             "common": common_states(),
-            "code": code_digest(),
+            "code": CODE,
         }
         checkpoint.save_resume(self.resume_path, state, self._fingerprint)
 

@@ -209,6 +209,13 @@ def start(
     return MlflowRun(client, _create(client, study, method, params, dict(tags) | below))
 
 
+def end_lost(run_id: str) -> None:
+    """Say of a run that was interrupted that nobody will go on with it."""
+    client = open_client()
+    if exists(client, run_id):
+        client.set_terminated(run_id, "KILLED")
+
+
 def record(study: str, name: str, *, tags: Mapping[str, str], once: bool = False) -> str:
     """A run of no computation, for tables or for others to be below: ended at once; its id.
 
@@ -232,7 +239,7 @@ def _create(
 ) -> str:
     """A new run in the study's experiment; its id."""
     run_id = str(client.create_run(_experiment(client, study), run_name=name).info.run_id)
-    marks = [RunTag(key, value) for key, value in (dict(tags) | _dvc_tags()).items()]
+    marks = [RunTag(key, value) for key, value in (dict(tags) | dvc_tags()).items()]
     client.log_batch(run_id, tags=marks, synchronous=True)
     told = [Param(key, str(value)[:LONGEST_PARAM]) for key, value in params.items()]
     for start in range(0, len(told), PARAMS_AT_ONCE):
@@ -279,7 +286,7 @@ def exists(client: MlflowClient, run_id: str) -> bool:
     return bool(found.info.lifecycle_stage == LifecycleStage.ACTIVE)
 
 
-def _dvc_tags() -> dict[str, str]:
+def dvc_tags() -> dict[str, str]:
     """Which DVC experiment and stage this process belongs to, if any."""
     return {
         name: value for name in ("DVC_EXP_NAME", "DVC_STAGE") if (value := os.environ.get(name))

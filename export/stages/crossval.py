@@ -21,6 +21,7 @@ from typing import Any, Literal
 import torch
 
 from export import crossval_report, fold_result, kept_results, registry
+from export.copied_study import refuse_copies
 from export.crossval_beside import check_beside
 from export.crossval_plan import (
     ABLATED,
@@ -72,6 +73,7 @@ def crossval(params: Params, options: Options) -> None:
     Raises:
         UadError: a fold failed; the others are done, and kept.
     """
+    refuse_copies(params)
     config = params.block(CrossvalConfig, "crossval")
     asked_for = replace(config, grouped=options.grouped or config.grouped)
     refuse_launchers(params, options.methods or config.methods)
@@ -96,8 +98,10 @@ def crossval(params: Params, options: Options) -> None:
     missing = [it for it in missing if not options.folds or it.job.fold in options.folds]
     parents: dict[str, str] = {}  # the run that each method's folds are below
     if not options.only_table:
+        # Of all groupings, whichever was asked for: a method has one run.
+        every = list(planned_of(config, methods=(), ablations=options.ablations))
         parents = {
-            name: _parent(params.study, name, planned)
+            name: _parent(params.study, name, every)
             for name in dict.fromkeys(it.job.name for it in planned if it.job.method)
         }
         failed = _run(missing, folder, models, parents, options)

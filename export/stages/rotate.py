@@ -22,6 +22,7 @@ from pathlib import Path
 from export import kept_voxels, registry, rotation, rotation_text, where_files
 from export.baseline_row import measure_baseline
 from export.baselines import baselines
+from export.copied_study import refuse_copies
 from export.kept_tables import keep_tables
 from export.rotation import GroupTest
 from infer.cores import cores
@@ -49,6 +50,7 @@ def rotate(params: Params, methods: Sequence[str], *, fits: bool, command: str, 
     Raises:
         BadParamsError: the study does not leave one group out, or names no such method.
     """
+    refuse_copies(params)
     if params.block(SplitConfig, "split").scheme != "leave_one_out":
         raise BadParamsError(
             f"{params.path}: split.scheme is not leave_one_out: there is nothing to rotate",

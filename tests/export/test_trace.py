@@ -143,12 +143,29 @@ def test_changes_that_dvc_keeps_as_an_experiment_can_be_had_again(study, name, h
     record = json.loads(Path("out/run.json").read_text())
     record["model"]["git_dirty"] = True
     Path("out/run.json").write_text(json.dumps(record))
-    tracking.open_client().set_tag(record["model"]["mlflow_run_id"], "DVC_EXP_NAME", name)
+    tracking.open_client().set_model_version_tag("uad-tiny-cae", "1", "DVC_EXP_NAME", name)
     kept = git("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "experiment")
     git("update-ref", "refs/exps/ab/cdef/brave-kiwi", kept)
     (commit,) = [it for it in trace(Path("out")) if it.name == "commit"]
     assert commit.holds == holds
     assert ("dvc exp branch brave-kiwi" in commit.said) == holds
+
+
+def test_an_export_is_not_of_the_experiment_that_fitted(study):
+    """Another one may have taken the fit from DVC's cache and exported by other numbers."""
+    client = tracking.open_client()
+    record = json.loads(Path("out/run.json").read_text())
+    record["model"]["git_dirty"] = True
+    Path("out/run.json").write_text(json.dumps(record))
+    run = record["model"]["mlflow_run_id"]
+    head = git("rev-parse", "HEAD")
+    for tag, value in (("DVC_EXP_NAME", "brave-kiwi"), ("git_commit", head), ("git_dirty", "true")):
+        client.set_tag(run, tag, value)
+    kept = git("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "experiment")
+    git("update-ref", "refs/exps/ab/cdef/brave-kiwi", kept)
+    exported, fitted = (it for it in trace(Path("out")) if it.name == "commit")
+    assert (exported.holds, fitted.holds) == (False, True)
+    assert fitted.said.endswith("(fitted cae)")
 
 
 def test_another_store_knows_neither_run_nor_version_nor_parameters(

@@ -1,3 +1,6 @@
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,12 +31,23 @@ def test_arguments_go_to_the_stage(capsys):
     assert capsys.readouterr().out.splitlines() == ["phantom cae 0", "phantom cae 1"]
 
 
-def test_an_interrupted_stage_ends_in_a_sentence(capsys):
-    def stage(params):
-        raise KeyboardInterrupt
-
-    assert run_stage(stage, [PARAMS]) == 130
-    assert capsys.readouterr().err.startswith("interrupted: what is done is kept")
+def test_an_interrupted_stage_ends_of_the_signal_with_a_sentence_and_no_traceback(tmp_path):
+    """Of the signal, so that a shell's loop over methods ends with it."""
+    own = (
+        "import os, signal, sys\n"
+        "from train.command import run_stage\n"
+        "def stage(params):\n    signal.raise_signal(signal.SIGINT)\n"
+        "sys.exit(run_stage(stage, sys.argv[1:]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", own, PARAMS],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGINT
+    assert done.stderr == "interrupted: the same command goes on, or begins again\n"
 
 
 def test_what_the_user_can_mend_is_said_without_a_traceback(capsys):

@@ -151,18 +151,13 @@ def test_a_fit_whose_keepers_go_by_another_rule_begins_anew(
     assert ("goes on at record" in capsys.readouterr().out) == goes_on
 
 
-def test_a_fit_begins_anew_where_another_version_of_the_code_left_it(
-    params, tmp_path, monkeypatch, capsys
-):
-    """Half of a fit by each is the fit of neither."""
-    monkeypatch.setattr(session, "RESUME_SECONDS", 0.0)
+def test_a_whole_fit_is_kept_though_code_was_mended_since(params, tmp_path, monkeypatch, capsys):
+    """What failed after it, in the test of its file say, is no reason to fit again."""
     fit(params, images(1, 0.1), tmp_path)
-    monkeypatch.setattr(session, "code_digest", lambda: "edited since")
+    monkeypatch.setattr(session, "CODE", "mended since")
     capsys.readouterr()
     fit(params, images(1, 0.1), tmp_path)
-    said = capsys.readouterr()
-    assert "goes on" not in said.out
-    assert f"{tmp_path / 'cae.resume'} was left by another version of the code" in said.err
+    assert "goes on at record" in capsys.readouterr().out
 
 
 def test_what_healthy_images_are_is_asked_of_all_of_them_evenly(params):

@@ -18,11 +18,12 @@ from infer.readers import read
 from infer.resizing import to_image_size
 from infer.writers.phantoms import write_nifti
 from train import data, storing
-from train.command import INTERRUPTED, run_stage
+from train.command import run_stage
+from train.datasets.case import Case
 from train.datasets.catalog import DATASETS
 from train.paths import scans_table
 from train.reading import read_case
-from train.scan_files import unfitted_digest
+from train.scan_files import unfitted_digest, unwatched
 from train.stages.prepare import prepare
 
 BLOCKS = """
@@ -222,7 +223,8 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(monkeypatch)
 
     monkeypatch.setattr(storing, "cores", lambda: 1)
     monkeypatch.setattr(storing, "read_case", lambda *given: stopped(*given, stop_at=6))
-    assert _prepare(**own) == INTERRUPTED
+    with pytest.raises(KeyboardInterrupt):
+        _prepare(**own)
     assert not Path("data/own").exists()
     monkeypatch.setattr(storing, "read_case", lambda *given: stopped(*given, stop_at=-1))
     assert _prepare(**own) == 0
@@ -254,7 +256,8 @@ def test_scans_that_an_earlier_run_had_drawn_do_not_stay(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(storing.GrowingStore, "finish", stop)
-        assert _prepare(options=PHANTOM.replace("normals: 10", "normals: 15")) == INTERRUPTED
+        with pytest.raises(KeyboardInterrupt):
+            _prepare(options=PHANTOM.replace("normals: 10", "normals: 15"))
     assert _prepare() == 0
     assert len(list(Path("data/tiny/scans").iterdir())) == 14
 
@@ -427,7 +430,7 @@ def test_scans_behind_a_linked_folder_are_said_not_to_be_watched(inner, capsys):
     assert _prepare(**own) == 0
     said = capsys.readouterr().err
     assert f"warning: mine/{inner} is a link to a folder" in said
-    assert "dvc repro -f -s prepare" in said
+    assert "run `dvc repro -f -s prepare && dvc repro`" in said
 
 
 def test_scans_that_only_a_table_names_are_said_not_to_be_watched(capsys):
@@ -440,6 +443,27 @@ def test_scans_that_only_a_table_names_are_said_not_to_be_watched(capsys):
     Path("mine.csv").write_text("\n".join(lines) + "\n")
     assert _prepare(**own | {"source": "mine.csv"}) == 0
     assert "DVC watches mine.csv, but not mine/" in capsys.readouterr().err
+
+
+def test_what_is_to_be_run_after_a_change_is_of_this_study():
+    source, case = Path("mine"), Case(scan=Path("a.png"), group="a", normal=True, mask=None)
+    cases = [data.SplitCase(case=case, split="test")]
+    said = unwatched(source, cases, drawn=Path("data"), params_file="studies/mine/params.yaml")
+    pipeline = "studies/mine/dvc.yaml"
+    assert f"`dvc repro -f -s {pipeline}:prepare && dvc repro {pipeline}`" in said
+
+
+def test_killed_before_its_files_are_written_down_a_study_has_no_table_of_others(monkeypatch):
+    own = _own_study()
+    _prepare(**own)
+
+    def killed(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train.stages.prepare.save_digests", killed)
+    with pytest.raises(KeyboardInterrupt):
+        _prepare(**own)
+    assert unfitted_digest("own") == ""
 
 
 def test_a_source_that_is_a_link_itself_and_linked_files_are_watched(capsys):

@@ -16,7 +16,7 @@ from train.data import SPLITS, DataConfig, Tables, save_tables
 from train.datasets.case import BadDatasetError
 from train.datasets.catalog import dataset
 from train.params import Params, build
-from train.paths import data_folder
+from train.paths import data_folder, scans_table
 from train.prepared_with import save_numbers
 from train.protocol import SplitConfig, divide
 from train.scan_files import save_digests, unwatched
@@ -31,10 +31,13 @@ def prepare(params: Params) -> None:
     _refuse_foreign(folder)
     with taking_the_place_of(folder) as partial:
         prepared = tables_in(folder, prepared_study(params, partial, report=_report))
+        # Killed before there is another, a study has none, not one of other files.
+        scans_table(params.study).unlink(missing_ok=True)
         save_tables(partial, prepared)
         save_numbers(partial, params.block(DataConfig, "data"))
     save_digests(params.study, prepared.cases)
-    if said := unwatched(Path(params.block(DataConfig, "data").source), prepared.cases, folder):
+    source = Path(params.block(DataConfig, "data").source)
+    if said := unwatched(source, prepared.cases, drawn=folder, params_file=params.path):
         _report(f"warning: {said}")
     print(f"{folder}: {summary(prepared)}")
 

@@ -90,6 +90,21 @@ def test_other_numbers_start_afresh(study, run):
     assert min(run(study, "cae").metrics) == 0
 
 
+def test_a_fit_begins_anew_where_another_version_of_the_code_left_it(
+    study, run, monkeypatch, capsys
+):
+    """Half of a fit by each is the fit of neither; nobody waits for the run that was left."""
+    ended = []
+    with pytest.raises(KeyboardInterrupt):
+        run(study, "cae", stop_at=3)
+    monkeypatch.setattr(session, "CODE", "edited since")
+    monkeypatch.setattr(tracking, "end_lost", ended.append)
+    assert min(run(study, "cae").metrics) == 0
+    assert ended == ["run"]
+    said = capsys.readouterr().err
+    assert "models/phantom/cae.resume was left by another version of the code" in said
+
+
 def test_two_fits_of_one_model_do_not_run_at_once(study, run):
     with pytest.raises(KeyboardInterrupt):
         run(study, "cae", stop_at=3)
