@@ -34,7 +34,9 @@ def test_arguments_go_to_the_stage(capsys):
 def test_an_interrupted_stage_ends_of_the_signal_with_a_sentence_and_no_traceback(tmp_path):
     """Of the signal, so that a shell's loop over methods ends with it."""
     own = (
-        "import os, signal, sys\n"
+        "import signal, sys\n"
+        # As in a terminal: what a script starts in the background is deaf to it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from train.command import run_stage\n"
         "def stage(params):\n    signal.raise_signal(signal.SIGINT)\n"
         "sys.exit(run_stage(stage, sys.argv[1:]))\n"

@@ -153,6 +153,7 @@ def test_a_fit_whose_keepers_go_by_another_rule_begins_anew(
 
 def test_a_whole_fit_is_kept_though_code_was_mended_since(params, tmp_path, monkeypatch, capsys):
     """What failed after it, in the test of its file say, is no reason to fit again."""
+    monkeypatch.setattr(session, "RESUME_SECONDS", 0.0)
     fit(params, images(1, 0.1), tmp_path)
     monkeypatch.setattr(session, "CODE", "mended since")
     capsys.readouterr()
